@@ -93,3 +93,7 @@ def _end_on(*signals: signal.Signals) -> None:
 
 def _as_ctrl_c(signum: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

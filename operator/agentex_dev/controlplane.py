@@ -215,7 +215,9 @@ class ControlPlane:
         write_secret(self.folder / "sa.key", new_signing_key())
 
     def _write_admin_kubeconfig(self) -> None:
-        write_kubeconfig(self.admin_kubeconfig, Server(self.url, self.ca_path.read_bytes()), "admin", self.admin_token)
+        write_kubeconfig(
+            self.admin_kubeconfig, Server(self.url, self.ca_path.read_bytes()), "agentex-dev", self.admin_token
+        )
 
 
 def new_signing_key() -> str:

@@ -188,4 +188,4 @@ def _compiled_so_far(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     downloads = sum(line.startswith("go: downloading") for line in lines)
     compiled = len(lines) - downloads
-    return f"{compiled} packages compiled" if compiled else f"{downloads} modules downloaded"
+    return f"{compiled} packages compiled" if compiled else f"{downloads} modules downloaded" if downloads else ""

@@ -2,8 +2,10 @@
 
 Started as a file of its own (`python -I -S leash.py REMOVE PROGRAM ARGS...`), so it imports nothing of ours.
 REMOVE is a folder to delete after such a sudden end, or `-`. A byte on stdin is the number of a signal for the program:
-sent this way, it is we who see the program end, and nothing of it is left when we do. A plain PR_SET_PDEATHSIG would not do: it fires when the
-*thread* that started the program ends, and is unknown outside Linux. Here it backs up the death of this process only.
+sent this way, it is we who see the program end, and nothing of it is left when we do.
+
+A plain PR_SET_PDEATHSIG would not do: it fires when the *thread* that started the program ends, and is unknown outside
+Linux. Here it only backs up the death of this process.
 """
 
 from __future__ import annotations

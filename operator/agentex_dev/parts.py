@@ -70,7 +70,7 @@ class Part:
 
     def end(self, how: signal.Signals = signal.SIGTERM, grace: float = GRACE) -> None:
         """Send the signal to the whole group; kill what is still there after the grace time."""
-        if self.running:
+        if self._leash is not None:
             self._send(how)
             self._wait_or_kill(grace)
 
@@ -87,7 +87,7 @@ class Part:
             self.wait()
 
     def _send(self, how: signal.Signals) -> None:
-        if self._leash and self._leash.stdin:
+        if self._leash and self._leash.stdin and not self._leash.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 self._leash.stdin.write(bytes([how]))
 
