@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import ssl
 import stat
@@ -180,6 +181,20 @@ def test_a_part_that_fails_is_quoted_and_nothing_is_left(programs: Programs, tmp
         plane.start()
 
     assert not plane.folder.exists()
+
+
+def test_assets_without_controllers_serve_too(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, command in (("etcd", programs.etcd), ("kube-apiserver", programs.apiserver)):
+        (tmp_path / name).write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(tmp_path))
+
+    with ControlPlane() as plane:
+        assert plane.etcd.command[0] == str(tmp_path / "etcd")
+        assert plane.controller_manager is None
+        assert "namespace/default" in plane.kubectl("get", "namespaces", "-o", "name")
 
 
 LAUNCHER = """
