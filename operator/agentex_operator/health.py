@@ -1,0 +1,73 @@
+"""/livez and /readyz: is this process worth keeping, and has it begun."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from agentex_operator.clock import Clock
+    from agentex_operator.reconcile.engine import Engine
+
+Check = Callable[[], str | None]  # None, or a sentence that says what is wrong
+
+LONGEST_LAG = 5.0  # seconds the event loop may take to come round
+LONGEST_PASS = timedelta(minutes=45)  # longer than uploading the largest context over the slowest line
+
+
+class Health:
+    """A small HTTP server; 200 where every check has nothing to say, else 503 and what they say."""
+
+    def __init__(self, clock: Clock, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
+        self._clock = clock
+        self._checks = {"/livez": live, "/readyz": ready}
+        self._runner = web.AppRunner(self._app(), access_log=None)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port taken, which `port` 0 leaves open. Raises OSError where the port is not free."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host or None, port)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    def _app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes([web.get(path, self._answer) for path in self._checks])
+        return app
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        said = {name: check() for name, check in self._checks[request.path].items()}
+        said["event loop"] = await self._lag()
+        wrong = [f"{name}: {sentence}" for name, sentence in said.items() if sentence]
+        response = web.Response(text="\n".join(wrong or ["ok"]) + "\n", status=503 if wrong else 200)
+        response.force_close()  # no idle connection may hold up a stop
+        return response
+
+    async def _lag(self) -> str | None:
+        before = self._clock.monotonic()
+        await asyncio.sleep(0)
+        lag = self._clock.monotonic() - before
+        return f"takes {lag:.1f} s to come round" if lag > LONGEST_LAG else None
+
+
+def no_pass_is_stuck(engine: Engine) -> Check:
+    """A check that complains of a pass that never ends."""
+
+    def check() -> str | None:
+        longest = engine.stats.longest_pass
+        return f"one has been running for {longest}" if longest > LONGEST_PASS else None
+
+    return check
+
+
+def has_begun(age: Callable[[], timedelta | None]) -> Check:
+    """A check that complains until the watch has started; give it `Pulse.age`."""
+    return lambda: "not started yet" if age() is None else None

@@ -1,0 +1,72 @@
+"""How to reach the API server: the kubeconfig that was named, or the pod's service account. TLS is always verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+
+from agentex_operator.core.errors import NotReady
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UNREACHABLE = "ClusterUnreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What another HTTP client needs to be the same user on the same server. Paths are of PEM files."""
+
+    server: str
+    ca_path: str | None
+    certificate_path: str | None
+    key_path: str | None
+    authorization: str | None  # scheme and credentials, as in the header
+    proxy: str | None
+
+    def __repr__(self) -> str:
+        return f"Access(server={self.server!r})"
+
+
+async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
+    """Read the kubeconfig, or with None the service account; raises NotReady with the next step if unusable."""
+    loaded = Configuration()
+    try:
+        await _read_into(loaded, kubeconfig, context)
+    except (config.ConfigException, OSError) as error:
+        raise NotReady(UNREACHABLE, f"{_source(kubeconfig)} cannot be used: {error}") from error
+    if not loaded.verify_ssl:
+        message = f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead"
+        raise NotReady(UNREACHABLE, message)
+    loaded.retries = None
+    return loaded
+
+
+async def access_of(loaded: Configuration) -> Access:
+    """The same access, as values; the token is the newest one."""
+    return Access(
+        server=loaded.host,
+        ca_path=loaded.ssl_ca_cert,
+        certificate_path=loaded.cert_file,
+        key_path=loaded.key_file,
+        authorization=await loaded.get_api_key_with_prefix("BearerToken"),
+        proxy=loaded.proxy,
+    )
+
+
+async def _read_into(loaded: Configuration, kubeconfig: Path | None, context: str | None) -> None:
+    if kubeconfig is None:
+        config.load_incluster_config(loaded)  # type: ignore[no-untyped-call]  # half typed
+    else:
+        path = str(kubeconfig)
+        read = config.load_kube_config(path, context, loaded, False)  # type: ignore[no-untyped-call]  # half typed
+        await read
+
+
+def _source(kubeconfig: Path | None) -> str:
+    return (
+        f"kubeconfig {kubeconfig}" if kubeconfig else "the pod's service account (outside a cluster use --kubeconfig)"
+    )

@@ -1,0 +1,202 @@
+"""Logs: one JSON object per line on stderr, and no secret in any of them.
+
+`msg` is constant text; what varies goes into fields. Redaction happens where a line is written, not where it is said.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, TextIO
+from urllib.parse import quote, quote_plus
+
+REDACTED = "[redacted]"
+SHORTEST_SECRET = 4  # shorter ones would black out ordinary words
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("bound log fields", default={})  # noqa: B039 - never mutated
+_CHATTY = {
+    "kopf.objects": logging.WARNING,  # says "Handler succeeded" for every event
+    "kopf": logging.INFO,
+    "httpx": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+}
+
+
+class Log:
+    """A logger that takes fields as keywords: `log.info("plan", reason=..., requeue_after=...)`."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, msg: str, **fields: object) -> None:
+        """For whoever looks for a fault; off by default."""
+        self._say(logging.DEBUG, msg, fields)
+
+    def info(self, msg: str, **fields: object) -> None:
+        """Something happened, as it should."""
+        self._say(logging.INFO, msg, fields)
+
+    def warning(self, msg: str, **fields: object) -> None:
+        """Somebody may want to look."""
+        self._say(logging.WARNING, msg, fields)
+
+    def error(self, msg: str, **fields: object) -> None:
+        """Somebody must look."""
+        self._say(logging.ERROR, msg, fields)
+
+    def exception(self, msg: str, **fields: object) -> None:
+        """An error with the trace of the exception being handled."""
+        self._logger.error(msg, exc_info=True, extra={"fields": fields})
+
+    def _say(self, level: int, msg: str, fields: Mapping[str, object]) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, msg, extra={"fields": fields})
+
+
+def logger(name: str) -> Log:
+    """The logger of a module: `log = logs.logger(__name__)`."""
+    return Log(name)
+
+
+@contextlib.contextmanager
+def bound(**fields: object) -> Iterator[None]:
+    """Put these fields on every line said inside, also by libraries, in this task and those it starts."""
+    token = _bound.set({**_bound.get(), **fields})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+class Redactor:
+    """Knows the secrets of this process and strikes them out of text, plain, base64- and URL-encoded."""
+
+    def __init__(self) -> None:
+        self._forms: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, secret: str | bytes) -> None:
+        """Strike this out from now on; values of under four characters are not secrets anybody can keep."""
+        text = secret.decode("utf-8", "replace") if isinstance(secret, bytes) else secret
+        forms = {form for form in _spellings(text) if len(form) >= SHORTEST_SECRET}
+        if not forms <= self._forms:
+            self._forms |= forms
+            self._pattern = re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
+
+    def clean(self, text: str) -> str:
+        """The text with every known secret struck out."""
+        return self._pattern.sub(REDACTED, text) if self._pattern else text
+
+    def clean_all(self, value: Any) -> Any:
+        """The value with every string in it cleaned, made of what JSON knows."""
+        if isinstance(value, Mapping):
+            return {self.clean(str(key)): self.clean_all(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.clean_all(item) for item in value]
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        return self.clean(str(value))
+
+
+def configure(*, form: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
+    """Make the root logger write `json` or `text` lines, redacted; every library's logger goes through it."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines(redactor) if form == "json" else TextLines(redactor))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name, least in _CHATTY.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
+    logging.captureWarnings(True)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object per record, with the key names of controller-runtime."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline."""
+        return json.dumps(self._redactor.clean_all(_as_fields(record)), ensure_ascii=False, separators=(",", ":"))
+
+
+class TextLines(logging.Formatter):
+    """One readable line per record, fields behind the text; control characters are escaped."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        super().__init__()
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline; a trace follows on lines of its own."""
+        fields = self._redactor.clean_all(_as_fields(record))
+        trace = fields.pop("stacktrace", None)
+        head = f"{fields.pop('ts')} {fields.pop('level').upper():7} {_one_line(fields.pop('msg'))}"
+        tail = "".join(f" {key}={json.dumps(value, ensure_ascii=True)}" for key, value in fields.items())
+        return head + tail + (f"\n{trace}" if trace else "")
+
+
+def _as_fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "ts": _timestamp(record.created),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "msg": record.getMessage(),
+        **_bound.get(),
+        **_kopf_fields(record),
+        **getattr(record, "fields", {}),
+        **_error_fields(record),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+def _error_fields(record: logging.LogRecord) -> dict[str, Any]:
+    if not record.exc_info or record.exc_info[1] is None:
+        return {}
+    return {"error": str(record.exc_info[1]), "stacktrace": logging.Formatter().formatException(record.exc_info)}
+
+
+def _kopf_fields(record: logging.LogRecord) -> Mapping[str, Any]:
+    """The object a kopf.objects record is about."""
+    reference = getattr(record, "k8s_ref", None) or {}
+    return {key: reference.get(key) for key in ("namespace", "name", "uid") if reference.get(key)}
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _spellings(secret: str) -> set[str]:
+    """The secret as it may turn up: plain, in a URL, in a header or a Secret, inside a longer base64."""
+    raw = secret.encode("utf-8", "surrogatepass")
+    plain = {secret, secret.strip(), quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
+    return plain | _base64_spellings(raw) if secret.strip() else set()
+
+
+def _base64_spellings(raw: bytes) -> set[str]:
+    return {code.decode().rstrip("=") for code in (base64.b64encode(raw), base64.urlsafe_b64encode(raw))} | (
+        {core for offset in range(3) for core in _base64_cores(raw, offset)} if len(raw) >= 8 else set()
+    )
+
+
+def _base64_cores(raw: bytes, offset: int) -> set[str]:
+    """The characters that only depend on the secret when it starts `offset` bytes into a group of three."""
+    skipped = (0, 2, 3)[offset]
+    kept = (offset + len(raw)) * 8 // 6
+    padded = b"\0" * offset + raw
+    return {encode(padded).decode()[skipped:kept] for encode in (base64.b64encode, base64.urlsafe_b64encode)}

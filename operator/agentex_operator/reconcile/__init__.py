@@ -1,0 +1,1 @@
+"""The imperative shell: the engine, and one reconciler per kind."""

@@ -1,0 +1,81 @@
+"""What an operator can be told, in one frozen value. Nothing is read here: cli/run.py reads flags and environment."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+
+LEVELS = ("debug", "info", "warning", "error")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this operator runs. Raises ValueError, with the flag's name and what it wants, for what cannot work."""
+
+    namespace: str = "agentex-system"
+    watch_namespaces: tuple[str, ...] = ()
+    workers: int = 32
+    resync: timedelta = timedelta(minutes=5)
+    reference_resync: timedelta = timedelta(seconds=60)
+    settle: timedelta = timedelta(seconds=30)
+    create_longest_life: timedelta = timedelta(seconds=660)
+    expiry_grace: timedelta = timedelta(seconds=30)
+    missing_grace: timedelta = timedelta(seconds=60)
+    drain_timeout: timedelta = timedelta(seconds=25)
+    work_dir: Path = field(default_factory=lambda: Path("/tmp/agentex-operator"))  # noqa: S108 - an emptyDir in the pod
+    allow_http_endpoints: bool = False
+    allowed_source_hosts: tuple[str, ...] = ()
+    health_host: str = ""
+    health_port: int = 8080
+    log_format: str = "json"
+    log_level: str = "info"
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.workers >= 1, "--workers", "at least 1")
+        _require(0 <= self.health_port <= 65535, "--health-port", "a port, or 0 for any free one")
+        _require(self.log_format in {"json", "text"}, "--log-format", "json or text")
+        _require(
+            self.log_level in {"debug", "info", "warning", "error"}, "--log-level", "debug, info, warning or error"
+        )
+        _require(self.context is None or self.kubeconfig is not None, "--context", "a --kubeconfig to choose from")
+        for name in ("resync", "reference_resync", "create_longest_life", "drain_timeout"):
+            _require(getattr(self, name) > timedelta(), _flag(name), "more than zero, for example 30s or 5m")
+        for host in self.allowed_source_hosts:
+            _require(
+                _HOST_PORT.fullmatch(host) is not None, "--allowed-source-hosts", "HOST:PORT, without scheme or path"
+            )
+
+
+def version() -> str:
+    """The version of the installed operator, as in its User-Agent."""
+    try:
+        return metadata.version("agentex-operator")
+    except metadata.PackageNotFoundError:
+        return "0+unknown"
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `90s`, `5m`, `1h30m`, `250ms`; raises ValueError for anything else."""
+    parts = _PART.findall(text.strip())
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        message = f"{text!r} is not a duration: write it like 30s, 5m or 1h30m"
+        raise ValueError(message)
+    return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
+
+
+def _require(holds: bool, flag: str, wanted: str) -> None:
+    if not holds:
+        message = f"{flag} wants {wanted}"
+        raise ValueError(message)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

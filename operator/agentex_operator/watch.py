@@ -1,0 +1,151 @@
+"""kopf's only door: its watch events go into the engine, and nothing else of it is used.
+
+What kopf would do beside (diffs, annotations, events, finalizers, peering) is switched off here, one line each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import kopf
+
+from agentex_operator import logs
+from agentex_operator.kube.access import Access
+from agentex_operator.kube.kinds import KINDS, Kind
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from agentex_operator.clock import Clock
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.settings import Settings
+
+log = logs.logger(__name__)
+
+Connect = Callable[[], Awaitable[Access]]
+Drain = Callable[[], Awaitable[None]]
+
+
+class Pulse:
+    """When the watch last gave a sign of life."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last: float | None = None
+
+    def beat(self) -> None:
+        """Now."""
+        self._last = self._clock.monotonic()
+
+    def age(self) -> timedelta | None:
+        """Since the last event, or the start where there was none; None before the watch started."""
+        return None if self._last is None else timedelta(seconds=self._clock.monotonic() - self._last)
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """Keeps no copy of any object: nobody here asks what changed."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing to compare."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Write no annotation."""
+
+
+def build_registry(
+    engine: Engine,
+    connect: Connect,
+    pulse: Pulse,
+    *,
+    drain: Drain,
+    kinds: tuple[Kind, ...] = KINDS,
+) -> kopf.OperatorRegistry:
+    """Every event of every kind goes to `engine.observe`; `drain` is awaited once the watch has stopped.
+
+    `connect` is asked for credentials at the start and whenever the API server answers 401.
+    """
+    registry = kopf.OperatorRegistry()
+    _register_login(registry, connect)
+    _register_life(registry, pulse, drain)
+    for kind in kinds:
+        _register_kind(registry, engine, pulse, kind)
+    return registry
+
+
+async def watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:
+    """Watch until `stop` is set or SIGTERM comes; raises what made the watch impossible, so that the process ends.
+
+    Tasks that shall survive the watch must have been started before.
+    """
+    await kopf.operator(
+        registry=registry,
+        settings=quiet_settings(),
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        stop_flag=stop,
+    )
+
+
+def quiet_settings() -> kopf.OperatorSettings:
+    """kopf as a reflector: it writes nothing, and notices a dead connection within minutes."""
+    settings = kopf.OperatorSettings()
+    settings.persistence.finalizer = "kopf.agentex.scale.com/unused"  # kopf strips its own: it must not be ours
+    settings.persistence.diffbase_storage = NoDiffs()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.queueing.idle_timeout = 0.2
+    settings.watching.chunk_size = 500
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 330
+    settings.watching.connect_timeout = 5
+    return settings
+
+
+def _register_kind(registry: kopf.OperatorRegistry, engine: Engine, pulse: Pulse, kind: Kind) -> None:
+    async def seen(event: Mapping[str, Any], **_: Any) -> None:
+        pulse.beat()
+        engine.observe(kind.kind, event["type"], event["object"])
+
+    kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"observe-{kind.plural}")(seen)
+
+
+def _register_login(registry: kopf.OperatorRegistry, connect: Connect) -> None:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        return connection_of(await connect())
+
+    kopf.on.login(registry=registry, id="login")(login)
+
+
+def _register_life(registry: kopf.OperatorRegistry, pulse: Pulse, drain: Drain) -> None:
+    async def started(**_: Any) -> None:
+        pulse.beat()
+
+    async def stopped(**_: Any) -> None:
+        log.info("watch stopped, draining")
+        await drain()
+
+    kopf.on.startup(registry=registry, id="started")(started)
+    kopf.on.cleanup(registry=registry, id="drain")(stopped)
+
+
+def connection_of(access: Access) -> kopf.ConnectionInfo:
+    """Our credentials, in kopf's words."""
+    scheme, _, token = (access.authorization or "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=access.server,
+        ca_path=access.ca_path,
+        certificate_path=access.certificate_path,
+        private_key_path=access.key_path,
+        scheme=scheme.title() or None,
+        token=token.strip() or None,
+        proxy_url=access.proxy,
+        trust_env=True,
+    )
