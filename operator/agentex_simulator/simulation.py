@@ -1,0 +1,29 @@
+"""A world that can be replaced, and the faults that bend calls to it."""
+
+from agentex_simulator.faults import Faults
+from agentex_simulator.settings import Settings
+from agentex_simulator.world import World
+
+
+class Simulation:
+    """What the network side serves: the present world and the scripted faults."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.world = World(settings)
+        self.faults = Faults()
+
+    def reset(self) -> None:
+        """Begin again: an empty world, the keys of the settings, no faults."""
+        old = self.world
+        self.world, self.faults = World(self.settings), Faults()
+        old.timeline.close()
+
+    def set_clock(self) -> None:
+        """Let the clock be as wrong as the faults say."""
+        self.world.clock.skew = self.faults.skew()
+
+    async def follow(self) -> None:
+        """Let things happen when they are due, through every reset, until cancelled."""
+        while True:
+            await self.world.timeline.follow()
