@@ -71,6 +71,12 @@ def parse_duration(text: str) -> timedelta:
     return sum((timedelta(**{_UNITS[unit]: float(number)}) for number, unit in parts), timedelta())
 
 
+def format_duration(span: timedelta) -> str:
+    """Write a span as `parse_duration` reads it: 5m, 90s, 0s."""
+    seconds = span.total_seconds()
+    return f"{seconds / 60:g}m" if seconds and seconds % 60 == 0 else f"{seconds:g}s"
+
+
 def _require(holds: bool, flag: str, wanted: str) -> None:
     if not holds:
         message = f"{flag} wants {wanted}"

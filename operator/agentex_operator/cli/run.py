@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentex_operator.core.errors import ExternalError
-from agentex_operator.settings import LEVELS, Settings, parse_duration
+from agentex_operator.settings import LEVELS, Settings, format_duration, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,26 +48,19 @@ class CommaSeparated(click.ParamType[tuple[str, ...]]):
 def _setting(flag: str, **how: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A flag that fills the setting of its name, can come from AGENTEX_OPERATOR_<NAME>, and shows its default."""
     name = flag.removeprefix("--").replace("-", "_")
-    default = getattr(_DEFAULTS, name)
-    shown = _shown(default)
-    return click.option(
-        flag,
-        name,
-        envvar=f"AGENTEX_OPERATOR_{name.upper()}",
-        default=default,
-        show_default=shown,
-        show_envvar=True,
-        **how,
-    )
+    default = _as_typed(getattr(_DEFAULTS, name))
+    how |= {"default": default, "show_default": default not in ("", None), "show_envvar": True}
+    return click.option(flag, name, envvar=f"AGENTEX_OPERATOR_{name.upper()}", **how)
 
 
-def _shown(default: object) -> str | bool:
+def _as_typed(default: Any) -> Any:
+    """A default as a person would type it."""
     if isinstance(default, timedelta):
-        return f"{default.total_seconds():g}s"
-    return ",".join(default) if isinstance(default, tuple) else default not in ("", None)
+        return format_duration(default)
+    return ",".join(default) if isinstance(default, tuple) else default
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"max_content_width": 110})
 @_setting("--namespace", help="The namespace the operator itself lives in.")
 @_setting("--watch-namespaces", type=CommaSeparated(), help="Serve only these namespaces; empty serves all.")
 @_setting("--workers", type=click.IntRange(min=1), help="How many resources are worked on at the same time.")
@@ -89,9 +82,9 @@ def _shown(default: object) -> str | bool:
 @_setting("--context", help="Which context of the kubeconfig.")
 def run(**flags: Any) -> None:
     """Run the operator until SIGTERM or Ctrl-C."""
+    settings = _settings(flags)
     from agentex_operator import bootstrap  # noqa: PLC0415 - --help does without the libraries it loads
 
-    settings = _settings(flags)
     try:
         sys.exit(bootstrap.run(settings))
     except ExternalError as error:

@@ -1,0 +1,73 @@
+"""A clock that tests move by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from agentex_operator.clock import Clock, Timer
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class HandTimer:
+    """A timer of the clock below."""
+
+    callback: Callable[[], None]
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@dataclass
+class HandClock(Clock):
+    """Stands still until `advance`; then rings what became due, in order, and lets tasks run in between."""
+
+    seconds: float = 1000.0
+    timers: list[tuple[float, int, HandTimer]] = field(default_factory=list)
+    order: itertools.count[int] = field(default_factory=itertools.count)
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        timer = HandTimer(callback)
+        heapq.heappush(self.timers, (self.seconds + seconds, next(self.order), timer))
+        return timer
+
+    async def sleep(self, seconds: float) -> None:
+        woken = asyncio.Event()
+        self.call_later(seconds, woken.set)
+        await woken.wait()
+
+    @property
+    def armed(self) -> int:
+        """How many timers would still ring."""
+        return sum(not timer.cancelled for _, _, timer in self.timers)
+
+    async def advance(self, seconds: float) -> None:
+        await settle()
+        until = self.seconds + seconds
+        while self.timers and self.timers[0][0] <= until:
+            at, _, timer = heapq.heappop(self.timers)
+            self.seconds = max(self.seconds, at)
+            if not timer.cancelled:
+                timer.callback()
+            await settle()
+        self.seconds = until
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task run until it waits for something."""
+    for _ in range(20):
+        await asyncio.sleep(0)
