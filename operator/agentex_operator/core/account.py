@@ -1,0 +1,140 @@
+"""AgentexAccount and ClusterAgentexAccount: the decisions. "With this key, that remote account answers."
+
+Ready is one cheap authenticated call. 401 or 403 stops all traffic of the account but one slow probe; another key in
+the Secret is noticed without a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
+from agentex_operator.api.common import Meta
+from agentex_operator.core import conditions, plan, reasons
+from agentex_operator.core.errors import Conflict, ExternalError, Rejected
+from agentex_operator.core.failures import Failure, Means, classify
+from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the account's inventories count at the moment."""
+
+    builds: BuildCounts
+    deployments: DeploymentCounts
+    throttled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What is known of one account in one pass."""
+
+    meta: Meta
+    spec: AccountSpec
+    stored: AccountStatus
+    status: AccountStatus
+    policy: Policy
+    began: datetime
+    counts: Counts
+    plain_allowed: bool = False           # whether http:// endpoints are (a local simulator)
+    proved_at: datetime | None = None     # when this key last got an answer, in this process
+    key_read: bool = False
+    failure: Failure | None = None
+    over: bool = False
+
+
+def refuse_a_plain_endpoint(observed: Observed, _now: datetime) -> Verdict | None:
+    """A key is never sent in the clear, unless the operator was started for that."""
+    if observed.plain_allowed or observed.spec.endpoint.startswith("https://"):
+        return None
+    message = f"The endpoint {observed.spec.endpoint} is not https. Use https, or start the operator with " \
+              "--allow-http-endpoints (for a local simulator only)."
+    return Verdict(ready="False", reason=reasons.INVALID_ENDPOINT, message=message, phase="Failed",
+                   progress=Progress.STALLED)
+
+
+def stop_at_failure(observed: Observed, _now: datetime) -> Verdict | None:
+    """The key is not there, or the remote does not answer it: nobody can work with this account."""
+    failure = observed.failure
+    if failure is None:
+        return None
+    stalled = failure.means is Means.STALLED
+    return Verdict(ready="False", reason=failure.reason, message=failure.message,
+                   phase="Failed" if stalled else "Pending", failed=failure.means is Means.TRANSIENT,
+                   progress=Progress.STALLED if stalled else Progress.RECONCILING,
+                   look_again=failure.retry_after or observed.policy.reference_resync)
+
+
+def read_the_key(observed: Observed, _now: datetime) -> Plan[Any] | None:
+    """Every pass: a rotated Secret is noticed without a restart."""
+    return None if observed.key_read else Plan(plan.ReadKey(observed.spec.api_key_secret_ref))
+
+
+def probe(observed: Observed, now: datetime) -> Plan[Any] | None:
+    """Ask once per key, when the user wants it, and slowly ever after."""
+    asked = observed.meta.reconcile_requested_at
+    wished = asked is not None and asked != observed.stored.last_handled_reconcile_at
+    since = observed.proved_at
+    fresh = since is not None and now < since + observed.policy.resync and (not wished or since >= observed.began)
+    return None if fresh else Plan(plan.ProbeAccount())
+
+
+def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
+    """It answers."""
+    return Verdict(ready="True", reason=reasons.SUCCEEDED, phase="Ready",
+                   message=f"Account {observed.spec.account_id} at {observed.spec.endpoint} answers.",
+                   look_again=observed.policy.reference_resync)
+
+
+RULES = (refuse_a_plain_endpoint, stop_at_failure, read_the_key, probe, report_ready)
+
+
+def decide(observed: Observed, now: datetime) -> Plan[Any]:
+    """The next call for this account, or how the pass ends."""
+    if observed.over or observed.meta.deleting:
+        return Plan(None, failed=observed.failure is not None)
+    answer = next(filter(None, (rule(observed, now) for rule in RULES)))
+    return report(observed, answer, now) if isinstance(answer, Verdict) else answer
+
+
+def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[Any]:
+    """Say it in the status, counts beside it; if the status says so already, the pass is over."""
+    generation = observed.meta.generation
+    status = replace(
+        observed.status,
+        observed_generation=generation,
+        phase=verdict.phase,
+        conditions=conditions.render(observed.stored.conditions, verdict, (), generation, now),
+        builds=observed.counts.builds,
+        deployments=observed.counts.deployments,
+        throttled=observed.counts.throttled,
+        last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
+    )
+    if status != observed.stored:
+        return Plan(plan.SaveStatus(status))
+    return Plan(None, look_again=verdict.look_again, failed=verdict.failed)
+
+
+def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Observed:
+    """Fold the outcome of a call back into what is observed. Pure; `outcome` is a value or an ExternalError."""
+    if isinstance(outcome, ExternalError):
+        return replace(observed, failure=meaning(outcome), over=isinstance(outcome, Conflict))
+    match call:
+        case plan.ReadKey():
+            return replace(observed, key_read=True, proved_at=None if outcome else observed.proved_at)
+        case plan.ProbeAccount():
+            return replace(observed, proved_at=now)
+        case plan.SaveStatus():
+            return replace(observed, meta=outcome, stored=call.status, status=call.status)
+    raise AssertionError(f"an unexpected call {call!r}")
+
+
+def meaning(error: ExternalError) -> Failure:
+    """As everywhere; but a 404 to a probe is about the endpoint, not about the user's input."""
+    failure = classify(error)
+    if not isinstance(error, Rejected):
+        return failure
+    reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason
+    return Failure(Means.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")

@@ -1,0 +1,33 @@
+"""When a preview ends, and what may happen to its resource then (ecosystem.md §1.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from agentex_operator.api.common import duration
+from agentex_operator.api.deployment import Preview
+
+DEFAULT_TTL = "8h"                      # what the vendor gives a preview without expires_at (agentex-api.md §6)
+NOTICE_BEFORE = timedelta(minutes=15)
+
+GITOPS_ANNOTATIONS = frozenset({"argocd.argoproj.io/tracking-id", "argocd.argoproj.io/installation-id"})
+GITOPS_LABELS = frozenset({"argocd.argoproj.io/instance", "app.kubernetes.io/instance",
+                           "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"})
+
+
+def expires_at(preview: Preview, now: datetime) -> datetime:
+    """The moment a preview created now ends."""
+    return preview.expires_at or now + duration(preview.ttl or DEFAULT_TTL)
+
+
+def soon_at(preview: Preview, ends: datetime) -> datetime:
+    """When to warn: 15 minutes before the end, but never before three quarters of the ttl are over."""
+    ttl = duration(preview.ttl or DEFAULT_TTL)
+    return ends - min(NOTICE_BEFORE, ttl / 4)
+
+
+def managed_by_gitops(labels: Mapping[str, str], annotations: Mapping[str, str]) -> bool:
+    """Whether Argo CD, Flux or Helm would recreate the resource if we deleted it."""
+    helm = labels.get("app.kubernetes.io/managed-by") == "Helm" and "meta.helm.sh/release-name" in annotations
+    return helm or bool(GITOPS_LABELS & set(labels)) or bool(GITOPS_ANNOTATIONS & set(annotations))

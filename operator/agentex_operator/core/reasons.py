@@ -1,0 +1,77 @@
+"""Condition reasons: the words for machines. Never renamed; each has its line in docs/reasons.md (a test compares).
+
+Where Flux has a word (fluxcd/pkg apis/meta), it is used.
+"""
+
+from __future__ import annotations
+
+# going well
+SUCCEEDED = "Succeeded"
+HEALTHY = "Healthy"
+PROGRESSING = "Progressing"
+QUEUED = "Queued"
+BUILDING = "Building"
+DEPLOYING = "Deploying"
+REPLACING = "Replacing"
+CANCELLING = "Cancelling"
+DELETING = "Deleting"
+SUSPENDED = "Suspended"
+EXPIRED = "Expired"
+
+# waiting for something else
+ACCOUNT_NOT_FOUND = "AccountNotFound"
+ACCOUNT_NOT_READY = "AccountNotReady"
+ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"
+ACCOUNT_CHANGED = "AccountChanged"
+AGENT_BUSY = "AgentBeingCreated"
+BUILD_NOT_FOUND = "BuildNotFound"
+BUILD_NOT_READY = "BuildNotReady"
+CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+SECRET_NOT_FOUND = "SecretNotFound"
+KEY_NOT_FOUND = "KeyNotFound"
+SECRET_INVALID = "SecretInvalid"
+SOURCE_NOT_FOUND = "SourceNotFound"
+SOURCE_UNAUTHORIZED = "SourceUnauthorized"
+SOURCE_MOVED = "SourceMoved"
+ACCESS_DENIED = "AccessDenied"
+
+# trying again
+PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
+CONFIRMING_CREATE = "ConfirmingCreate"
+REMOTE_MISSING = "RemoteMissing"
+REMOTE_UNAVAILABLE = "RemoteUnavailable"
+THROTTLED = "Throttled"
+CONFLICT = "Conflict"
+UNRECOGNIZED_STATUS = "UnrecognizedExternalStatus"
+
+# only other input helps
+INVALID_SPEC = "InvalidSpec"
+INVALID_CONTEXT = "InvalidContext"
+CONTEXT_TOO_LARGE = "ContextTooLarge"
+CORRUPT_CONTEXT = "CorruptContext"
+UNSAFE_SYMLINK = "UnsafeSymlink"
+DIGEST_MISMATCH = "DigestMismatch"
+INVALID_URL = "InvalidURL"
+SOURCE_REJECTED = "SourceRejected"
+MANIFEST_NOT_FOUND = "ManifestNotFound"
+DOCKERFILE_NOT_FOUND = "DockerfileNotFound"
+INVALID_MANIFEST = "InvalidManifest"
+INVALID_ENVIRONMENTS = "InvalidEnvironments"
+INVALID_EXPIRY = "InvalidExpiry"
+INVALID_ENDPOINT = "InvalidEndpoint"
+ENDPOINT_NOT_FOUND = "EndpointNotFound"
+AGENT_NAME_TAKEN = "AgentNameTaken"
+REJECTED = "RejectedByRemote"
+BUILD_FAILED = "BuildFailed"
+BUILD_TIMED_OUT = "BuildTimedOut"
+CANCELLED = "Cancelled"
+CANCELLED_EXTERNALLY = "CancelledExternally"
+DEPLOYMENT_FAILED = "DeploymentFailed"
+DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
+SUPERSEDED_EXTERNALLY = "SupersededExternally"
+DELETED_EXTERNALLY = "DeletedExternally"
+
+# events without a condition
+EXPIRING_SOON = "ExpiringSoon"
+EXPIRY_RETAINED = "ExpiryRetained"

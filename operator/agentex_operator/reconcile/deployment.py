@@ -1,0 +1,123 @@
+"""AgentDeployment's shell: what is observed at the start of a pass, and how each of its calls is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentex_operator.api.build import AgentBuild
+from agentex_operator.api.common import KeyRef, status_as_dict
+from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.core import deployment, plan, reasons
+from agentex_operator.core.creation import Sightings
+from agentex_operator.core.errors import InvalidInput, NotReady
+from agentex_operator.core.remote import DeploymentRecord
+from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
+from agentex_operator.reconcile import shell
+from agentex_operator.reconcile.remote import RemotePass
+
+if TYPE_CHECKING:
+    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.world import World
+
+
+class DeploymentReconciler:
+    """One pass over an AgentDeployment; woken by the AgentBuild it names."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        world.engine.subscribe(AGENT_BUILD.kind, self._wake_dependants)
+
+    async def reconcile(self, view: View) -> Outcome:
+        """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
+        resource = shell.parsed(AgentDeployment, view)
+        if isinstance(resource, shell.InvalidObject):
+            return await shell.report_invalid(self._world, AGENT_DEPLOYMENT, view, resource)
+        one = await DeploymentPass.begin(self._world, view, resource)
+        return await one.run()
+
+    def gone(self, view: View) -> None:
+        """The object is no more: nothing is followed for it."""
+        self._world.accounts.forget(view)
+
+    def _wake_dependants(self, before: View | None, after: View | None) -> None:
+        build = after or before
+        if build is None or (before and after and _said(before) == _said(after)):
+            return
+        for view in self._world.engine.views(AGENT_DEPLOYMENT.kind):
+            if view.namespace == build.namespace and _build_named(view) == build.name:
+                self._world.engine.wake(view.uid)
+
+
+def _said(view: View) -> tuple[Any, ...]:
+    """What a deployment reads of its build."""
+    status = view.obj.get("status") or {}
+    return view.uid, view.obj["metadata"].get("generation"), status.get("buildID"), status.get("conditions")
+
+
+def _build_named(view: View) -> str | None:
+    ref = (view.obj.get("spec") or {}).get("buildRef") or {}
+    return ref.get("name")
+
+
+class DeploymentPass(RemotePass[DeploymentRecord]):
+    """The calls of one pass."""
+
+    core = deployment
+    kind = AGENT_DEPLOYMENT
+
+    def observe(self, resource: AgentDeployment) -> deployment.Observed:
+        """What is known before anything is asked."""
+        return deployment.Observed(
+            meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
+            cluster=self.cluster_uid, account=self.account, policy=self.world.policy, began=self.world.clock.now(),
+            seen=Sightings(), build=self._build(resource),
+        )
+
+    def _build(self, resource: AgentDeployment) -> AgentBuild | None:
+        ref = resource.spec.build_ref
+        view = self.world.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
+        found = shell.parsed(AgentBuild, view) if view else None
+        return found if isinstance(found, AgentBuild) else None
+
+    async def perform(self, call: Any) -> Any:
+        """Make one call; its value, or what the adapter raises."""
+        match call:
+            case plan.ReadText():
+                return await self._read_text(call.ref)
+            case plan.ConfirmBuild():
+                return await self.session.client.get_build(call.id)
+            case plan.ReadBuildManifest():
+                return await self.world.sources.manifest(self.namespace, call.source, call.context)
+            case plan.CreateDeployment():
+                return await self._create(call)
+            case _:
+                return await self.perform_common(call)
+
+    async def _create(self, call: plan.CreateDeployment) -> DeploymentRecord:
+        record = await self.session.client.create_deployment(call.request)
+        self.session.deployments.note(record)
+        return record
+
+    async def _read_text(self, ref: KeyRef) -> str:
+        found = await self.world.cluster.config_map(self.namespace, ref.name)
+        if found is None:
+            raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
+                           f"There is no ConfigMap {ref.name!r} in this namespace. Create it, or correct the reference.")
+        return text_of(found, ref)
+
+    def status_as_dict(self, status: Any) -> dict[str, Any]:
+        """The status as the API server has it."""
+        return status_as_dict(status)
+
+
+def text_of(config_map: dict[str, Any], ref: KeyRef) -> str:
+    """The text under a key; NotReady where there is no such key, InvalidInput where it is not text."""
+    texts = config_map.get("data") or {}
+    if ref.key in texts:
+        return str(texts[ref.key])
+    if ref.key in (config_map.get("binaryData") or {}):
+        raise InvalidInput(reasons.INVALID_MANIFEST, f"Key {ref.key!r} of ConfigMap {ref.name!r} is binary; it must "
+                                                     "be UTF-8 text under data.")
+    there = ", ".join(sorted(texts)) or "none"
+    raise NotReady(reasons.KEY_NOT_FOUND, f"ConfigMap {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
+                                          "or correct the reference.")

@@ -1,0 +1,132 @@
+"""What the passes of both remote kinds do alike: account, listing, GET, removal, following."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
+
+from agentex_operator import logs
+from agentex_operator.agentex.inventory import Interest
+from agentex_operator.core import plan
+from agentex_operator.core.errors import Unauthorized
+from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.remote import Listing, Record
+from agentex_operator.kube.kinds import AGENT_BUILD
+from agentex_operator.reconcile import shell
+
+if TYPE_CHECKING:
+    from agentex_operator.agentex.accounts import AccountSession
+    from agentex_operator.agentex.inventory import Inventory
+    from agentex_operator.core.protocol import Observed
+    from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.world import World
+
+log = logs.logger(__name__)
+
+
+class RemotePass(ABC, Generic[Record]):
+    """One pass over a resource with a remote counterpart."""
+
+    core: ClassVar[Any]
+    kind: ClassVar[Kind]
+
+    def __init__(self, world: World, view: View, account: Account | AccountProblem, cluster_uid: str) -> None:
+        self.world, self.view, self.uid = world, view, view.uid
+        self.namespace = view.namespace or ""
+        self.account, self.cluster_uid = account, cluster_uid
+        self._writer = world.writer(self.kind, view)
+        self._interest: Interest | None = None
+
+    @classmethod
+    async def begin(cls, world: World, view: View, resource: Any) -> Self:
+        """Resolve the account, then look at the resource."""
+        account = await world.accounts.resolve(resource)
+        made = cls(world, view, account, await world.cluster.cluster_uid())
+        made._resource = resource
+        return made
+
+    _resource: Any = None
+
+    @property
+    def has_session(self) -> bool:
+        """Whether there is an account to speak to."""
+        return isinstance(self.account, Account)
+
+    @property
+    def session(self) -> AccountSession:
+        """The live session of the account; only asked for after the account was found usable."""
+        return self.world.accounts.session_of(self._resource)
+
+    @property
+    def inventory(self) -> Inventory[Any]:
+        """The listing of our kind in the account."""
+        return self.session.builds if self.kind is AGENT_BUILD else self.session.deployments
+
+    async def run(self) -> Outcome:
+        """The conversation, then what is left to do when it is over."""
+        observed = self.observe(self._resource)
+        try:
+            observed, planned = await shell.converse(self.core, observed, self.perform, self.world.clock)
+            self._follow(observed, planned)
+        finally:
+            self.end(observed)
+        return shell.outcome_of(planned)
+
+    @abstractmethod
+    def observe(self, resource: Any) -> Any:
+        """What is known before anything is asked."""
+
+    @abstractmethod
+    async def perform(self, call: Any) -> Any:
+        """Make one call; its value, or what the adapter raises."""
+
+    @abstractmethod
+    def status_as_dict(self, status: Any) -> dict[str, Any]:
+        """The status as the API server has it."""
+
+    def end(self, observed: Any) -> None:
+        """Give back what the pass held."""
+
+    async def perform_common(self, call: Any) -> Any:
+        """The calls both kinds make."""
+        match call:
+            case plan.LookForOurs():
+                return await self._look(call)
+            case plan.Confirm():
+                return await self.confirm(call.id)
+            case plan.Remove():
+                return await self._remove(call.id)
+            case _:
+                return await self._writer.write(call, self.status_as_dict)
+
+    async def _look(self, call: plan.LookForOurs) -> Listing[Any]:
+        interest = Interest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
+        now = self.world.clock.now()
+        return await self.inventory.look(interest, fresh_since=min(call.fresh_since, now) if call.fresh_since else None)
+
+    async def confirm(self, id_: str) -> Any:
+        """GET one remote object of our kind."""
+        client = self.session.client
+        return await (client.get_build(id_) if self.kind is AGENT_BUILD else client.get_deployment(id_))
+
+    async def _remove(self, id_: str) -> None:
+        client = self.session.client
+        await (client.cancel_build(id_) if self.kind is AGENT_BUILD else client.delete_deployment(id_))
+        log.info("remote object removed", id=id_)
+
+    def _follow(self, observed: Observed[Any, Any], planned: plan.Plan[Any]) -> None:
+        """Have the inventory wake us when our remote changes; or no longer."""
+        if not self.has_session:
+            return
+        if planned.follow is None or observed.over:
+            self.inventory.forget(self.uid)
+            return
+        back_to = observed.meta.creation_timestamp - self.world.policy.skew
+        self.inventory.follow(self.uid, Interest(observed.owner, observed.ids, back_to, planned.follow,
+                                                 observed.fingerprint))
+
+
+def is_denied(error: object) -> bool:
+    """Whether the account as a whole was refused."""
+    return isinstance(error, Unauthorized)

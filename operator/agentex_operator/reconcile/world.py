@@ -1,0 +1,36 @@
+"""What every reconciler needs of the world, in one value made by bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from agentex_operator.clock import Clock
+    from agentex_operator.core.plan import Policy
+    from agentex_operator.kube.cluster import Cluster
+    from agentex_operator.kube.events import Recorder
+    from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.accounts import Accounts
+    from agentex_operator.reconcile.engine import Engine, View
+    from agentex_operator.reconcile.shell import Writer
+    from agentex_operator.sources import Sources
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The doors to everything outside."""
+
+    engine: Engine
+    cluster: Cluster
+    recorder: Recorder
+    accounts: Accounts
+    sources: Sources
+    clock: Clock
+    policy: Policy
+
+    def writer(self, kind: Kind, view: View) -> Writer:
+        """The conditional writes of one pass over this object."""
+        from agentex_operator.reconcile.shell import Writer  # noqa: PLC0415 - the shell's types come from here
+
+        return Writer(self.cluster, self.engine, self.recorder, kind, view)
