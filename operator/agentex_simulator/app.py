@@ -1,7 +1,6 @@
 """The simulator as a server inside a running event loop."""
 
 import asyncio
-from contextlib import suppress
 
 from aiohttp import web
 
@@ -40,10 +39,9 @@ class Simulator:
 
     async def stop(self) -> None:
         """Stop listening and end every open connection."""
+        self.simulation.close()
         if self._follower is not None:
-            self._follower.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._follower
+            await self._follower
         if self._runner is not None:
             await self._runner.cleanup()
 

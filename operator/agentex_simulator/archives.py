@@ -1,5 +1,6 @@
 """Build contexts: taken in with bounded memory, looked through without unpacking, and thrown away."""
 
+import gzip
 import hashlib
 import re
 import tarfile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MAX_NAMES = 10_000
 MAX_DOCKERFILE = 262_144
 MAX_UNPACKED = 8_000_000_000
+COPY = 1 << 20
 UNREADABLE = (tarfile.TarError, EOFError, OSError, zlib.error, ValueError)
 
 
@@ -74,21 +76,29 @@ def _walk(file: IO[bytes]) -> tuple[list[str], str | None]:
     names: list[str] = []
     dockerfile = None
     unpacked = 0
-    with tarfile.open(fileobj=file, mode="r|gz") as tar:
+    with gzip.open(file) as plain, tarfile.open(fileobj=plain, mode="r|") as tar:
         for member in tar:
-            unpacked = _counted(unpacked, member)
+            unpacked = _counted(unpacked, member.size)
             name = _plain(member.name)
             dockerfile = _text(tar, member) if name == "Dockerfile" else dockerfile
             if len(names) < MAX_NAMES:
                 names.append(name)
-            tar.members.clear()  # type: ignore[attr-defined]  # not in typeshed; tarfile remembers every member, which a million of them would make a flood
+            # tarfile remembers every member: a flood when there are a million; the attribute is not in typeshed
+            tar.members.clear()  # type: ignore[attr-defined]
+        _read_to_the_end(plain, unpacked)
     return names, dockerfile
 
 
-def _counted(unpacked: int, member: tarfile.TarInfo) -> int:
-    if unpacked + member.size > MAX_UNPACKED:
+def _read_to_the_end(plain: gzip.GzipFile, unpacked: int) -> None:
+    """An archive cut short after its last member is noticed only by its checksum."""
+    while padding := plain.read(COPY):
+        unpacked = _counted(unpacked, len(padding))
+
+
+def _counted(unpacked: int, size: int) -> int:
+    if unpacked + size > MAX_UNPACKED:
         raise tarfile.ReadError(f"more than {MAX_UNPACKED} bytes when unpacked")
-    return unpacked + member.size
+    return unpacked + size
 
 
 def _plain(name: str) -> str:

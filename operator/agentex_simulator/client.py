@@ -30,7 +30,7 @@ class SimulatorClient:
         """Everything as it truly is: agents, builds, deployments, secrets."""
         return dict(self._ask("GET", "/_sim/state"))
 
-    def fault(self, kind: str, **script: Any) -> str:
+    def fault(self, kind: str, /, **script: Any) -> str:
         """Script a fault, for example fault("throttle", match={"method": "GET"}, count=3, retry_after="2"); its id."""
         return str(self._ask("POST", "/_sim/faults", {"kind": kind, **script})["id"])
 
@@ -42,7 +42,7 @@ class SimulatorClient:
         """Forget one, or all."""
         self._ask("DELETE", f"/_sim/faults/{fault_id}" if fault_id else "/_sim/faults")
 
-    def actor(self, name: str, **body: Any) -> dict[str, Any]:
+    def actor(self, name: str, /, **body: Any) -> dict[str, Any]:
         """Let somebody else act, for example actor("supersede", id=...); the facts of what was touched."""
         return dict(self._ask("POST", f"/_sim/actors/{name}", body))
 

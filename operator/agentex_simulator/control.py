@@ -127,5 +127,7 @@ async def _body(request: web.Request) -> Entry:
 
 
 def _history(entries: list[Entry], request: web.Request) -> Entry:
-    since = int(request.query.get("since", "0"))
-    return {"count": len(entries), "entries": entries[max(0, since) :]}
+    since = request.query.get("since", "0")
+    if not since.isdecimal():
+        raise broken_rule("since must be a seq number")
+    return {"count": len(entries), "entries": entries[int(since) :]}

@@ -36,6 +36,7 @@ class Course:
     - `refusal` answers before anything is read or committed; `unread_drop` cuts the connection there.
     - `read_drop` cuts it after the request was read, with nothing committed.
     - `commit_delay`: seconds between reading and committing; `leave_at_once` cuts the connection before them.
+    - `without_effect` answers a cancel as usual and does nothing.
     - `answer_drop` cuts it after the commit; `answer` replaces the true answer after the commit.
     - `rewrites` bend the JSON of a successful answer.
     """
@@ -46,6 +47,7 @@ class Course:
     read_drop: Drop | None = None
     commit_delay: float = 0
     leave_at_once: Drop | None = None
+    without_effect: bool = False
     answer_drop: Drop | None = None
     answer: Reply | None = None
     rewrites: list[Rewrite] = field(default_factory=list)

@@ -81,7 +81,12 @@ async def _committed(call: Call, course: Course, prepare: Prepare) -> Reply:
         cut(call.request, course.leave_at_once)
     await asyncio.sleep(course.commit_delay)
     call.world.timeline.run_due()
-    return commit()
+    return _accepted(call) if course.without_effect else commit()
+
+
+def _accepted(call: Call) -> Reply:
+    build = call.world.builds.get(call.owner, call.wanted)
+    return Reply(202, call.world.builds.shelf(call.owner).encoded(build.id))
 
 
 def _bent(reply: Reply, course: Course) -> Reply:

@@ -133,6 +133,10 @@ def _null_agent_id(course: Course, params: Params) -> None:
     course.rewrites.append(_with("agent_id", params.get("value")))
 
 
+def _without_effect(course: Course, _params: Params) -> None:
+    course.without_effect = True
+
+
 def _status_words(course: Course, params: Params) -> None:
     course.rewrites.append(_each(lambda record: _respoken(record, params)))
 
@@ -204,6 +208,10 @@ def _is_deployment_delete(call: Call) -> bool:
     return call.request.method == "DELETE" and call.template == "/v5/agentex/deployments/{deployment_id}"
 
 
+def _is_cancel(call: Call) -> bool:
+    return call.template == "/v5/builds/{build_id}/cancel"
+
+
 def _is_stream(call: Call) -> bool:
     return call.template == "/v5/builds/{build_id}/logs"
 
@@ -221,6 +229,7 @@ KINDS: dict[str, Kind] = {
     "outage": Kind(_outage),
     "redirect": Kind(_redirect),
     "teardown-failure": Kind(_answer_instead(500), _is_deployment_delete),
+    "cancel-ignored": Kind(_without_effect, _is_cancel),
     "slow": Kind(_slow),
     "truncated": Kind(_truncated),
     "wrong-content-length": Kind(_wrong_length),

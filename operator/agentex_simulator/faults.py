@@ -62,7 +62,7 @@ class Faults:
         forever = bool(rest.pop("forever", False))
         nth, count = int(rest.pop("nth", 1)), float(rest.pop("count", 1))
         fault = Fault(f"fault-{self._added}", kind, match, nth, math.inf if forever else count, rest)
-        KINDS[kind].bend(Course(), rest)  # a parameter that is missing shows now, not in the middle of a call
+        _try_out(kind, rest)
         self._faults.append(fault)
         return fault
 
@@ -102,6 +102,14 @@ def matches(match: Mapping[str, Any], call: Call) -> bool:
             all(re.search(pattern, request.query.get(name, "")) for name, pattern in query.items()),
         )
     )
+
+
+def _try_out(kind: str, params: Mapping[str, Any]) -> None:
+    """A parameter that is missing or of the wrong type shows now, not in the middle of a call."""
+    try:
+        KINDS[kind].bend(Course(), params)
+    except (KeyError, TypeError, ValueError) as error:
+        raise broken_rule(f"fault {kind}: bad or missing parameter {error}") from error
 
 
 def _check(kind: str, match: Any) -> None:

@@ -74,7 +74,7 @@ def _secret_names(credentials: Any) -> tuple[str, ...]:
 
 def _pick(entries: dict[Any, Any], wanted: str | None) -> dict[Any, Any]:
     for name, entry in entries.items():
-        if wanted in {None, name, entry.get("environment")}:
+        if wanted in (None, name, entry.get("environment")):
             return dict(entry)
     raise broken_rule(f"environment_config: no environment {wanted}")
 

@@ -12,6 +12,7 @@ class Simulation:
         self.settings = settings
         self.world = World(settings)
         self.faults = Faults()
+        self._open = True
 
     def reset(self) -> None:
         """Begin again: an empty world, the keys of the settings, no faults."""
@@ -24,6 +25,11 @@ class Simulation:
         self.world.clock.skew = self.faults.skew()
 
     async def follow(self) -> None:
-        """Let things happen when they are due, through every reset, until cancelled."""
-        while True:
+        """Let things happen when they are due, through every reset, until closed."""
+        while self._open:
             await self.world.timeline.follow()
+
+    def close(self) -> None:
+        """Let nothing happen any more."""
+        self._open = False
+        self.world.timeline.close()

@@ -41,7 +41,8 @@ class Timeline:
             self.run_due()
             self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._until_next())
+                async with asyncio.timeout(self._until_next()):
+                    await self._changed.wait()
 
     def _until_next(self) -> float | None:
         return max(0.0, self._heap[0][0] - self._elapsed()) if self._heap else None
