@@ -1,14 +1,16 @@
 """A simulator a thousand times faster than the real thing, and the vendor's SDK in its strictest mode."""
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from scale_gp_beta import SGPClient
+from scale_gp_beta import DefaultHttpxClient, SGPClient
 
 from agentex_simulator import Settings, SimulatorThread
 
+TRUST = ssl.create_default_context()  # once: reading the certificates costs more than most tests
 ACCOUNTS = (("acct-1", "key-1"), ("acct-2", "key-2"))
 Starting = Callable[..., SimulatorThread]
 Connecting = Callable[..., SGPClient]
@@ -29,7 +31,8 @@ def connect() -> Iterator[Connecting]:
     with ExitStack() as stack:
 
         def client(simulator: SimulatorThread, account: str = "acct-1", key: str = "key-1", **wish: Any) -> SGPClient:
-            options = {"max_retries": 0, "_strict_response_validation": True, **wish}
+            http = DefaultHttpxClient(verify=TRUST)
+            options = {"max_retries": 0, "_strict_response_validation": True, "http_client": http, **wish}
             return stack.enter_context(SGPClient(api_key=key, account_id=account, base_url=simulator.url, **options))
 
         yield client
