@@ -59,7 +59,8 @@ def finish_deployment(world: World, body: Body) -> JsonObject:
 def expire_preview(world: World, body: Body) -> JsonObject:
     """A preview's time is up now: {id, sweep?=true}; without the sweep only expires_at moves to the past."""
     past = world.clock.now() - timedelta(seconds=1)
-    moved = world.deployments.become(body["id"], ACTOR, expires_at=past)
+    preview = world.deployments.preview(body["id"])
+    moved = world.deployments.become(preview.id, ACTOR, expires_at=past)
     return deployment_facts(world.deployments.expire(moved.id, ACTOR) if body.get("sweep", True) else moved)
 
 

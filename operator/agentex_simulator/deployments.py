@@ -117,10 +117,15 @@ class Deployments:
 
     def expire(self, deployment_id: str, cause: Cause) -> Deployment:
         """Tear a preview down as the sweep does; RejectedError 400 for a production deployment."""
+        deployment = self.preview(deployment_id)
+        return deployment if deployment.status in DEPLOYMENT_OVER else self.tear_down(deployment, cause)
+
+    def preview(self, deployment_id: str) -> Deployment:
+        """The preview in whichever account has it; RejectedError 404, 400 for a production deployment."""
         deployment = self.known(deployment_id)
         if not deployment.preview:
             raise broken_rule(f"deployment {deployment_id} is not a preview")
-        return deployment if deployment.status in DEPLOYMENT_OVER else self.tear_down(deployment, cause)
+        return deployment
 
     def known(self, deployment_id: str) -> Deployment:
         """The deployment in whichever account has it; RejectedError 404."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+from agentex_simulator.errors import RejectedError
 from agentex_simulator.world import World
 
 HEARTBEAT = b": ping\n\n"
@@ -25,7 +26,10 @@ async def log_frames(world: World, account: str, build_id: str) -> AsyncIterator
     pause = max(LOOK_AT_LEAST_EVERY, min(LOOK_EVERY, world.stage.scaled(1)))
     sent, quiet, complete = 0, 0.0, False
     while not complete:
-        lines, complete = world.builds.log(account, build_id)
+        try:
+            lines, complete = world.builds.log(account, build_id)
+        except RejectedError:
+            return  # removed while it was read
         for line in lines[sent:]:
             yield frame(line)
         quiet = quiet + pause if len(lines) == sent else 0.0
