@@ -1,0 +1,113 @@
+"""What an HTTP answer means: nothing wrong, or one of core/errors (agentex-api.md §1.1, reliability.md §2.0 P5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from agentex_operator.agentex.wire import one_line, parsed
+from agentex_operator.core.errors import ExternalError, Rejected, Throttled, Unauthorized, Unavailable
+
+LONGEST_RETRY_AFTER = timedelta(minutes=15)
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer; `headers` by lower-case name. Nothing in it has been redacted yet."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """Retry-After, as seconds or as a date by the server's own clock; None for 0, garbage and the past."""
+        text = self.headers.get("retry-after", "").strip()
+        wish = timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else self._until(_date(text))
+        return min(wish, LONGEST_RETRY_AFTER) if wish and wish > timedelta() else None
+
+    def _until(self, moment: datetime | None) -> timedelta | None:
+        now = _date(self.headers.get("date", ""))
+        return moment - now if moment and now else None
+
+
+def refusal(answer: Answer, subject: str, *, creates: bool) -> ExternalError | None:
+    """The error that an answer is, or None for 2xx. `subject`: the call as a person names it.
+
+    Of a create, 409 is ambiguous: it may be our own POST that took the name. A 404 that is not JSON comes from
+    something in front of Agentex and says nothing about the object. A redirect is never followed: the key would
+    go along.
+    """
+    said = f"{subject} was answered with {answer.status}: {said_in(answer.body)}".rstrip(": ") + "."
+    if answer.ok:
+        return None
+    if answer.status in (401, 403):
+        return Unauthorized(f"{said} Check the API key, and what it may do in the account.", status=answer.status)
+    if answer.status == 429:
+        return Throttled(said, retry_after=answer.retry_after)
+    if 300 <= answer.status < 400:
+        return Unavailable(_redirected(answer, subject), status=answer.status)
+    return _refused(answer, said, creates=creates)
+
+
+def _refused(answer: Answer, said: str, *, creates: bool) -> ExternalError:
+    definite = 400 <= answer.status < 500 and answer.status != 408
+    if not definite or (answer.status == 409 and creates) or (answer.status == 404 and not speaks_agentex(answer)):
+        return Unavailable(said, status=answer.status)
+    return Rejected(said, status=answer.status)
+
+
+def speaks_agentex(answer: Answer) -> bool:
+    """Whether an error body can be the service's own: a JSON object, or nothing at all."""
+    return not answer.body.strip() or isinstance(parsed(answer.body), dict)
+
+
+def said_in(body: bytes) -> str:
+    """The reason in an error body, at most 500 characters: `detail`, `message`, `error.message`, else its text."""
+    value = parsed(body)
+    spoken = _spoken(value) if isinstance(value, Mapping) else None
+    return one_line(spoken or body.decode("utf-8", "replace"))
+
+
+def _spoken(value: Mapping[str, object]) -> str | None:
+    error = value.get("error")
+    inner = error.get("message") if isinstance(error, Mapping) else error
+    said = (_detail(value.get("detail")), value.get("message"), inner)
+    return next((text for text in said if isinstance(text, str) and text), None)
+
+
+def _detail(detail: object) -> str | None:
+    """`{"detail": "text"}`, or FastAPI's list of {loc, msg}: `body.image_name: Field required; ...`."""
+    if isinstance(detail, list):
+        return "; ".join(_complaint(item) for item in detail[:10])
+    return detail if isinstance(detail, str) else None
+
+
+def _complaint(item: object) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    place = item.get("loc")
+    where = ".".join(map(str, place)) if isinstance(place, list) else ""
+    return f"{where}: {item.get('msg', '')}" if where else str(item.get("msg", ""))
+
+
+def _redirected(answer: Answer, subject: str) -> str:
+    target = one_line(answer.headers.get("location", "nowhere"), 200)
+    return (f"{subject} was answered with a redirect ({answer.status}) to {target}, which is not followed because the "
+            "API key would go along. Set the endpoint to the address that answers itself.")
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except (ValueError, OverflowError):
+        return None

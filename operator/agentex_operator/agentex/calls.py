@@ -1,0 +1,257 @@
+"""One HTTP call to Agentex: admitted, bounded in time and size, never repeated, never redirected, classified."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any, Protocol
+
+import httpx
+
+from agentex_operator import settings
+from agentex_operator.agentex.answers import Answer, refusal
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from agentex_operator.agentex.keys import ApiKey
+    from agentex_operator.agentex.limits import Gate, Leave
+
+MEBIBYTE = 1024 * 1024
+ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; its status has said the main thing
+ERROR_BODY_SECONDS = 5.0
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 2.0          # below any server's keep-alive: a POST must not meet a connection being closed
+
+
+class AnswerTooLarge(Unavailable):
+    """The answer is larger than this call may read; a smaller page may do."""
+
+
+class Sink(Protocol):
+    """Where the bytes of an answer go."""
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes; False when no more are wanted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request. `path` is percent-encoded already; `deadline` in seconds, from connecting to the last byte.
+
+    `creates`: a 409 is ambiguous. `files`: multipart parts as httpx takes them.
+    """
+
+    method: str
+    path: str
+    deadline: float
+    params: Mapping[str, str | int] | None = None
+    json: Mapping[str, object] | None = None
+    files: list[tuple[str, Any]] | None = None
+    creates: bool = False
+    largest: int = 4 * MEBIBYTE
+    accept: str = "application/json"
+    sink: Sink | None = None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
+    """Whom to trust: the public authorities, and those of `ca_bundle` (PEM) beside them. Share it between accounts.
+
+    Raises OSError or ssl.SSLError for a bundle that cannot be read.
+    """
+    context = httpx.create_ssl_context(trust_env=False)
+    if ca_bundle is not None:
+        context.load_verify_locations(cafile=ca_bundle)
+    return context
+
+
+def http_client(trust: ssl.SSLContext) -> httpx.AsyncClient:
+    """The HTTP client of one account: no environment, no redirects, no cookies kept, HTTP/1.1."""
+    return httpx.AsyncClient(
+        verify=trust,
+        trust_env=False,
+        follow_redirects=False,
+        http2=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # the rest is each call's own deadline
+        limits=httpx.Limits(max_connections=64, keepalive_expiry=IDLE_SECONDS),
+    )
+
+
+class Caller:
+    """Makes calls with one account's key through one gate."""
+
+    def __init__(self, http: httpx.AsyncClient, endpoint: str, account_id: str, api_key: ApiKey, gate: Gate) -> None:
+        """Raises InvalidInput for an endpoint or an account id that cannot be used."""
+        self._http = http
+        self._endpoint = usable_endpoint(endpoint)
+        self._account_id = usable_account_id(account_id)
+        self.api_key = api_key
+        self._gate = gate
+
+    async def send(self, call: Call) -> Answer:
+        """The answer to one request, which is 2xx. Raises what core/errors says for everything else."""
+        leave = await self._gate.admit(reads=call.method == "GET")
+        answer, error = await self._outcome(call)
+        if answer and answer.status in (429, 503) and answer.retry_after:
+            self._gate.hold(answer.retry_after)
+        await self._heed(leave, error)
+        if error is not None:
+            raise error
+        return answer  # type: ignore[return-value]  # there is one wherever there is no error
+
+    async def _outcome(self, call: Call) -> tuple[Answer | None, ExternalError | None]:
+        try:
+            answer = await self._exchange(call)
+        except ExternalError as error:
+            return None, error
+        return answer, refusal(self._redacted(answer), f"{call}", creates=call.creates)
+
+    async def _heed(self, leave: Leave, error: ExternalError | None) -> None:
+        """A 403 may be about one agent only: unless a probe hears it too, it does not stop the account."""
+        about_one = isinstance(error, Unauthorized) and error.status == 403 and not leave.probe
+        if not about_one or await self._is_barred():
+            self._gate.heed(leave, error)
+
+    async def _is_barred(self) -> bool:
+        try:
+            leave = await self._gate.admit(reads=True)
+        except ExternalError:
+            return False
+        _, error = await self._outcome(PROBE)
+        self._gate.heed(leave, error)
+        return isinstance(error, Unauthorized)
+
+    async def _exchange(self, call: Call) -> Answer:
+        try:
+            async with asyncio.timeout(call.deadline), self._stream(call) as response:
+                return Answer(response.status_code, _headers(response), await _body(response, call))
+        except TimeoutError as error:
+            raise Unavailable(f"{call} was not answered within {call.deadline:g} s.") from error
+        except httpx.HTTPError as error:
+            raise Unavailable(self.api_key.redact(f"{call} got no usable answer: {_what(error)}.")) from error
+        except OSError as error:
+            raise Unavailable(f"{call} could not read what it was to send: {error.strerror}.") from error
+
+    def _stream(self, call: Call) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        return self._http.stream(
+            call.method,
+            self._endpoint + call.path,
+            params=call.params,
+            json=call.json,
+            files=call.files,
+            headers=self._headers(call),
+            follow_redirects=False,
+        )
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        return {
+            "x-api-key": self.api_key.reveal(),
+            "x-selected-account-id": self._account_id,
+            "User-Agent": f"agentex-operator/{settings.version()}",
+            "Accept": call.accept,
+            "Accept-Encoding": "gzip",
+        }
+
+    def _redacted(self, answer: Answer) -> Answer:
+        """An answer that is an error, without the key: servers quote what they were sent."""
+        if answer.ok:
+            return answer
+        clean = self.api_key.redact
+        text = clean(answer.body.decode("utf-8", "replace"))
+        return Answer(answer.status, {name: clean(value) for name, value in answer.headers.items()}, text.encode())
+
+
+PROBE = Call(method="GET", path="/v5/builds", params={"limit": 1}, deadline=30.0)
+
+
+def usable_endpoint(endpoint: str) -> str:
+    """The base URL without a trailing slash; raises InvalidInput unless http(s) with a host and without credentials."""
+    try:
+        url = httpx.URL(endpoint.strip())
+    except httpx.InvalidURL as error:
+        raise InvalidInput(reasons.INVALID_URL, f"The endpoint is not a URL: {error}.") from error
+    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+        said = "The endpoint must look like https://host/path, without user, query or fragment."
+        raise InvalidInput(reasons.INVALID_URL, said)
+    return str(url).rstrip("/")
+
+
+def usable_account_id(account_id: str) -> str:
+    """The account id, if a header can carry it; else raises InvalidInput."""
+    if not account_id or not account_id.isascii() or not account_id.isprintable() or account_id != account_id.strip():
+        raise InvalidInput(reasons.INVALID_SPEC, "The account id is empty or has characters that no header carries.")
+    return account_id
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+async def _body(response: httpx.Response, call: Call) -> bytes:
+    if not response.is_success:
+        return await _error_body(response)
+    if call.sink is not None:
+        await _pour(response, call.sink)
+        return b""
+    body = _Bounded(call.largest, str(call))
+    await _pour(response, body)
+    return b"".join(body.chunks)
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """What there is of it: the status line was the answer, a body that breaks off does not take it back."""
+    body = _Opening(ERROR_BODY)
+    with contextlib.suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(ERROR_BODY_SECONDS):
+            await _pour(response, body)
+    return b"".join(body.chunks)
+
+
+async def _pour(response: httpx.Response, sink: Sink) -> None:
+    async for chunk in response.aiter_bytes():
+        if not sink.feed(chunk):
+            return
+
+
+class _Bounded:
+    """Keeps everything, or raises AnswerTooLarge."""
+
+    def __init__(self, most: int, subject: str) -> None:
+        self.chunks: list[bytes] = []
+        self._left = most
+        self._too_large = f"{subject} was answered with more than {most} bytes."
+
+    def feed(self, chunk: bytes) -> bool:
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise AnswerTooLarge(self._too_large)
+        self.chunks.append(chunk)
+        return True
+
+
+class _Opening:
+    """Keeps the beginning."""
+
+    def __init__(self, most: int) -> None:
+        self.chunks: list[bytes] = []
+        self._left = most
+
+    def feed(self, chunk: bytes) -> bool:
+        self.chunks.append(chunk[: self._left])
+        self._left -= len(self.chunks[-1])
+        return self._left > 0
+
+
+def _what(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,262 @@
+"""The Agentex API of one account, as the operator uses it: nine verbs over values (agentex-api.md §1)."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import quote
+
+from agentex_operator.agentex.answers import Answer, speaks_agentex
+from agentex_operator.agentex.calls import MEBIBYTE, PROBE, Call, Caller
+from agentex_operator.agentex.logstream import LogTail
+from agentex_operator.agentex.scan import Scan
+from agentex_operator.agentex.wire import (
+    Page,
+    build_page,
+    build_record,
+    deployment_page,
+    deployment_record,
+    one_line,
+    parsed,
+    usable_id,
+)
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput, Rejected, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import httpx
+
+    from agentex_operator.agentex.keys import ApiKey
+    from agentex_operator.agentex.limits import Gate
+    from agentex_operator.core.remote import (
+        BuildRecord,
+        BuildRequest,
+        DeploymentRecord,
+        DeploymentRequest,
+        Record,
+    )
+
+BUILDS = "/v5/builds"
+DEPLOYMENTS = "/v5/agentex/deployments"
+LARGEST_PAGE = 64 * MEBIBYTE
+NEWEST_FIRST = {"sort_by": "created_at", "sort_order": "desc"}
+
+Answered = TypeVar("Answered")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """The whole life of a call in seconds, its wait at the gate not counted."""
+
+    read: float = 30.0
+    create: float = 60.0
+    archive: float = 600.0
+    log: float = 20.0
+
+
+class AgentexClient:
+    """One account of one Agentex. Every verb is one HTTP request at most; none is ever repeated here.
+
+    Every verb raises Unauthorized, Throttled or Unavailable as core/errors tells; what else, each says itself.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        endpoint: str,
+        account_id: str,
+        api_key: ApiKey,
+        gate: Gate,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        self._calls = Caller(http, endpoint, account_id, api_key, gate)
+        self._gate = gate
+        self._deadlines = deadlines or Deadlines()
+
+    def rekey(self, api_key: ApiKey) -> bool:
+        """Use this key from now on; True if it is another one, which closes the breaker."""
+        if api_key == self._calls.api_key:
+            return False
+        self._calls.api_key = api_key
+        self._gate.rekeyed()
+        return True
+
+    # --- builds ---------------------------------------------------------------------------------------------------
+
+    async def create_build(self, request: BuildRequest, archive: Path | None) -> BuildRecord:
+        """POST /v5/builds, once; the archive is streamed from disk. Raises Rejected for a definite no (§1.2).
+
+        Unavailable is ambiguous, a lost connection before the first byte included: look for the token.
+        """
+        with ExitStack() as open_files:
+            call = Call(method="POST", path=BUILDS, creates=True, files=_parts(request, archive, open_files),
+                        deadline=self._deadlines.archive if archive else self._deadlines.create)
+            return await self._created(call, build_record)
+
+    async def get_build(self, build_id: str) -> BuildRecord | None:
+        """GET /v5/builds/{id}; None for a 404: not in this account (§1.3)."""
+        return await self._found(_item(BUILDS, build_id), build_record)
+
+    async def cancel_build(self, build_id: str) -> None:
+        """POST /v5/builds/{id}/cancel: asked for, not done (§1.4). Raises Rejected: a GET tells why."""
+        await self._asked("POST", f"{_item(BUILDS, build_id)}/cancel")
+
+    async def build_log_tail(self, build_id: str, max_bytes: int = 4096) -> tuple[str, ...]:
+        """The last lines of a build's log, together at most `max_bytes`, in at most `Deadlines.log` seconds (§1.6).
+
+        A stream that breaks off or does not end gives what came. () for a 404.
+        """
+        tail = LogTail(max_bytes)
+        call = Call(method="GET", path=f"{_item(BUILDS, build_id)}/logs", accept="text/event-stream", sink=tail,
+                    deadline=self._deadlines.log)
+        try:
+            await self._calls.send(call)
+        except Rejected:
+            return ()
+        except Unavailable:
+            if not tail.lines():
+                raise
+        return tuple(map(self._calls.api_key.redact, tail.lines()))
+
+    async def list_builds(
+        self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True
+    ) -> Page[BuildRecord]:
+        """One page of GET /v5/builds (§1.3), newest first if `ordered`. Raises Rejected, for a lost cursor too."""
+        return await self._page(BUILDS, _paging(limit, starting_after, agent_name, ordered=ordered), build_page)
+
+    async def find_agent(self, name: str) -> str | None:
+        """The id of the agent of this name, by its builds, newest first (§3); None proves nothing about the name."""
+        scan = Scan(lambda limit, after, ordered: self.list_builds(limit, after, name, ordered=ordered), limit=100)
+        async for page in scan.pages():
+            for record in page.records:
+                if record.agent_name == name and record.agent_id:
+                    return record.agent_id
+        return None
+
+    async def probe(self) -> None:
+        """One cheap authenticated call: whether this key may look into this account at all."""
+        await self._page(BUILDS, PROBE.params or {}, build_page)
+
+    # --- deployments ----------------------------------------------------------------------------------------------
+
+    async def create_deployment(self, request: DeploymentRequest) -> DeploymentRecord:
+        """POST /v5/agentex/deployments, once. Raises Rejected for a definite no (§1.5); Unavailable is ambiguous."""
+        call = Call(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True,
+                    deadline=self._deadlines.create)
+        return await self._created(call, deployment_record)
+
+    async def get_deployment(self, deployment_id: str) -> DeploymentRecord | None:
+        """GET one; None for a 404: not in this account."""
+        return await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record)
+
+    async def delete_deployment(self, deployment_id: str) -> None:
+        """DELETE one (§1.5). Raises Rejected where it is over already or gone: a GET tells which."""
+        await self._asked("DELETE", _item(DEPLOYMENTS, deployment_id))
+
+    async def list_deployments(
+        self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True
+    ) -> Page[DeploymentRecord]:
+        """One page of GET /v5/agentex/deployments, newest first if `ordered`. Raises Rejected."""
+        params = _paging(limit, starting_after, agent_name, ordered=ordered)
+        return await self._page(DEPLOYMENTS, params, deployment_page)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    async def _created(self, call: Call, read: Callable[[object], Record | None]) -> Record:
+        answer = await self._calls.send(call)
+        return _readable(read(parsed(answer.body)), call, answer)
+
+    async def _found(self, path: str, read: Callable[[object], Record | None]) -> Record | None:
+        call = Call(method="GET", path=path, deadline=self._deadlines.read)
+        try:
+            answer = await self._calls.send(call)
+        except Rejected as error:
+            if error.status == 404:
+                return None
+            raise
+        return _readable(read(parsed(answer.body)), call, answer)
+
+    async def _asked(self, method: str, path: str) -> None:
+        call = Call(method=method, path=path, deadline=self._deadlines.create)
+        answer = await self._calls.send(call)
+        if not speaks_agentex(answer):
+            raise _unreadable(call, answer)
+
+    async def _page(
+        self, path: str, params: Mapping[str, str | int], read: Callable[[bytes], Page[Record] | None]
+    ) -> Page[Record]:
+        call = Call(method="GET", path=path, params=params, largest=LARGEST_PAGE, deadline=self._deadlines.read)
+        answer = await self._calls.send(call)
+        return _readable(read(answer.body), call, answer)
+
+
+def _readable(value: Answered | None, call: Call, answer: Answer) -> Answered:
+    """The value, or Unavailable: a 2xx that cannot be read may come from anybody (reliability.md §2d)."""
+    if value is None:
+        raise _unreadable(call, answer)
+    return value
+
+
+def _unreadable(call: Call, answer: Answer) -> Unavailable:
+    kind = one_line(answer.headers.get("content-type", "no content type"), 80)
+    said = f"{call} was answered with {answer.status} and {len(answer.body)} bytes ({kind}) that are no Agentex answer."
+    return Unavailable(said, status=answer.status)
+
+
+def _item(collection: str, id_: str) -> str:
+    """The path of one object; an id from anywhere must not become another path."""
+    if usable_id(id_) is None:
+        raise InvalidInput(reasons.INVALID_SPEC, f"{id_[:64]!r} cannot be the id of a remote object.")
+    return f"{collection}/{quote(id_, safe='')}"
+
+
+def _paging(limit: int, after: str | None, agent_name: str | None, *, ordered: bool) -> dict[str, str | int]:
+    wishes = {"starting_after": after, "agent_name": agent_name, **(NEWEST_FIRST if ordered else {})}
+    return {"limit": limit, **{name: value for name, value in wishes.items() if value}}
+
+
+def _parts(request: BuildRequest, archive: Path | None, open_files: ExitStack) -> list[tuple[str, Any]]:
+    """The multipart parts, as the vendor's SDK sends them: always multipart, also without a file (§1.2)."""
+    texts = {
+        "image_name": request.image_name,
+        "image_tag": request.image_tag,
+        "image_url": request.image_url,
+        "agent_name": request.agent_name,
+        "agent_id": request.agent_id,
+        "build_args": json.dumps(dict(request.build_args)) if request.build_args else None,
+        "platform": request.platform,
+        "source_ref": request.source_ref,
+        "source_commit": request.source_commit,
+        "working_tree_hash": request.working_tree_hash,
+    }
+    parts: list[tuple[str, Any]] = [(name, (None, text)) for name, text in texts.items() if text is not None]
+    if archive is not None:
+        parts.append(("context_archive", ("upload", _opened(archive, open_files), "application/octet-stream")))
+    return parts
+
+
+def _opened(archive: Path, open_files: ExitStack) -> BinaryIO:
+    try:
+        return open_files.enter_context(archive.open("rb"))
+    except OSError as error:
+        raise Unavailable(f"The build context could not be read before it was sent: {error.strerror}.") from error
+
+
+def _body(request: DeploymentRequest) -> dict[str, object]:
+    """The JSON of a create; what was not asked for is not sent: preview fields without a preview are refused (§1.5)."""
+    wishes = {
+        "build_id": request.build_id,
+        "image_name": request.image_name,
+        "image_tag": request.image_tag,
+        "preview_label": request.preview_label,
+        "expires_at": request.expires_at.astimezone(UTC).isoformat() if request.expires_at else None,
+        "preview": True if request.preview else None,
+    }
+    texts = {"manifest_file": request.manifest_file, "environment_config": request.environment_config}
+    return {**texts, **{name: value for name, value in wishes.items() if value is not None}}

@@ -1,0 +1,39 @@
+"""The API key, wrapped so that it cannot be said by accident."""
+
+from __future__ import annotations
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import NotReady
+from agentex_operator.logs import Redactor
+
+
+class ApiKey:
+    """An API key: its repr and str say nothing; only `reveal` tells it, to whoever writes the request header."""
+
+    def __init__(self, text: str) -> None:
+        """Surrounding white space is dropped (Secrets made with `echo` end in a newline).
+
+        Raises NotReady for an empty key and for one that no HTTP header can carry; without saying the key.
+        """
+        self._text = text.strip()
+        if not self._text or not self._text.isascii() or not self._text.isprintable():
+            raise NotReady(reasons.SECRET_INVALID, "The API key is empty or has characters that no header carries.")
+        self._redactor = Redactor()
+        self._redactor.add(self._text)
+
+    def reveal(self) -> str:
+        """The key itself."""
+        return self._text
+
+    def redact(self, text: str) -> str:
+        """The text without this key, however it is spelled in it."""
+        return self._redactor.clean(text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApiKey) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "ApiKey([redacted])"

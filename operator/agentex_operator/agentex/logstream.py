@@ -1,0 +1,70 @@
+"""Build logs: server-sent events, of which only the last lines are kept (agentex-api.md §1.6).
+
+    data: {"line":"Step 1/7 : FROM x"}\\n\\n       the documented frame; CRLF, no space, plain text are read too
+    : ping      event: x      id: 1      retry: 1   a frame's other lines say nothing to us
+    <end>                                           there is no end mark; a last frame without its blank line counts
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from agentex_operator.agentex.wire import one_line, parsed
+
+LONGEST_LINE = 64 * 1024  # bytes of one raw line that are kept
+LARGEST_STREAM = 64 * 1024 * 1024
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+
+
+class LogTail:
+    """Takes the stream in chunks, of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._lines: deque[str] = deque()
+        self._size = 0
+        self._rest = b""
+        self._left = LARGEST_STREAM
+
+    def feed(self, chunk: bytes) -> bool:
+        """Take the next bytes; False once 64 MiB were read."""
+        *whole, rest = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        for raw in whole:
+            self._take(raw)
+        self._rest = rest[:LONGEST_LINE]
+        self._left -= len(chunk)
+        return self._left > 0
+
+    def lines(self) -> tuple[str, ...]:
+        """The last lines so far, oldest first, without control characters."""
+        self._take(self._rest)
+        self._rest = b""
+        return tuple(self._lines)
+
+    def _take(self, raw: bytes) -> None:
+        if not raw.startswith(b"data:"):
+            return
+        line = _line(raw.removeprefix(b"data:").strip()[:LONGEST_LINE], self._max_bytes)
+        if line is not None:
+            self._keep(line)
+
+    def _keep(self, line: str) -> None:
+        self._lines.append(line)
+        self._size += _size(line)
+        while self._size > self._max_bytes and len(self._lines) > 1:
+            self._size -= _size(self._lines.popleft())
+
+
+def _line(payload: bytes, most: int) -> str | None:
+    """The text in a `data:` field; None for the [DONE] of other services."""
+    if payload == b"[DONE]":
+        return None
+    value = parsed(payload)
+    said = value.get("line") if isinstance(value, dict) else None
+    text = said if isinstance(said, str) else payload.decode("utf-8", "replace")
+    return one_line(_ANSI.sub("", text), most).encode()[:most].decode("utf-8", "ignore")
+
+
+def _size(line: str) -> int:
+    return len(line.encode()) + 1

@@ -1,0 +1,111 @@
+"""One walk through a list, page by page, newest first, past everything a list may do wrong (reliability.md §2d)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Generic
+
+from agentex_operator.agentex.calls import AnswerTooLarge
+from agentex_operator.agentex.wire import UNDATED, Page
+from agentex_operator.core.errors import Rejected, Unavailable
+from agentex_operator.core.remote import Record
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+PAGE_CAP = 2000
+RESTART_CAP = 3
+BAD_REQUEST = frozenset({400, 422})
+
+Fetch = Callable[[int, str | None, bool], Awaitable[Page[Record]]]
+
+
+class Scan(Generic[Record]):
+    """A walk; iterate `pages` and stop when it went far enough. For one use.
+
+    - A server that refuses the sorting is read without it, to the end; one that ignores it is noticed by its dates.
+    - A cursor that is refused on the way (its record is gone) starts over from the top; what was seen is not repeated.
+    - Duplicates across pages are dropped; an empty page, or one that leads nowhere, ends the walk.
+    - A page too large to read is asked for again at half the size.
+    """
+
+    def __init__(self, fetch: Fetch[Record], limit: int, *, ordered: bool = True) -> None:
+        self._fetch: Fetch[Record] = fetch
+        self._limit = limit
+        self._after: str | None = None
+        self._restarts = 0
+        self._seen: set[str] = set()
+        self._last_date: datetime | None = None
+        self.sorts = ordered                     # whether the server takes the wish to sort
+        self.ordered = ordered                   # whether it does sort; if not, only the end of the walk proves much
+        self.complete = False                    # whether the walk reached the very first record
+        self.oldest: datetime | None = None      # if `ordered`, everything younger than this was seen
+
+    async def pages(self) -> AsyncGenerator[Page[Record], None]:
+        """Each page, without the records that were on an earlier one.
+
+        Raises what the fetch raises, and Unavailable for a list that has no end or loses its cursor again and again.
+        """
+        for _ in range(PAGE_CAP):
+            asked_after, page = self._after, await self._next_page()
+            fresh = self._unseen(page)
+            self._note(page, fresh)
+            yield replace(page, records=fresh)
+            if self.complete or not self._leads_on(page, fresh, asked_after):
+                return
+        raise Unavailable(f"The list had not ended after {PAGE_CAP} pages.")
+
+    async def _next_page(self) -> Page[Record]:
+        while True:
+            try:
+                return await self._fetch(self._limit, self._after, self.sorts)
+            except AnswerTooLarge as error:
+                self._halve(error)
+            except Rejected as error:
+                self._make_do(error)
+
+    def _halve(self, error: AnswerTooLarge) -> None:
+        if self._limit == 1:
+            raise error
+        self._limit //= 2
+
+    def _make_do(self, error: Rejected) -> None:
+        """What a refused page may be about: first the sorting, later the cursor."""
+        if error.status not in BAD_REQUEST or not (self.sorts or self._after):
+            raise error
+        if self._after is None:
+            self.sorts = self.ordered = False
+        else:
+            self._start_over(error)
+
+    def _start_over(self, error: Rejected) -> None:
+        self._restarts += 1
+        if self._restarts > RESTART_CAP:
+            raise Unavailable(f"The list lost its cursor {self._restarts} times.") from error
+        self._after = self._last_date = None
+
+    def _unseen(self, page: Page[Record]) -> tuple[Record, ...]:
+        unseen = {record.id: record for record in page.records if record.id not in self._seen}
+        self._seen.update(unseen)
+        return tuple(unseen.values())
+
+    def _note(self, page: Page[Record], fresh: Iterable[Record]) -> None:
+        # A full page that claims to be the last is asked to prove it: has_more may lie.
+        self.complete = page.length == 0 or (not page.has_more and page.length < self._limit)
+        self._after = page.last_id
+        self._note_dates([record.created_at for record in fresh if record.created_at != UNDATED])
+
+    def _note_dates(self, dates: list[datetime]) -> None:
+        walked = [self._last_date, *dates] if self._last_date else dates
+        if any(later > earlier for earlier, later in pairwise(walked)):
+            self.ordered = False
+        if dates:
+            self._last_date = dates[-1]
+            self.oldest = min(self.oldest or dates[-1], dates[-1])
+
+    def _leads_on(self, page: Page[Record], fresh: Iterable[Record], asked_after: str | None) -> bool:
+        """Whether there is a next page worth asking for; after a restart, known ones are walked past again."""
+        catching_up = self._restarts > 0 and page.last_id != asked_after
+        return page.last_id is not None and (bool(fresh) or catching_up)

@@ -1,0 +1,193 @@
+"""The wire, read with suspicion: JSON of the Agentex API -> our records (agentex-api.md §1.2, §1.5).
+
+Unknown fields are ignored, unknown state words are UNKNOWN, times without a zone are UTC, texts are bounded, and an
+object whose id we could not put into a URL is not read at all: None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from agentex_operator.core.ownership import token_in
+from agentex_operator.core.remote import (
+    BuildRecord,
+    DeployEvent,
+    DeploymentRecord,
+    Record,
+    build_state,
+    deployment_state,
+)
+
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # created_at of a record that does not say; never a proof of reach
+EVENTS_KEPT = 20
+LONGEST_WORD = 128
+LONGEST_TEXT = 500
+LONGEST_FIELD = 2048
+
+_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,128}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
+
+Fields = Mapping[str, Any]
+Answered = TypeVar("Answered", BuildRecord, DeploymentRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What a deployment was made from, word for word as the server echoes it."""
+
+    manifest: str
+    environments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Record]):
+    """One page of a list, in the server's order.
+
+    `length`: items on it, unreadable ones too. `last_id`: the cursor of the next page, None where no item has one.
+    `texts`: by id, of the deployments whose manifest carries no ownership token.
+    """
+
+    records: tuple[Record, ...]
+    has_more: bool
+    last_id: str | None
+    length: int
+    texts: Mapping[str, Texts] = field(default_factory=dict)
+
+
+def usable_id(value: object) -> str | None:
+    """The id, if it is 1 to 128 of A-Z a-z 0-9 _ . - and neither . nor .., else None (reliability.md §2d)."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else None
+
+
+def parsed(body: bytes) -> object | None:
+    """The JSON value of a body; None for anything that is not JSON (and for `null`)."""
+    try:
+        return json.loads(body)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError):
+        return None
+
+
+def build_record(value: object) -> BuildRecord | None:
+    """A build, by today's field names or those before 0.1.0 (`build_id`, `status`); None where it has no usable id."""
+    if not isinstance(value, Mapping) or (id_ := usable_id(value.get("id") or value.get("build_id"))) is None:
+        return None
+    word = value.get("build_status", value.get("status"))
+    return BuildRecord(
+        id=id_,
+        state=build_state(word),
+        raw_status=_word(word),
+        created_at=_time(value.get("created_at")) or UNDATED,
+        agent_name=_text(value.get("agent_name")) or "",
+        agent_id=usable_id(value.get("agent_id")),
+        image_name=_text(value.get("image_name")) or "",
+        image_tag=_text(value.get("image_tag")) or "",
+        image_url=_text(value.get("image_url")),
+        source_ref=_text(value.get("source_ref")),
+        working_tree_hash=_text(value.get("working_tree_hash")),
+        started_at=_time(value.get("build_start_time")),
+        ended_at=_time(value.get("build_end_time")),
+    )
+
+
+def deployment_record(value: object) -> DeploymentRecord | None:
+    """A deployment; its token is read from the manifest, which is not kept. None where it has no usable id."""
+    if not isinstance(value, Mapping) or (id_ := usable_id(value.get("id"))) is None:
+        return None
+    return DeploymentRecord(
+        id=id_,
+        state=deployment_state(value.get("status")),
+        raw_status=_word(value.get("status")),
+        created_at=_time(value.get("created_at")) or UNDATED,
+        namespace=_text(value.get("namespace")) or "",
+        build_id=usable_id(value.get("build_id")),
+        token=token_in(_texts(value).manifest),
+        helm_release_name=_text(value.get("helm_release_name")),
+        preview_label=_text(value.get("preview_label")),
+        expires_at=_time(value.get("expires_at")),
+        events=_events(value.get("deploy_events")),
+    )
+
+
+def build_page(body: bytes) -> Page[BuildRecord] | None:
+    """A page of builds; None where the body is none."""
+    return _page(body, build_record)
+
+
+def deployment_page(body: bytes) -> Page[DeploymentRecord] | None:
+    """A page of deployments, with the texts of those without a token; None where the body is none."""
+    return _page(body, deployment_record)
+
+
+def texts_of(value: object) -> Texts:
+    """The manifest and environments of a deployment as the server echoes them; empty where it does not."""
+    return _texts(value) if isinstance(value, Mapping) else Texts("", "")
+
+
+def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
+    """The text on one line without control characters and lone surrogates, at most `limit` characters."""
+    whole = text.encode("utf-8", "replace").decode()
+    return _CONTROL.sub(" ", whole).strip()[:limit]
+
+
+def _page(body: bytes, read: Callable[[object], Answered | None]) -> Page[Answered] | None:
+    value = parsed(body)
+    items = value.get("items") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(items, list):
+        return None
+    pairs = [(record, item) for item in items if (record := read(item)) is not None]
+    return Page(
+        records=tuple(record for record, _ in pairs),
+        has_more=value.get("has_more") is not False,
+        last_id=pairs[-1][0].id if pairs else None,
+        length=len(items),
+        texts={record.id: texts_of(item) for record, item in pairs if _is_unmarked(record)},
+    )
+
+
+def _is_unmarked(record: BuildRecord | DeploymentRecord) -> bool:
+    return isinstance(record, DeploymentRecord) and record.token is None
+
+
+def _texts(value: Fields) -> Texts:
+    manifest, environments = value.get("manifest_file"), value.get("environment_config")
+    return Texts(manifest if isinstance(manifest, str) else "", environments if isinstance(environments, str) else "")
+
+
+def _events(value: object) -> tuple[DeployEvent, ...]:
+    found = [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return tuple(
+        DeployEvent(_word(item.get("type")), _word(item.get("reason")), _said(item), _time(item.get("timestamp")))
+        for item in found[-EVENTS_KEPT:]
+    )
+
+
+def _said(event: Fields) -> str:
+    message = event.get("message")
+    return one_line(message) if isinstance(message, str) else ""
+
+
+def _word(value: object) -> str:
+    """A state word or the like for people: short, one line; "" where the server says nothing."""
+    return one_line(str(value), LONGEST_WORD) if isinstance(value, str | int | float) else ""
+
+
+def _text(value: object) -> str | None:
+    return one_line(value, LONGEST_FIELD) if isinstance(value, str) and value else None
+
+
+def _time(value: object) -> datetime | None:
+    """An aware UTC time; None for what is none."""
+    try:
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
+        return None if time is None else _in_utc(time)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
