@@ -5,6 +5,7 @@ What kopf would do beside (diffs, annotations, events, finalizers, peering) is s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import kopf
 
 from agentex_operator import logs
+from agentex_operator.core.errors import ExternalError, Unavailable
 from agentex_operator.kube.access import Access
 from agentex_operator.kube.kinds import KINDS, Kind
 
 if TYPE_CHECKING:
-    import asyncio
-
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.settings import Settings
@@ -44,6 +44,20 @@ class Pulse:
         return None if self._last is None else timedelta(seconds=self._clock.monotonic() - self._last)
 
 
+class Registry(kopf.OperatorRegistry):
+    """What kopf calls; and, where it could not log in, why and whom to stop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: ExternalError | None = None
+        self.stop = asyncio.Event()
+
+    def give_up(self, error: ExternalError) -> None:
+        """End the watch: without credentials kopf itself would live on, blind."""
+        self.failure = error
+        self.stop.set()
+
+
 class NoDiffs(kopf.DiffBaseStorage):
     """Keeps no copy of any object: nobody here asks what changed."""
 
@@ -60,18 +74,13 @@ class NoDiffs(kopf.DiffBaseStorage):
 
 
 def build_registry(
-    engine: Engine,
-    connect: Connect,
-    pulse: Pulse,
-    *,
-    drain: Drain,
-    kinds: tuple[Kind, ...] = KINDS,
-) -> kopf.OperatorRegistry:
-    """Every event of every kind goes to `engine.observe`; `drain` is awaited once the watch has stopped.
+    engine: Engine, connect: Connect, pulse: Pulse, *, drain: Drain, kinds: tuple[Kind, ...] = KINDS
+) -> Registry:
+    """Every event of every kind goes to `engine.observe`; `drain` is awaited after the last one.
 
     `connect` is asked for credentials at the start and whenever the API server answers 401.
     """
-    registry = kopf.OperatorRegistry()
+    registry = Registry()
     _register_login(registry, connect)
     _register_life(registry, pulse, drain)
     for kind in kinds:
@@ -79,19 +88,54 @@ def build_registry(
     return registry
 
 
-async def watch(registry: kopf.OperatorRegistry, settings: Settings, stop: asyncio.Event) -> None:
-    """Watch until `stop` is set or SIGTERM comes; raises what made the watch impossible, so that the process ends.
+async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> None:
+    """Watch until `stop` is set or SIGTERM comes; raises an ExternalError where that is impossible: end the process.
 
-    Tasks that shall survive the watch must have been started before.
+    Tasks that shall outlive the watch must have been started before.
     """
-    await kopf.operator(
-        registry=registry,
-        settings=quiet_settings(),
-        standalone=True,
-        clusterwide=not settings.watch_namespaces,
-        namespaces=settings.watch_namespaces,
-        stop_flag=stop,
-    )
+    registry.stop = stop
+    try:
+        await kopf.operator(
+            registry=registry,
+            settings=quiet_settings(),
+            standalone=True,
+            clusterwide=not settings.watch_namespaces,
+            namespaces=settings.watch_namespaces,
+            stop_flag=stop,
+        )
+    except Exception as error:
+        raise registry.failure or Unavailable(f"the watch ended: {error}") from error
+
+
+def _register_kind(registry: Registry, engine: Engine, pulse: Pulse, kind: Kind) -> None:
+    async def seen(event: Mapping[str, Any], **_: Any) -> None:
+        pulse.beat()
+        engine.observe(kind.kind, event["type"], event["object"])
+
+    kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"observe-{kind.plural}")(seen)
+
+
+def _register_login(registry: Registry, connect: Connect) -> None:
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        try:
+            return connection_of(await connect())
+        except ExternalError as error:
+            registry.give_up(error)
+            raise kopf.PermanentError(error.message) from error
+
+    kopf.on.login(registry=registry, id="login")(login)
+
+
+def _register_life(registry: Registry, pulse: Pulse, drain: Drain) -> None:
+    async def started(**_: Any) -> None:
+        pulse.beat()
+
+    async def stopped(**_: Any) -> None:
+        log.info("watch stopped, draining")
+        await drain()
+
+    kopf.on.startup(registry=registry, id="started")(started)
+    kopf.on.cleanup(registry=registry, id="stopped")(stopped)
 
 
 def quiet_settings() -> kopf.OperatorSettings:
@@ -107,33 +151,6 @@ def quiet_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 5
     return settings
-
-
-def _register_kind(registry: kopf.OperatorRegistry, engine: Engine, pulse: Pulse, kind: Kind) -> None:
-    async def seen(event: Mapping[str, Any], **_: Any) -> None:
-        pulse.beat()
-        engine.observe(kind.kind, event["type"], event["object"])
-
-    kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"observe-{kind.plural}")(seen)
-
-
-def _register_login(registry: kopf.OperatorRegistry, connect: Connect) -> None:
-    async def login(**_: Any) -> kopf.ConnectionInfo:
-        return connection_of(await connect())
-
-    kopf.on.login(registry=registry, id="login")(login)
-
-
-def _register_life(registry: kopf.OperatorRegistry, pulse: Pulse, drain: Drain) -> None:
-    async def started(**_: Any) -> None:
-        pulse.beat()
-
-    async def stopped(**_: Any) -> None:
-        log.info("watch stopped, draining")
-        await drain()
-
-    kopf.on.startup(registry=registry, id="started")(started)
-    kopf.on.cleanup(registry=registry, id="drain")(stopped)
 
 
 def connection_of(access: Access) -> kopf.ConnectionInfo:

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clocks import HandClock, settle
 
@@ -86,7 +86,7 @@ async def live_through(steps: list[tuple[str, str, int]], workers: int) -> None:
     await history.engine.drain(timedelta(milliseconds=1))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.integers(1, 3))
 def test_the_promises_hold_in_every_history(steps: list[tuple[str, str, int]], workers: int) -> None:
     asyncio.run(live_through(steps, workers))

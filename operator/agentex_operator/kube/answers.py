@@ -32,7 +32,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExternalErr
     message = (
         f"the API server answered {status}: {str(said.get('message') or said.get('reason') or '')[:LONGEST_MESSAGE]}"
     )
-    if status in {404, 409} or _is_about_uid(said):
+    if status in {404, 409}:
         return Conflict(message)
     if status in {401, 403}:
         return Unauthorized(message, status=status)
@@ -54,9 +54,3 @@ def _status(body: bytes) -> dict[str, Any]:
         return parse(body)
     except Unavailable:
         return {}
-
-
-def _is_about_uid(said: Mapping[str, Any]) -> bool:
-    """A patch meant for a predecessor: the API server calls it an invalid change of metadata.uid."""
-    causes = (said.get("details") or {}).get("causes") or []
-    return any(cause.get("field") == "metadata.uid" for cause in causes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
+from urllib.parse import quote
 
 from agentex_operator.core.errors import NotReady
 from agentex_operator.kube import access
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.access import Access
 
 CONFIG_MAPS_KEPT = 2.0  # seconds
+CHUNK = 500  # objects per answer of a list
 
 
 class Cluster(Protocol):
@@ -30,12 +32,16 @@ class Cluster(Protocol):
     async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Read one object, live."""
 
+    async def list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+        """Read all objects of a kind, live and in chunks; of all namespaces where `namespace` is None."""
+
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
     ) -> dict[str, Any]:
         """Merge-patch one object or its status; the object as it is afterwards.
 
-        Conditional where the body carries metadata.resourceVersion and metadata.uid (`patches.conditional`).
+        Conditional where the body carries metadata.resourceVersion and metadata.uid (`patches.conditional`);
+        a uid alone is a ValueError, because the API server ignores it when a status is written.
         Raises Conflict (changed, replaced or gone) and Rejected (422 and other definite noes).
         """
 
@@ -73,7 +79,7 @@ class KubeCluster:
         loaded = await access.load(settings.kubeconfig, settings.context)
         return cls(Api(loaded, f"agentex-operator/{version()}"), settings, clock)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connections."""
         await self.api.close()
 
@@ -85,10 +91,21 @@ class KubeCluster:
         """See Cluster."""
         return await self.api.get(kind.path(namespace, name))
 
+    async def list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+        """See Cluster."""
+        found: list[dict[str, Any]] = []
+        more: str | None = ""
+        while more is not None:
+            chunk = await self.api.get(f"{kind.collection(namespace)}?limit={CHUNK}&continue={quote(more, safe='')}")
+            found += (chunk or {}).get("items", [])
+            more = (chunk or {}).get("metadata", {}).get("continue") or None
+        return found
+
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
     ) -> dict[str, Any]:
         """See Cluster."""
+        _require_whole_condition(body)
         return await self.api.patch(kind.path(namespace, name) + ("/status" if status else ""), body)
 
     async def delete(
@@ -131,3 +148,10 @@ class KubeCluster:
     async def _served(self, root: str) -> set[str]:
         found = await self._kept_reads.get(root) or {}
         return {resource["name"] for resource in found.get("resources", [])}
+
+
+def _require_whole_condition(body: Mapping[str, Any]) -> None:
+    metadata = body.get("metadata") or {}
+    if "uid" in metadata and "resourceVersion" not in metadata:
+        message = "a uid without a resourceVersion does not make a write conditional"
+        raise ValueError(message)

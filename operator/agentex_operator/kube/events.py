@@ -76,13 +76,20 @@ class Recorder:
         """Begin to write what was emitted."""
         self._task = asyncio.create_task(self._write_all(), name="event recorder")
 
+    async def flushed(self, within: timedelta) -> bool:
+        """Wait until what was emitted is written; False where the time was too short."""
+        waiting = asyncio.create_task(self._queue.join())
+        done, _ = await asyncio.wait([waiting], timeout=within.total_seconds())
+        waiting.cancel()
+        return bool(done)
+
     async def drain(self, within: timedelta) -> None:
         """Write what was emitted, as far as the time allows, and stop."""
-        waiting = asyncio.create_task(self._queue.join())
-        await asyncio.wait([waiting], timeout=within.total_seconds())
-        for task in filter(None, (waiting, self._task)):
-            task.cancel()
-        await asyncio.gather(*filter(None, (waiting, self._task)), return_exceptions=True)
+        if self._task is None:
+            return
+        await self.flushed(within)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
 
     def _may_speak(self, uid: str) -> bool:
         now = self._clock.monotonic()

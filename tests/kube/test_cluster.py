@@ -1,0 +1,254 @@
+"""The cluster adapter against a real API server: what a conditional write may and may not do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.clusters import ClusterUnderTest
+from tests.kube.conftest import THING, MakeThing
+
+from agentex_operator.clock import Clock
+from agentex_operator.core.errors import Conflict, NotReady, Rejected, Unauthorized, Unavailable
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.kube.kinds import KINDS, Kind
+from agentex_operator.kube.patches import conditional, merge_patch
+from agentex_operator.settings import Settings
+
+
+async def patch(kube: KubeCluster, thing: dict[str, Any], body: dict[str, Any], **how: bool) -> dict[str, Any]:
+    metadata = thing["metadata"]
+    return await kube.patch(THING, metadata["namespace"], metadata["name"], body, **how)
+
+
+async def live(kube: KubeCluster, thing: dict[str, Any]) -> dict[str, Any] | None:
+    found = await kube.get(THING, thing["metadata"]["namespace"], thing["metadata"]["name"])
+    return bare(found) if found else None
+
+
+def bare(thing: dict[str, Any]) -> dict[str, Any]:
+    """As kubectl shows it."""
+    return {**thing, "metadata": {key: value for key, value in thing["metadata"].items() if key != "managedFields"}}
+
+
+async def delete(kube: KubeCluster, thing: dict[str, Any], **condition: str) -> None:
+    metadata = thing["metadata"]
+    await kube.delete(THING, metadata["namespace"], metadata["name"], **{"uid": metadata["uid"], **condition})
+
+
+async def test_what_is_there_is_read_and_what_is_not_is_none(kube: KubeCluster, make_thing: MakeThing) -> None:
+    thing = make_thing()
+    absent = {"metadata": {**thing["metadata"], "name": "absent"}}
+
+    assert await live(kube, thing) == thing
+    assert await live(kube, absent) is None
+
+
+async def test_a_list_is_whole_however_many_chunks_it_comes_in(
+    kube: KubeCluster, make_thing: MakeThing, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentex_operator.kube.cluster.CHUNK", 2)
+    made = [make_thing(f"thing-{number}") for number in range(5)]
+
+    assert [bare(found) for found in await kube.list(THING, namespace)] == made
+    assert len(await kube.list(THING, None)) >= 5
+
+
+async def test_a_conditional_write_applies_to_the_version_it_was_made_for_and_to_no_other(
+    kube: KubeCluster, make_thing: MakeThing
+) -> None:
+    thing = make_thing()
+    written = await patch(kube, thing, conditional(thing, {"status": {"step": 1}}), status=True)
+    assert written["status"] == {"step": 1}
+
+    with pytest.raises(Conflict):
+        await patch(kube, thing, conditional(thing, {"status": {"step": 2}}), status=True)
+    assert await live(kube, thing) == bare(written)
+
+
+async def test_a_write_meant_for_a_predecessor_does_not_reach_its_successor(
+    kube: KubeCluster, make_thing: MakeThing
+) -> None:
+    old = make_thing("same-name")
+    await delete(kube, old)
+    new = make_thing("same-name")
+
+    with pytest.raises(Conflict):
+        await patch(kube, new, conditional(old, {"spec": {"size": 9}}))
+    with pytest.raises(Conflict):
+        await patch(kube, new, conditional(old, {"status": {"step": 9}}), status=True)
+    assert await live(kube, new) == new
+
+
+async def test_a_uid_alone_is_no_condition_and_is_refused(kube: KubeCluster, make_thing: MakeThing) -> None:
+    thing = make_thing()
+
+    with pytest.raises(ValueError, match="resourceVersion"):
+        await patch(kube, thing, {"metadata": {"uid": "another"}, "status": {"step": 9}}, status=True)
+
+
+async def test_a_write_to_what_has_gone_is_a_conflict(kube: KubeCluster, make_thing: MakeThing) -> None:
+    thing = make_thing()
+    await delete(kube, thing)
+
+    with pytest.raises(Conflict):
+        await patch(kube, thing, conditional(thing, {"spec": {"size": 2}}))
+    with pytest.raises(Conflict):
+        await delete(kube, thing)
+
+
+async def test_a_merge_patch_removes_what_is_no_longer_said(kube: KubeCluster, make_thing: MakeThing) -> None:
+    thing = make_thing()
+    old, new = {"kept": {"a": 1, "b": 2}, "dropped": "x"}, {"kept": {"a": 1}, "conditions": [{"type": "Ready"}]}
+    thing = await patch(kube, thing, {"status": old}, status=True)
+
+    written = await patch(kube, thing, conditional(thing, {"status": merge_patch(old, new)}), status=True)
+
+    assert written["status"] == new
+
+
+async def test_status_and_the_rest_are_written_apart_and_under_our_name(
+    kube: KubeCluster, make_thing: MakeThing
+) -> None:
+    thing = make_thing()
+    await patch(kube, thing, {"status": {"step": 1}, "spec": {"size": 5}}, status=True)
+    written = await patch(kube, thing, {"metadata": {"finalizers": ["a.example.com/b"]}, "status": {"step": 2}})
+    released = await patch(kube, thing, {"metadata": {"finalizers": None}})
+
+    assert (written["spec"], written["status"]) == ({"size": 1}, {"step": 1})
+    assert written["metadata"]["finalizers"] == ["a.example.com/b"]
+    assert "finalizers" not in released["metadata"]
+    assert "agentex-operator" in {entry["manager"] for entry in written["metadata"]["managedFields"]}
+
+
+async def test_what_the_schema_forbids_is_rejected(kube: KubeCluster, make_thing: MakeThing) -> None:
+    thing = make_thing()
+
+    with pytest.raises(Rejected) as raised:
+        await patch(kube, thing, {"spec": {"size": 11}})
+
+    assert raised.value.status == 422
+    assert "size" in raised.value.message
+
+
+@pytest.mark.parametrize("condition", [{"uid": "00000000-0000-0000-0000-000000000000"}, {"resource_version": "1"}])
+async def test_a_delete_only_takes_what_it_was_meant_for(
+    kube: KubeCluster, make_thing: MakeThing, condition: dict[str, str]
+) -> None:
+    thing = make_thing()
+    with pytest.raises(Conflict):
+        await delete(kube, thing, **condition)
+    assert await live(kube, thing) == thing
+
+    await delete(kube, thing, resource_version=thing["metadata"]["resourceVersion"])
+    assert await live(kube, thing) is None
+
+
+async def test_without_the_right_to_it_is_unauthorized(
+    cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
+) -> None:
+    thing = make_thing()
+    cluster.kubectl("create", "serviceaccount", "nobody", "-n", namespace)
+    kubeconfig = cluster.service_account_kubeconfig(namespace, "nobody")
+    kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig), Clock())
+    try:
+        with pytest.raises(Unauthorized) as read:
+            await live(kube, thing)
+        with pytest.raises(Unauthorized) as written:
+            await patch(kube, thing, {"spec": {"size": 2}})
+    finally:
+        await kube.aclose()
+
+    assert (read.value.status, written.value.status) == (403, 403)
+
+
+async def test_config_maps_secrets_and_namespaces_are_read(
+    cluster: ClusterUnderTest, namespace: str, kube: KubeCluster
+) -> None:
+    cluster.kubectl("create", "configmap", "words", "-n", namespace, "--from-literal=a=b")
+    cluster.kubectl("create", "secret", "generic", "key", "-n", namespace, "--from-literal=k=v")
+
+    words, key, team = (
+        await kube.config_map(namespace, "words"),
+        await kube.secret(namespace, "key"),
+        await kube.namespace(namespace),
+    )
+
+    assert words is not None
+    assert words["data"] == {"a": "b"}
+    assert key is not None
+    assert key["data"] == {"k": "dg=="}
+    assert team is not None
+    assert team["metadata"]["labels"]["kubernetes.io/metadata.name"] == namespace
+    assert await kube.secret(namespace, "absent") is None
+
+
+async def test_a_cluster_is_known_by_the_uid_of_kube_system(cluster: ClusterUnderTest, kube: KubeCluster) -> None:
+    known = json.loads(cluster.kubectl("get", "namespace", "kube-system", "-o", "json"))
+
+    assert await kube.cluster_uid() == known["metadata"]["uid"] == await kube.cluster_uid()
+
+
+async def test_missing_crds_are_named_with_the_next_step(kube: KubeCluster, things: Kind) -> None:
+    await kube.require_kinds((things,))
+
+    absent = Kind(things.group, things.version, "nothings", "Nothing", namespaced=True)
+    with pytest.raises(NotReady, match=r"Nothing.*install the CRDs"):
+        await kube.require_kinds((things, absent))
+    elsewhere = Kind("nowhere.example.com", "v1", "nothings", "Nothing", namespaced=True)
+    with pytest.raises(NotReady, match="Nothing"):
+        await kube.require_kinds((elsewhere,))
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Any:
+    """Writes a kubeconfig whose cluster is as told."""
+
+    def write(**cluster: Any) -> Path:
+        path = tmp_path / "kubeconfig"
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        content = {
+            "current-context": "c",
+            "contexts": [context],
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+        }
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+async def test_a_server_that_is_not_there_is_unavailable(kubeconfig: Any) -> None:
+    kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig(server="http://127.0.0.1:9")), Clock())
+
+    with pytest.raises(Unavailable):
+        await kube.patch(KINDS[0], "team", "a", {})
+    await kube.aclose()
+
+
+async def test_a_server_nobody_vouches_for_is_not_talked_to(kubeconfig: Any, cluster: ClusterUnderTest) -> None:
+    kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig(server=cluster.url)), Clock())
+
+    with pytest.raises(Unavailable, match="Certificate"):
+        await kube.patch(KINDS[0], "team", "a", {})
+    await kube.aclose()
+
+
+async def test_an_unusable_kubeconfig_is_said_with_its_name(kubeconfig: Any, tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="absent"):
+        await KubeCluster.connect(Settings(kubeconfig=tmp_path / "absent"), Clock())
+    with pytest.raises(NotReady, match="no-such"):
+        await KubeCluster.connect(Settings(kubeconfig=kubeconfig(server="https://a"), context="no-such"), Clock())
+    with pytest.raises(NotReady, match="service account"):
+        await KubeCluster.connect(Settings(), Clock())
+
+
+async def test_a_kubeconfig_without_tls_verification_is_refused(kubeconfig: Any) -> None:
+    insecure = kubeconfig(server="https://127.0.0.1:9", **{"insecure-skip-tls-verify": True})
+
+    with pytest.raises(NotReady, match="certificate-authority"):
+        await KubeCluster.connect(Settings(kubeconfig=insecure), Clock())

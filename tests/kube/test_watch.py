@@ -1,0 +1,151 @@
+"""kopf as the watcher only: every event reaches the engine, nothing is written, the end is orderly."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.clusters import ClusterUnderTest
+from tests.kube.conftest import THING, MakeThing
+
+from agentex_operator.clock import Clock
+from agentex_operator.core.errors import ExternalError, Unavailable
+from agentex_operator.kube.access import Access
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.kube.kinds import Kind
+from agentex_operator.reconcile.engine import Engine, Outcome, View
+from agentex_operator.settings import Settings
+from agentex_operator.watch import Connect, Pulse, build_registry, watch
+
+
+@dataclass
+class Watched:
+    """What the engine saw, and how to stop the watch."""
+
+    engine: Engine
+    pulse: Pulse
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    seen: list[View] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    drained: list[float] = field(default_factory=list)
+
+    async def reconcile(self, view: View) -> Outcome:
+        self.seen.append(view)
+        self.news.set()
+        return Outcome()
+
+    async def drain(self) -> None:
+        self.drained.append(time.monotonic())
+        await self.engine.drain(timedelta(seconds=1))
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.seen) < count:
+                await self.news.wait()
+                self.news.clear()
+
+
+@contextlib.asynccontextmanager
+async def watching(connect: Connect, settings: Settings) -> AsyncIterator[tuple[Watched, asyncio.Task[None]]]:
+    engine = Engine(Clock(), 2, lambda: 0.0)
+    watched = Watched(engine, Pulse(Clock()))
+    engine.register(THING.kind, watched.reconcile)
+    await engine.start()
+    registry = build_registry(engine, connect, watched.pulse, drain=watched.drain, kinds=(THING,))
+    task = asyncio.create_task(watch(registry, settings, watched.stop))
+    try:
+        yield watched, task
+    finally:
+        watched.stop.set()
+        await asyncio.gather(task, return_exceptions=True)
+        gc.collect()  # kopf leaves failed tasks behind: let asyncio complain of them here, not in another test
+
+
+async def test_what_is_there_and_what_comes_reaches_the_engine_and_nothing_is_written(
+    kube: KubeCluster, cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
+) -> None:
+    first = make_thing("first", finalizers=["kube-tests.example.com/ours"])
+    settings = Settings(kubeconfig=cluster.kubeconfig, watch_namespaces=(namespace,))
+    async with watching(kube.access, settings) as (watched, _):
+        await watched.until(1)
+        make_thing("second")
+        await watched.until(2)
+        await kube.patch(THING, namespace, "first", {"spec": {"size": 2}})
+        await watched.until(3)
+        cluster.kubectl("delete", "things", "second", "-n", namespace)
+        await asyncio.sleep(0.5)
+
+        assert [view.name for view in watched.seen] == ["first", "second", "first"]
+        assert watched.engine.find(THING.kind, namespace, "second") is None
+        age = watched.pulse.age()
+        assert age is not None
+        assert age < timedelta(seconds=5)
+    found = json.loads(cluster.kubectl("get", "things", "first", "-n", namespace, "-o", "json"))
+    assert found["metadata"]["finalizers"] == first["metadata"]["finalizers"]
+    assert "annotations" not in found["metadata"]
+
+
+async def test_stopping_drains_at_once(kube: KubeCluster, cluster: ClusterUnderTest, make_thing: MakeThing) -> None:
+    make_thing()
+    async with watching(kube.access, Settings(kubeconfig=cluster.kubeconfig)) as (watched, task):
+        await watched.until(1)
+        started = time.monotonic()
+        watched.stop.set()
+        await task
+    assert time.monotonic() - started < 3
+
+
+async def test_a_service_account_watches_with_its_own_rights(
+    cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
+) -> None:
+    make_thing("mine")
+    kubeconfig = a_service_account(cluster, namespace, "watcher")
+    kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig), Clock())
+    settings = Settings(kubeconfig=kubeconfig, watch_namespaces=(namespace,))
+    async with watching(kube.access, settings) as (watched, _):
+        await watched.until(1)
+    await kube.aclose()
+
+    assert watched.seen[0].name == "mine"
+
+
+def a_service_account(cluster: ClusterUnderTest, namespace: str, name: str) -> Path:
+    cluster.kubectl("create", "serviceaccount", name, "-n", namespace)
+    rights = ["--verb=get,list,watch", f"--resource={THING.plural}.{THING.group}"]
+    cluster.kubectl("create", "role", name, "-n", namespace, *rights)
+    cluster.kubectl(
+        "create", "rolebinding", name, "-n", namespace, f"--role={name}", f"--serviceaccount={namespace}:{name}"
+    )
+    return cluster.service_account_kubeconfig(namespace, name)
+
+
+async def test_credentials_that_never_work_end_the_watch_with_an_error(
+    things: Kind, kube: KubeCluster, cluster: ClusterUnderTest
+) -> None:
+    good = await kube.access()
+
+    async def connect() -> Access:
+        return Access(good.server, good.ca_path, None, None, "Bearer wrong", None)
+
+    async with watching(connect, Settings(kubeconfig=cluster.kubeconfig)) as (_, task):
+        async with asyncio.timeout(60):
+            with pytest.raises(Unavailable, match="credentials"):
+                await task
+
+
+async def test_a_login_that_fails_ends_the_watch_with_an_error(things: Kind, cluster: ClusterUnderTest) -> None:
+    async def connect() -> Access:
+        raise ExternalError("no kubeconfig")
+
+    async with watching(connect, Settings(kubeconfig=cluster.kubeconfig)) as (_, task):
+        async with asyncio.timeout(30):
+            with pytest.raises(ExternalError, match="no kubeconfig"):
+                await task
