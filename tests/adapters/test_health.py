@@ -1,0 +1,48 @@
+"""The probes, asked over real HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import httpx
+
+from agentex_operator.clock import Clock
+from agentex_operator.health import Check, Health, has_begun
+
+
+@contextlib.asynccontextmanager
+async def probes(live: Check, ready: Check) -> AsyncIterator[httpx.AsyncClient]:
+    health = Health(Clock(), {"passes": live}, {"watch": ready})
+    port = await health.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+    await health.stop()
+
+
+def fine() -> str | None:
+    return None
+
+
+async def test_a_process_with_nothing_to_complain_of_is_live_and_ready() -> None:
+    async with probes(fine, fine) as client:
+        answers = [await client.get("/livez"), await client.get("/readyz")]
+
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok\n")] * 2
+
+
+async def test_what_is_wrong_is_said_where_it_matters_and_only_there() -> None:
+    async with probes(fine, has_begun(lambda: None)) as client:
+        live, ready = await client.get("/livez"), await client.get("/readyz")
+
+    assert live.status_code == 200
+    assert (ready.status_code, ready.text) == (503, "watch: not started yet\n")
+
+
+async def test_no_connection_is_kept_that_could_hold_up_a_stop() -> None:
+    async with probes(fine, has_begun(timedelta)) as client:
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"
