@@ -9,6 +9,7 @@ from email.utils import format_datetime
 from aiohttp import ClientError, web
 
 from agentex_simulator.calls import Call, Prepare
+from agentex_simulator.clock import stamp
 from agentex_simulator.course import Course, Drop
 from agentex_simulator.delivery import cut, deliver
 from agentex_simulator.errors import RejectedError
@@ -115,7 +116,7 @@ def _arrived(simulation: Simulation, template: str, request: web.Request) -> Cal
 
 def _facts(simulation: Simulation, template: str, request: web.Request, account: str | None) -> Entry:
     return {
-        "time": simulation.world.clock.now().isoformat(),
+        "time": stamp(simulation.world.clock.now()),
         "elapsed": simulation.world.clock.elapsed(),
         "method": request.method,
         "path": request.path.removeprefix(simulation.settings.prefix),

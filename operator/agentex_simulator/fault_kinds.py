@@ -1,5 +1,27 @@
 """The kinds of faults: what each does to the course of a call. Seconds are real, never scaled.
 
+Around the commit (`how` is rst or fin, rst unless told):
+- commit-then-drop-response {how} · commit-then-500 {status=500, body, headers, content_type}, any status will do
+- drop-before-commit {how, after_body=false} · teardown-failure {status=500, body}, DELETE of deployments only
+- delayed-commit {delay=1, drop="at-once"|"client", how}: the commit comes `delay` after the request was read; the
+  connection is cut at once, or stays silent until then · cancel-ignored: 202, and nothing is cancelled
+
+Instead of the answer, nothing committed:
+- status {status=500, body, headers, content_type} · unauthorized · not-found · html-502 {status, body}
+- throttle {retry_after}, verbatim · outage {mode="503"|"rst"} · redirect {location, status=307}
+- cursor-400, only lists with a cursor
+
+The bytes of the answer; the connection is closed after them:
+- slow {header_delay, chunk, chunk_delay}: seconds before the first byte, then `chunk` bytes per `chunk_delay` seconds
+- truncated {keep=0.5} · empty-body · wrong-content-length {delta=100} · sse {cut_after, delay}, build logs only
+
+What the answer says:
+- has-more {value=true, repeat=false} · stale-list {seconds=5} · hide {ids}, all without ids · filter-ignored
+- overlap {items=1}: a page repeats the end of the one before
+- id {value | missing | length} · null-agent-id · field {name, value | missing}
+- status-words {map: {old: new}, case="upper"|"lower"} or {value}
+- clock-skew {seconds}: the remote's clock, for stamps, Date and expiry, while the fault is scripted
+
 `KINDS` maps a kind's name to its bend and to the calls it concerns; parameters come from the fault's JSON.
 """
 

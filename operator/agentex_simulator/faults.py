@@ -59,9 +59,8 @@ class Faults:
         kind, match = str(rest.pop("kind", "")), rest.pop("match", {})
         _check(kind, match)
         self._added += 1
-        forever = bool(rest.pop("forever", False))
-        nth, count = int(rest.pop("nth", 1)), float(rest.pop("count", 1))
-        fault = Fault(f"fault-{self._added}", kind, match, nth, math.inf if forever else count, rest)
+        nth, count = _occurrences(rest)
+        fault = Fault(f"fault-{self._added}", kind, match, nth, count, rest)
         _try_out(kind, rest)
         self._faults.append(fault)
         return fault
@@ -102,6 +101,14 @@ def matches(match: Mapping[str, Any], call: Call) -> bool:
             all(re.search(pattern, request.query.get(name, "")) for name, pattern in query.items()),
         )
     )
+
+
+def _occurrences(script: dict[str, Any]) -> tuple[int, float]:
+    """Take nth, count and forever out of a script."""
+    forever, nth, count = script.pop("forever", False), script.pop("nth", 1), script.pop("count", 1)
+    if not isinstance(nth, int) or not isinstance(count, int):
+        raise broken_rule("nth and count must be whole numbers")
+    return nth, math.inf if forever else count
 
 
 def _try_out(kind: str, params: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import yaml
 from agentex_simulator.errors import broken_rule
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH = 100
 TOO_BAD = (yaml.YAMLError, RecursionError, ValueError)
 
 
@@ -40,7 +41,7 @@ def read_manifest(text: str) -> Manifest:
         raise broken_rule("manifest_file: build and agent are required")
     if not isinstance(agent.get("name"), str) or not agent["name"]:
         raise broken_rule("manifest_file: agent.name is required")
-    return Manifest(agent["name"], str(agent.get("description", "")), _secret_names(agent.get("credentials")))
+    return Manifest(agent["name"], _text_at(agent, "description") or "", _secret_names(agent.get("credentials")))
 
 
 def read_environment(text: str, wanted: str | None) -> Environment:
@@ -57,12 +58,22 @@ def read_environment(text: str, wanted: str | None) -> Environment:
 
 def _mapping(text: str, field: str) -> dict[Any, Any]:
     try:
+        _refuse_depth(text, field)
         document = yaml.load(text, Loader=Loader)  # noqa: S506 - the safe loader, in C where there is one
     except TOO_BAD as error:
         raise broken_rule(f"{field} is not valid YAML: {str(error)[:300]}") from error
     if not isinstance(document, dict):
         raise broken_rule(f"{field} is not a YAML map")
     return document
+
+
+def _refuse_depth(text: str, field: str) -> None:
+    """The C loader composes by recursion and would take the whole process down on deep nesting."""
+    depth = 0
+    for event in yaml.parse(text, Loader=Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise broken_rule(f"{field} is not valid YAML: nested more than {MAX_DEPTH} levels")
 
 
 def _secret_names(credentials: Any) -> tuple[str, ...]:

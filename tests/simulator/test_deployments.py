@@ -19,6 +19,7 @@ from tests.simulator.make import (
 
 from agentex_simulator import SimulatorThread
 
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
 STAYS_PENDING = manifest(description="simulate: stuck")
 
 
@@ -87,6 +88,9 @@ def test_an_image_is_found_by_name_and_tag(client: SGPClient) -> None:
         pytest.param({"environment_config": "a: ["}, "not valid YAML", id="an environment that is not YAML"),
         pytest.param({"environment_config": "environments: {a: {}}"}, "schema_version", id="no schema version"),
         pytest.param({"environment_config": "schema_version: v1"}, "environments must be", id="no environments"),
+        pytest.param({"manifest_file": "[" * 100_000}, "not valid YAML", id="YAML too deep"),
+        pytest.param({"manifest_file": "a: !!python/object:os.x {}"}, "not valid YAML", id="YAML with objects"),
+        pytest.param({"environment_config": LAUGHS}, "schema_version", id="a thousand million laughs"),
         pytest.param({"preview_label": "x"}, "only valid when preview", id="a label on production"),
         pytest.param({"expires_at": "2099-01-01T00:00:00Z"}, "only valid when preview", id="an expiry on production"),
     ],

@@ -338,6 +338,7 @@ def test_faults_match_by_pattern_and_query(client: SGPClient, simulator: Simulat
         ("throttle", {"match": {"regex": "("}}),
         ("redirect", {}),
         ("slow", {"chunk": "many"}),
+        ("throttle", {"nth": "first"}),
     ],
 )
 def test_a_bad_script_is_refused_at_once(simulator: SimulatorThread, kind: str, script: dict) -> None:
