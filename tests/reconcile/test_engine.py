@@ -197,6 +197,38 @@ async def test_of_several_due_times_the_earliest_wins_and_the_pass_uses_up_the_o
     assert len(bench.passes.seen) == 2
 
 
+async def test_a_pass_before_its_due_time_makes_that_time_moot(bench: Bench) -> None:
+    await bench.observe(an_object())
+    bench.engine.wake_after("u1", timedelta(seconds=30))
+    await bench.clock.advance(5)
+    bench.engine.wake("u1")
+    await bench.clock.advance(60)
+
+    assert len(bench.passes.seen) == 2
+    assert bench.engine.stats.wishes == bench.clock.armed == 0
+
+
+async def test_overtaken_due_times_do_not_pile_up(bench: Bench) -> None:
+    bench.passes.outcome = Outcome(requeue_after=timedelta(hours=1))
+    for version in range(1, 500):
+        await bench.observe(an_object(version=version))
+
+    assert bench.engine.stats.wishes < 100
+    assert bench.clock.armed == 1
+
+
+async def test_what_goes_while_it_waits_for_a_worker_gets_no_pass() -> None:
+    async with running(workers=1) as bench:
+        bench.passes.gate = asyncio.Event()
+        await bench.observe(an_object("u1", name="a"))
+        await bench.observe(an_object("u2", name="b"))
+        await bench.observe(an_object("u2", 2, name="b"), "DELETED")
+        bench.passes.gate.set()
+        await settle()
+
+        assert [view.uid for view in bench.passes.seen] == ["u1"]
+
+
 async def test_a_pass_is_repeated_when_it_asked_to_be(bench: Bench) -> None:
     bench.passes.outcome = Outcome(requeue_after=timedelta(seconds=10))
     await bench.observe(an_object())

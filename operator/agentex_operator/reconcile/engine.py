@@ -70,11 +70,12 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The engine at one moment, for probes and metrics."""
+    """The engine at one moment, for probes and metrics; `wishes` counts due times, overtaken ones included."""
 
     known: int
     depth: int
     in_flight: int
+    wishes: int
     oldest_wait: timedelta
     longest_pass: timedelta
     bugs: int
@@ -393,6 +394,7 @@ class Engine:
             known=len(self._entries),
             depth=len(waits),
             in_flight=len(passes),
+            wishes=len(self._due),
             oldest_wait=timedelta(seconds=max(waits, default=0.0)),
             longest_pass=timedelta(seconds=max(passes, default=0.0)),
             bugs=self.bugs,
