@@ -92,7 +92,7 @@ class _Entry:
 
     view: View
     failures: int = 0
-    due: float | None = None
+    due: tuple[float, int] | None = None  # the time, and which of the wishes for it counts
     queued_at: float | None = None
     started_at: float | None = None
     again: bool = False
@@ -271,9 +271,9 @@ class Engine:
         if entry is None or self._stopping:
             return
         at = self._clock.monotonic() + max(delay.total_seconds(), 0.0)
-        if entry.due is None or at < entry.due:
-            entry.due = at
-            heapq.heappush(self._due, (at, next(self._order), entry))
+        if entry.due is None or at < entry.due[0]:
+            entry.due = at, next(self._order)
+            heapq.heappush(self._due, (*entry.due, entry))
             self._compact()
             self._arm()
 
@@ -304,8 +304,8 @@ class Engine:
         self._timer = self._timer_at = None
         now = self._clock.monotonic()
         while self._due and self._due[0][0] <= now:
-            at, _, entry = heapq.heappop(self._due)
-            if entry.due == at:
+            at, order, entry = heapq.heappop(self._due)
+            if entry.due == (at, order):
                 entry.due = None
                 self.wake(entry.view.uid)
         self._arm()
@@ -445,8 +445,8 @@ def _has_left(view: View) -> bool:
 
 
 def _is_due_time_of(wish: tuple[float, int, _Entry]) -> bool:
-    at, _, entry = wish
-    return entry.due == at and not entry.forgotten
+    at, order, entry = wish
+    return entry.due == (at, order) and not entry.forgotten
 
 
 def _leave_if_cancelled() -> None:
