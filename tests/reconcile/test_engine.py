@@ -209,6 +209,8 @@ async def test_a_pass_before_its_due_time_makes_that_time_moot(bench: Bench) -> 
 
 
 async def test_overtaken_due_times_do_not_pile_up(bench: Bench) -> None:
+    await bench.observe(an_object("quiet", name="quiet"))
+    bench.engine.wake_after("quiet", timedelta(minutes=1))
     bench.passes.outcome = Outcome(requeue_after=timedelta(hours=1))
     for version in range(1, 500):
         await bench.observe(an_object(version=version))
