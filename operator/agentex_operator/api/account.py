@@ -1,140 +1,170 @@
-"""AgentexAccount and ClusterAgentexAccount: "with this key, that remote account answers"."""
-
-from __future__ import annotations
+"""AgentexAccount and ClusterAgentexAccount: where the remote API is, and as whom to speak to it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.common import CONFIG, BaseStatus, Duration, KeyRef, Meta, adapter, duration
+from agentex_operator.api.common import (
+    Between,
+    Count,
+    Duration,
+    KeyRef,
+    Names,
+    Resource,
+    Status,
+    duration,
+    immutable,
+    model,
+)
 
-Label = Annotated[str, Field(max_length=317)]
+AGENTEX_ACCOUNT: Final = Names(kind="AgentexAccount", plural="agentexaccounts", singular="agentexaccount", short="aga")
+CLUSTER_AGENTEX_ACCOUNT: Final = Names(kind="ClusterAgentexAccount", plural="clusteragentexaccounts",
+                                       singular="clusteragentexaccount", short="caga", namespaced=False)
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
+class LabelSelectorRequirement:
+    """One requirement on a label."""
+
+    key: Annotated[LabelKey, Field(description="The label, for example `team`.")]
+    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], Field(
+        description="How the label and the values relate: In, NotIn, Exists or DoesNotExist.")]
+    values: Annotated[tuple[LabelValue, ...], Field(
+        max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The values for In and NotIn, at most 100; none for Exists and DoesNotExist.")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
+class LabelSelector:
+    """Which namespaces (metav1.LabelSelector): all that meet every requirement; `{}` means all."""
+
+    match_labels: Annotated[Mapping[LabelKey, LabelValue], Field(
+        max_length=100, default_factory=dict,
+        description="Labels that must have exactly these values, for example `{team: support}`.")]
+    match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(
+        max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="Requirements on labels, all of which must hold.")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
 class Limits:
-    """How hard the account may be worked."""
+    """How much the operator may ask of the remote API."""
 
-    requests_per_second: Annotated[int, Field(ge=1, le=1000, description="Most requests to the account in a second. Defaults to 20.")] = 20
+    requests_per_second: Annotated[int, Field(
+        ge=1, le=1000, json_schema_extra={"format": "int32"},
+        description="How many calls per second the operator makes to this account at most, 1 to 1000, by default 20.",
+    )] = 20
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+_ANOTHER: Final = "another remote account is another resource; create one, and point accountRef at it"
+_SAME_REMOTE: Final = (immutable("endpoint", _ANOTHER), immutable("accountID", _ANOTHER))
+
+
+@dataclass(frozen=True, kw_only=True, config=model(*_SAME_REMOTE))
 class AccountSpec:
-    """Where, and as whom."""
+    """Where the remote API is, and as whom to speak to it."""
 
-    endpoint: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", description="Address of the API, for example https://api.egp.scale.com; https, unless the operator allows http for a local simulator. Immutable.")]
-    account_id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[!-~]+$", description="Id of the remote account. Immutable.")]
-    api_key_secret_ref: Annotated[KeyRef, Field(description="Key of a Secret that holds the API key. A changed Secret is noticed by itself.")]
-    poll_interval: Annotated[Duration, Field(description="How often running work is looked at, from 1s to 5m. Defaults to 5s.")] = "5s"
-    limits: Annotated[Limits, Field(description="How hard the account may be worked.")] = Limits()
+    endpoint: Annotated[str, Field(
+        min_length=8, max_length=2048, pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$",
+        description="Address of the remote API, for example `https://api.egp.scale.com`, without credentials, query "
+        "or fragment. http:// works only when the operator is started with --allow-http-endpoints, for a local "
+        "simulator. Immutable.")]
+    account_id: Annotated[str, Field(
+        min_length=1, max_length=128, pattern=r"^[!-~]+$",
+        description="Id of the remote account, for example `acct-1`. Immutable.")]
+    api_key_secret_ref: Annotated[KeyRef, Field(
+        description="The Secret and key that hold the API key: in the namespace of an AgentexAccount, in the "
+        "operator's own namespace for a ClusterAgentexAccount. A changed key is used without a restart.")]
+    poll_interval: Annotated[Duration, Between("1s", "5m"), Field(
+        description="How often running work is looked at, between 1s and 5m, by default 5s.")] = "5s"
+    limits: Annotated[Limits, Field(
+        description="How much the operator may ask of the remote API; by default 20 calls per second.")] = Limits()
 
     @property
     def poll(self) -> timedelta:
-        """The poll interval."""
+        """How often running work is looked at."""
         return duration(self.poll_interval)
 
     @property
-    def namespace_selector(self) -> LabelSelector | None:
-        """Which namespaces may use it; None allows all."""
-        return None
-
-    @property
     def is_default(self) -> bool:
-        """Whether resources without accountRef may fall back on it."""
+        """Whether resources that name no account use this one, in any namespace."""
         return False
 
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class LabelSelectorRequirement:
-    """One requirement on a label (metav1.LabelSelectorRequirement)."""
-
-    key: Annotated[Label, Field(description="Label the requirement is about.")]
-    operator: Annotated[Literal["In", "NotIn", "Exists", "DoesNotExist"], Field(description="How the label is compared.")]
-    values: Annotated[tuple[LabelValue, ...], Field(max_length=100, description="Values for In and NotIn.", json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class LabelSelector:
-    """Which objects are meant (metav1.LabelSelector); empty means all."""
-
-    match_labels: Annotated[Mapping[Label, LabelValue], Field(max_length=100, description="Labels that must be there, with these values.")] = MappingProxyType({})
-    match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=100, description="Requirements that must all hold.", json_schema_extra={"x-kubernetes-list-type": "atomic"})] = ()
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class ClusterAccountSpec(AccountSpec):
-    """Where, as whom, and for which namespaces."""
-
-    selector: Annotated[LabelSelector | None, Field(alias="namespaceSelector", description="Namespaces that may use the account, by their labels. Left out, all may.")] = None
-    default: Annotated[bool, Field(description="True lets resources without accountRef use it, in namespaces without an AgentexAccount named default. Defaults to false.")] = False
-
     @property
     def namespace_selector(self) -> LabelSelector | None:
-        """Which namespaces may use it; None allows all."""
-        return self.selector
+        """Which namespaces may use it; None: all that can name it."""
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, config=model(*_SAME_REMOTE))
+class ClusterAccountSpec(AccountSpec):
+    """Where the remote API is, as whom to speak to it, and who may."""
+
+    namespace_selector: Annotated[LabelSelector | None, Field(
+        description="Which namespaces may use this account, by their labels. Omitted: all.")] = None
+    default: Annotated[bool, Field(
+        description="True makes this the account of resources that name none, in namespaces without an AgentexAccount "
+        "named `default`; of several the first by name. By default false.")] = False
 
     @property
     def is_default(self) -> bool:
-        """Whether resources without accountRef may fall back on it."""
+        """Whether resources that name no account use this one."""
         return self.default
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class BuildCounts:
-    """Remote builds of the account that are under way."""
+    """How many remote builds of the operator's are where."""
 
-    queued: Annotated[int, Field(description="Builds that wait.")] = 0
-    running: Annotated[int, Field(description="Builds that run.")] = 0
+    queued: Annotated[Count, Field(description="Waiting to be built.")] = 0
+    running: Annotated[Count, Field(description="Being built.")] = 0
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class DeploymentCounts:
-    """Remote deployments of the account."""
+    """How many remote deployments of the operator's are where."""
 
-    healthy: Annotated[int, Field(description="Deployments that are healthy.")] = 0
-    failed: Annotated[int, Field(description="Deployments that failed.")] = 0
-    previews: Annotated[int, Field(description="Previews that are healthy.")] = 0
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class AccountStatus(BaseStatus):
-    """What is known of the account."""
-
-    builds: Annotated[BuildCounts, Field(description="Remote builds under way, as far as they are looked at.")] = BuildCounts()
-    deployments: Annotated[DeploymentCounts, Field(description="Remote deployments, as far as they are looked at.")] = DeploymentCounts()
-    throttled: Annotated[bool, Field(description="Whether the remote asked to be called less often.")] = False
+    healthy: Annotated[Count, Field(description="Running well.")] = 0
+    failed: Annotated[Count, Field(description="Failed.")] = 0
+    previews: Annotated[Count, Field(description="Previews that have not ended.")] = 0
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class AgentexAccount:
-    """One AgentexAccount."""
+@dataclass(frozen=True, kw_only=True, config=model())
+class AccountStatus(Status):
+    """Whether the account answers, and what it holds."""
 
-    meta: Meta
+    builds: Annotated[BuildCounts, Field(
+        description="Remote builds in the account that are under way.")] = BuildCounts()
+    deployments: Annotated[DeploymentCounts, Field(
+        description="Remote deployments in the account.")] = DeploymentCounts()
+    throttled: Annotated[bool, Field(
+        description="Whether the remote API asks the operator to slow down.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
+class Account(Resource):
+    """A remote account."""
+
     spec: AccountSpec
-    status: AccountStatus
-
-    @classmethod
-    def parse(cls, obj: Mapping[str, Any]) -> AgentexAccount:
-        """The typed resource. Raises ValidationError where it does not fit."""
-        return cls(meta=Meta.parse(obj), spec=adapter(AccountSpec).validate_python(obj.get("spec") or {}),
-                   status=adapter(AccountStatus).validate_python(obj.get("status") or {}))
+    status: AccountStatus = AccountStatus()
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class ClusterAgentexAccount:
-    """One ClusterAgentexAccount."""
+@dataclass(frozen=True, kw_only=True, config=model())
+class AgentexAccount(Account):
+    """A remote account, for the AgentBuilds and AgentDeployments of its namespace."""
 
-    meta: Meta
+    names: ClassVar[Names] = AGENTEX_ACCOUNT
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
+class ClusterAgentexAccount(Account):
+    """A remote account for the AgentBuilds and AgentDeployments of many namespaces."""
+
+    names: ClassVar[Names] = CLUSTER_AGENTEX_ACCOUNT
     spec: ClusterAccountSpec
-    status: AccountStatus
-
-    @classmethod
-    def parse(cls, obj: Mapping[str, Any]) -> ClusterAgentexAccount:
-        """The typed resource. Raises ValidationError where it does not fit."""
-        return cls(meta=Meta.parse(obj), spec=adapter(ClusterAccountSpec).validate_python(obj.get("spec") or {}),
-                   status=adapter(AccountStatus).validate_python(obj.get("status") or {}))

@@ -1,167 +1,236 @@
-"""AgentBuild: "an image of this agent, built from these inputs, exists"."""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+"""AgentBuild: an image of an agent, built from the inputs it names."""
 
 from dataclasses import replace
+from typing import Annotated, ClassVar, Final, Literal, Self
+
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.common import (
-    CONFIG,
+    NAME_PATTERN,
+    REBUILD_REQUESTED_AT,
+    TAG_PATTERN,
     AccountRef,
+    Between,
+    Count,
+    Digest,
     Duration,
     KeyRef,
-    Meta,
-    ObjectName,
-    RemoteId,
+    Line,
+    NameRef,
+    Names,
+    RemoteID,
     RemoteStatus,
+    Resource,
+    Tail,
     Timestamp,
-    adapter,
+    Url,
+    Word,
+    exactly_one,
+    immutable,
+    model,
+    rule,
 )
 
-AgentName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9-]+$")]
-Url = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\s]+$")]
-Tag = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
-RelativePath = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^/]")]
+AGENT_BUILD: Final = Names(kind="AgentBuild", plural="agentbuilds", singular="agentbuild", short="ab")
+
+ImageName = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME_PATTERN)]
+ImageTag = Annotated[str, Field(min_length=1, max_length=128, pattern=TAG_PATTERN)]
+RelativePath = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"x-kubernetes-validations": [
+    rule("!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+         "must be a relative path without '..'")]})]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class ImageName:
-    """How the built image is called."""
+@dataclass(frozen=True, kw_only=True, config=model())
+class ImageTarget:
+    """What the built image is called."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$", description="Name of the image in the account's registry, for example quote-bot.")]
-    tag: Annotated[Tag | None, Field(description="Tag of the image. Leave it out (recommended) and an immutable tag is derived from the inputs.")] = None
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class SecretName:
-    """Names a Secret in the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Name of the Secret, in the same namespace.")]
+    name: Annotated[ImageName, Field(
+        description="Repository name of the image, for example `quote-bot`; the account decides the registry.")]
+    tag: Annotated[ImageTag | None, Field(
+        description="Tag of the image, for example `v1`. Omitted (recommended), it is derived from the inputs: "
+        "another tag for other inputs, so that a tag is never overwritten.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class HttpSource:
-    """A tar.gz behind a URL."""
+    """An archive at an address."""
 
-    url: Annotated[Url, Field(description="Address of the tar.gz; https, and a public address unless the operator allows the host.")]
-    digest: Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$", description="Digest of the archive's bytes, for example sha256:9f86…; nothing else is built.")]
-    secret_ref: Annotated[SecretName | None, Field(description="Secret with username and password, or token, to fetch it with.")] = None
+    url: Annotated[str, Field(
+        min_length=8, max_length=2048, pattern=r"^https?://[^\s]+$",
+        description="Where the tar.gz is, for example `https://files.example.com/quote-1.4.tar.gz`; at most "
+        "500,000,000 bytes.")]
+    digest: Annotated[str, Field(
+        min_length=71, max_length=71, pattern=r"^sha256:[0-9a-f]{64}$",
+        description="Digest of the archive's bytes, `sha256:` and 64 hex digits; anything else is refused. Change it "
+        "to build a new version.")]
+    secret_ref: Annotated[NameRef | None, Field(
+        description="Secret of this namespace with the credentials for the address: `token` (sent as a bearer token), "
+        "or `username` and `password`.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class ImageSource:
     """An image that exists already."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^[^\s]+$", description="Tagged image to register, for example registry.example/quote-bot:1.")]
+    url: Annotated[str, Field(
+        min_length=1, max_length=2048, pattern=r"^[^\s]+$",
+        description="The image to register, for example `registry.example.com/quote-bot:v1`; no build runs.")]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model(exactly_one("configMap", "secret", "http", "image")))
 class BuildSource:
-    """Where the build context comes from: exactly one of these."""
+    """Where the build context comes from: exactly one of configMap, secret, http and image."""
 
-    config_map: Annotated[KeyRef | None, Field(description="Key of a ConfigMap's binaryData that holds a small tar.gz.")] = None
-    secret: Annotated[KeyRef | None, Field(description="Key of a Secret that holds a small tar.gz.")] = None
-    http: Annotated[HttpSource | None, Field(description="A tar.gz behind a URL, pinned by its digest.")] = None
-    image: Annotated[ImageSource | None, Field(description="An existing image to register; nothing is built.")] = None
+    config_map: Annotated[KeyRef | None, Field(
+        description="A key in the binaryData of a ConfigMap of this namespace that holds a tar.gz; for small contexts, "
+        "up to 1 MiB.")] = None
+    secret: Annotated[KeyRef | None, Field(
+        description="A key of a Secret of this namespace that holds a tar.gz; for small contexts, up to 1 MiB.")] = None
+    http: Annotated[HttpSource | None, Field(
+        description="A tar.gz to download, pinned by its digest.")] = None
+    image: Annotated[ImageSource | None, Field(
+        description="An existing image to register for the agent, instead of building one.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class Context:
     """Where the agent lies in the source."""
 
-    path: Annotated[RelativePath, Field(description="Directory of the agent in the source, relative, without '..'. Defaults to '.', the top.")] = "."
-    manifest: Annotated[RelativePath, Field(description="Manifest file, relative to path. Defaults to manifest.yaml.")] = "manifest.yaml"
+    path: Annotated[RelativePath, Field(
+        description="Directory of the agent in the source, for example `agents/quote`; relative, without `..`. The "
+        "default `.` is the top.")] = "."
+    manifest: Annotated[RelativePath, Field(
+        description="The agent's manifest, relative to `path`; by default `manifest.yaml`. It says which files belong "
+        "to the build.")] = "manifest.yaml"
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class BuildArg:
-    """One Docker build argument."""
+    """One build argument."""
 
-    name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of the argument.")]
-    value: Annotated[str, Field(max_length=4096, description="Value of the argument. Plain text to the remote: never a secret.")]
+    name: Annotated[str, Field(
+        min_length=1, max_length=255, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Name of the ARG in the Dockerfile, for example `PYTHON_VERSION`.")]
+    value: Annotated[str, Field(
+        max_length=4096,
+        description="Its value, for example `3.13`. It is stored and sent as plain text: never a secret.")]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+_ANOTHER: Final = "it says whose builds these are; create another AgentBuild"
+
+
+@dataclass(frozen=True, kw_only=True, config=model(
+    exactly_one("agentName", "agentID"),
+    immutable("agentName", _ANOTHER),
+    immutable("agentID", _ANOTHER),
+    immutable("accountRef", "the remote builds live in the account; create another AgentBuild"),
+))
 class AgentBuildSpec:
-    """What is to be built."""
+    """The image that is wanted, and what it is built from."""
 
-    agent_name: Annotated[AgentName | None, Field(description="Name of the agent, for example quote-bot; created by its first build. Immutable. Exactly one of agentName and agentID.")] = None
-    agent_id: Annotated[RemoteId | None, Field(description="Id of an existing agent whose builds this account cannot list. Immutable. Exactly one of agentName and agentID.")] = None
-    account_ref: Annotated[AccountRef | None, Field(description="Account to build in. Left out, the AgentexAccount named default of the namespace, else the default ClusterAgentexAccount. Immutable.")] = None
-    image: Annotated[ImageName, Field(description="How the image is called.")]
-    source: Annotated[BuildSource, Field(description="Where the build context comes from: exactly one of configMap, secret, http and image.")]
-    context: Annotated[Context, Field(description="Where the agent lies in the source; staged as the vendor's packager does.")] = Context()
-    build_args: Annotated[tuple[BuildArg, ...], Field(max_length=100, description="Docker build arguments. Plain text to the remote: never secrets.", json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]})] = ()
-    platform: Annotated[Literal["linux/amd64", "linux/arm64", "linux/arm/v7"] | None, Field(description="Platform to build for. Left out, the remote's own.")] = None
-    timeout: Annotated[Duration, Field(description="How long one attempt may take before it is cancelled. Defaults to 30m.")] = "30m"
-    retries: Annotated[int, Field(ge=0, le=10, description="Extra attempts after an attempt that ended as error or timed out; a failed build is not retried. Defaults to 2.")] = 2
-    cancel: Annotated[bool, Field(description="True cancels the running build and starts none. Defaults to false.")] = False
-    suspend: Annotated[bool, Field(description="True watches the remote build but starts and stops nothing. Defaults to false.")] = False
-    deletion_policy: Annotated[Literal["Cancel", "Orphan"], Field(description="What happens to a running build when this is deleted: Cancel (and wait for its end) or Orphan (leave it). Defaults to Cancel.")] = "Cancel"
+    agent_name: Annotated[str | None, Field(
+        min_length=1, max_length=63, pattern=r"^[a-z0-9-]+$",
+        description="Name of the agent, for example `quote-bot`: lower-case letters, digits and hyphens, at most 63 "
+        "characters. An agent that does not exist is created by its first build. Immutable. Set this or agentID.",
+    )] = None
+    agent_id: Annotated[str | None, Field(
+        min_length=1, max_length=128,
+        description="Id of an existing agent whose builds cannot be found by name. Immutable. Set this or agentName.",
+    )] = None
+    account_ref: Annotated[AccountRef | None, Field(
+        description="The account to build in. Immutable. Omitted: the AgentexAccount named `default` in this "
+        "namespace, else the default ClusterAgentexAccount.")] = None
+    image: Annotated[ImageTarget, Field(description="What the built image is called.")]
+    source: Annotated[BuildSource, Field(
+        description="Where the build context comes from: exactly one of configMap, secret, http and image. Other "
+        "content means another build.")]
+    context: Annotated[Context, Field(
+        description="Where the agent lies in the source; by default at its top, with the manifest `manifest.yaml`.",
+    )] = Context()
+    build_args: Annotated[tuple[BuildArg, ...], Field(
+        max_length=100, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        description="Build arguments for the Dockerfile, at most 100, each name once. They are plain text remotely: "
+        "never secrets. Default: none.")] = ()
+    platform: Annotated[Literal["linux/amd64", "linux/arm64", "linux/arm/v7"] | None, Field(
+        description="Platform of the image: linux/amd64, linux/arm64 or linux/arm/v7. Omitted: the remote builder "
+        "decides.")] = None
+    timeout: Annotated[Duration, Between("1s", "24h"), Field(
+        description="How long a remote build may take before it is cancelled and counted as timed out, for example "
+        "`45m`; between 1s and 24h, by default 30m.")] = "30m"
+    retries: Annotated[int, Field(
+        ge=0, le=10, json_schema_extra={"format": "int32"},
+        description="How many more builds are tried after one that broke or timed out, 0 to 10, by default 2. A build "
+        "whose Dockerfile failed is not tried again.")] = 2
+    cancel: Annotated[bool, Field(
+        description="True cancels a running build and starts none; false (the default) builds.")] = False
+    suspend: Annotated[bool, Field(
+        description="True leaves the remote side alone, apart from deletion; a running build goes on and is reported. "
+        "By default false.")] = False
+    deletion_policy: Annotated[Literal["Cancel", "Orphan"], Field(
+        description="What happens to a build that still runs when this resource is deleted: Cancel (the default) "
+        "cancels it and waits for its end, Orphan lets it run. Finished builds and images stay in any case.",
+    )] = "Cancel"
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class BuiltImage:
-    """The image as the remote named it."""
+    """The image of the recorded build."""
 
-    name: Annotated[str, Field(max_length=255, description="Name of the image.")]
-    tag: Annotated[str, Field(max_length=128, description="Tag of the image.")]
-    url: Annotated[str | None, Field(max_length=2048, description="Full address of the image, once built.")] = None
+    name: Annotated[Word | None, Field(description="Repository name of the image.")] = None
+    tag: Annotated[Word | None, Field(description="Tag of the image.")] = None
+    url: Annotated[Url | None, Field(description="The image's full address, once it exists.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class SourceStatus:
-    """Which version of the source was staged."""
+    """What was last read from the source."""
 
-    revision: Annotated[str, Field(max_length=2048, description="Version of the source.")]
-    digest: Annotated[str | None, Field(max_length=128, description="Digest of the archive, where the source has one.")] = None
-    fingerprint: Annotated[str | None, Field(max_length=64, description="Digest of source, version, path and manifest: what the staged context depends on.")] = None
+    revision: Annotated[Url | None, Field(description="Which version of the source it was.")] = None
+    digest: Annotated[Word | None, Field(description="Digest of the bytes that were read.")] = None
+    fingerprint: Annotated[Digest | None, Field(
+        description="Of the source, its version and spec.context: as long as it stays, the context is not staged anew.",
+    )] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class AgentBuildStatus(RemoteStatus):
-    """What is known of the build."""
+    """Where the build is, and what the operator must not forget."""
 
-    build_id: Annotated[RemoteId | None, Field(description="Remote id of the build.")] = None
-    agent_id: Annotated[RemoteId | None, Field(description="Remote id of the agent.")] = None
-    image: Annotated[BuiltImage | None, Field(description="Image of the newest attempt.")] = None
-    context_digest: Annotated[str | None, Field(max_length=64, description="working_tree_hash of the staged context.")] = None
-    inputs_digest: Annotated[str | None, Field(max_length=64, description="Digest of everything that makes the image; another digest is another build.")] = None
-    source: Annotated[SourceStatus | None, Field(description="Version of the source that was staged.")] = None
-    retries_used: Annotated[int, Field(description="Extra attempts made for these inputs.")] = 0
-    start_time: Annotated[Timestamp | None, Field(description="When the newest attempt was created.")] = None
-    completion_time: Annotated[Timestamp | None, Field(description="When the newest attempt was seen to have ended.")] = None
-    failure_message: Annotated[str | None, Field(max_length=1024, description="Line of the log that says why the build failed.")] = None
-    log_tail: Annotated[str | None, Field(max_length=4096, description="Last lines of a failed build's log.")] = None
-    last_handled_rebuild_at: Annotated[str | None, Field(max_length=256, description="Value of the newest rebuild annotation that was acted upon.")] = None
+    build_id: Annotated[RemoteID | None, Field(
+        description="Id of the remote build; it can be named in an AgentDeployment's spec.buildID.")] = None
+    agent_id: Annotated[RemoteID | None, Field(description="Id of the agent the build belongs to.")] = None
+    image: Annotated[BuiltImage | None, Field(description="The image of the recorded build.")] = None
+    context_digest: Annotated[Digest | None, Field(
+        description="Hash of the staged build context, as the vendor's packager computes it (working_tree_hash).",
+    )] = None
+    inputs_digest: Annotated[Digest | None, Field(
+        description="Digest of everything the image depends on; another one means another build.")] = None
+    source: Annotated[SourceStatus | None, Field(description="What was last read from the source.")] = None
+    retries_used: Annotated[Count, Field(description="How many of spec.retries were used for these inputs.")] = 0
+    start_time: Annotated[Timestamp | None, Field(description="When the recorded build was created.")] = None
+    completion_time: Annotated[Timestamp | None, Field(description="When it was seen to have ended.")] = None
+    failure_message: Annotated[Line | None, Field(
+        description="The line of the build log that says why the build failed.")] = None
+    log_tail: Annotated[Tail | None, Field(
+        description="The end of a failed build's log, at most 4096 characters.")] = None
+    last_handled_rebuild_at: Annotated[Word | None, Field(
+        description=f"Value of the annotation {REBUILD_REQUESTED_AT} last acted upon.")] = None
 
     @property
     def remote_id(self) -> str | None:
-        """The id of the remote build."""
+        """The recorded remote build; None where nothing remote is on record."""
         return self.build_id
 
-    def with_remote_id(self, remote_id: str | None) -> AgentBuildStatus:
-        """The status with another remote build on record."""
+    def with_remote_id(self, remote_id: str | None) -> Self:
+        """The status with that remote build on record."""
         return replace(self, build_id=remote_id)
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class AgentBuild:
-    """One AgentBuild."""
+@dataclass(frozen=True, kw_only=True, config=model())
+class AgentBuild(Resource):
+    """An image of an agent, built from the inputs that the spec names; again whenever they change."""
 
-    meta: Meta
+    names: ClassVar[Names] = AGENT_BUILD
     spec: AgentBuildSpec
-    status: AgentBuildStatus
-
-    @classmethod
-    def parse(cls, obj: Mapping[str, Any]) -> AgentBuild:
-        """The typed resource. Raises ValidationError where it does not fit."""
-        return cls(
-            meta=Meta.parse(obj),
-            spec=adapter(AgentBuildSpec).validate_python(obj.get("spec") or {}),
-            status=adapter(AgentBuildStatus).validate_python(obj.get("status") or {}),
-        )
+    status: AgentBuildStatus = AgentBuildStatus()

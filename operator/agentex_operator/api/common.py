@@ -193,7 +193,7 @@ class Meta:
     name: str
     namespace: str | None = None
     uid: str
-    generation: int = 0
+    generation: int = 1
     resource_version: str = ""
     creation_timestamp: Timestamp
     deletion_timestamp: Timestamp | None = None

@@ -1,141 +1,190 @@
-"""AgentDeployment: "this build of this agent runs in this environment"."""
+"""AgentDeployment: a build of an agent, running in an environment."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.build import Tag
+from agentex_operator.api.build import ImageName, ImageTag
 from agentex_operator.api.common import (
-    CONFIG,
+    EXTEND_REQUESTED_AT,
     AccountRef,
+    Between,
+    Digest,
     Duration,
     KeyRef,
-    Meta,
-    ObjectName,
-    RemoteId,
+    NameRef,
+    Names,
+    RemoteID,
     RemoteStatus,
+    Resource,
+    Sentence,
     Timestamp,
-    adapter,
+    Word,
+    at_most_one,
+    exactly_one,
+    immutable,
+    model,
+    rule,
 )
 
-Text = Annotated[str, Field(min_length=1, max_length=262144)]
+AGENT_DEPLOYMENT: Final = Names(kind="AgentDeployment", plural="agentdeployments", singular="agentdeployment",
+                                short="ad")
+
+InlineText = Annotated[str, Field(min_length=1, max_length=262_144)]
+TimeToLive = Annotated[Duration, Between("1s", "8760h")]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class BuildRef:
-    """Names an AgentBuild in the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Name of the AgentBuild, in the same namespace.")]
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class DeployedImage:
-    """An image that exists already in the account's registry."""
+    """An image that was built before."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255, description="Name of the image.")]
-    tag: Annotated[Tag, Field(description="Tag of the image.")]
+    name: Annotated[ImageName, Field(description="Repository name of the image, for example `quote-bot`.")]
+    tag: Annotated[ImageTag, Field(description="Tag of the image, for example `v1`.")]
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model(exactly_one("inline", "configMapKeyRef", "fromBuild")))
 class ManifestSource:
-    """Where the manifest comes from: exactly one of these."""
+    """The agent's manifest.yaml: exactly one of inline, configMapKeyRef and fromBuild."""
 
-    inline: Annotated[Text | None, Field(description="The text of manifest.yaml.")] = None
-    config_map_key_ref: Annotated[KeyRef | None, Field(description="Key of a ConfigMap with the text; followed when it changes.")] = None
-    from_build: Annotated[bool | None, Field(description="True takes the manifest of the context that buildRef's build was made from.")] = None
+    inline: Annotated[InlineText | None, Field(
+        description="The text of the manifest, at most 262144 characters.")] = None
+    config_map_key_ref: Annotated[KeyRef | None, Field(
+        description="A key of a ConfigMap of this namespace that holds the manifest; a change of it is rolled out.",
+    )] = None
+    from_build: Annotated[Literal[True] | None, Field(
+        description="True takes the manifest that lies in the context of the build that spec.buildRef names.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model(exactly_one("inline", "configMapKeyRef")))
 class EnvironmentsSource:
-    """Where the environments come from: exactly one of these."""
+    """The agent's environments.yaml: exactly one of inline and configMapKeyRef."""
 
-    inline: Annotated[Text | None, Field(description="The text of environments.yaml.")] = None
-    config_map_key_ref: Annotated[KeyRef | None, Field(description="Key of a ConfigMap with the text; followed when it changes.")] = None
+    inline: Annotated[InlineText | None, Field(
+        description="The text of environments.yaml, at most 262144 characters.")] = None
+    config_map_key_ref: Annotated[KeyRef | None, Field(
+        description="A key of a ConfigMap of this namespace that holds environments.yaml; a change of it is rolled "
+        "out.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model(at_most_one("ttl", "expiresAt")))
 class Preview:
-    """A short-lived deployment beside production."""
+    """A deployment beside the production one, which ends by itself."""
 
-    label: Annotated[str | None, Field(min_length=1, max_length=30, description="Label of the preview, for example pr-482; at most 30 characters, sent in lower case with hyphens.")] = None
-    ttl: Annotated[Duration | None, Field(description="How long it lives from each deployment on, for example 8h. Not with expiresAt; without both, 8h.")] = None
-    expires_at: Annotated[Timestamp | None, Field(description="When it ends. Not with ttl.")] = None
-    on_expiry: Annotated[Literal["Retain", "Delete"], Field(description="What happens to this resource when the preview has expired: Retain, or Delete (not when Argo CD, Flux or Helm would recreate it). Defaults to Retain.")] = "Retain"
+    label: Annotated[str | None, Field(
+        min_length=1, max_length=30,
+        description="Group of the preview, for example `pr-482`, at most 30 characters; reduced to lower-case letters, "
+        "digits and hyphens. Default: none.")] = None
+    ttl: Annotated[TimeToLive | None, Field(
+        description="How long the preview lives, counted from its creation, for example `8h`; between 1s and 8760h. "
+        "Without ttl and expiresAt: 8h.")] = None
+    expires_at: Annotated[Timestamp | None, Field(
+        description="When the preview ends, for example `2027-01-31T18:00:00Z`. Set this or ttl.")] = None
+    on_expiry: Annotated[Literal["Retain", "Delete"], Field(
+        description="What happens to this resource when the preview has ended: Retain (the default) keeps it, with the "
+        "condition Expired; Delete deletes it, unless Argo CD, Flux or Helm own it.")] = "Retain"
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model(
+    exactly_one("buildRef", "buildID", "image"),
+    immutable("accountRef", "the remote deployments live in the account; create another AgentDeployment"),
+    rule("has(self.preview) == has(oldSelf.preview)",
+         "preview cannot be added or removed: a preview and a production deployment are different things; create "
+         "another AgentDeployment", "preview"),
+    rule("!has(self.manifest.fromBuild) || has(self.buildRef)",
+         "manifest.fromBuild needs buildRef: only an AgentBuild has a context to read the manifest from",
+         "manifest.fromBuild"),
+))
 class AgentDeploymentSpec:
-    """What is to run, and where."""
+    """What runs, with which configuration, and for how long."""
 
-    account_ref: Annotated[AccountRef | None, Field(description="Account to deploy in. Left out, the AgentexAccount named default of the namespace, else the default ClusterAgentexAccount. Immutable.")] = None
-    build_ref: Annotated[BuildRef | None, Field(description="AgentBuild to deploy; a new image of it is deployed. Exactly one of buildRef, buildID and image.")] = None
-    build_id: Annotated[RemoteId | None, Field(description="Remote id of a successful build. Exactly one of buildRef, buildID and image.")] = None
-    image: Annotated[DeployedImage | None, Field(description="Existing image. Exactly one of buildRef, buildID and image.")] = None
-    manifest: Annotated[ManifestSource, Field(description="Where manifest.yaml comes from: exactly one of inline, configMapKeyRef and fromBuild.")]
-    environments: Annotated[EnvironmentsSource, Field(description="Where environments.yaml comes from: exactly one of inline and configMapKeyRef.")]
-    environment: Annotated[str | None, Field(min_length=1, max_length=63, description="Key of the one environment to send. Left out, the file is sent as it is.")] = None
-    preview: Annotated[Preview | None, Field(description="Makes this a preview: short-lived, with a release of its own. May be changed, but not added or removed later.")] = None
-    progress_deadline: Annotated[Duration, Field(description="How long a rollout may take before it is reported as stalled. Defaults to 15m.")] = "15m"
-    on_external_change: Annotated[Literal["Report", "Correct"], Field(description="What to do when somebody else superseded or deleted the deployment: Report it, or Correct it by deploying again. Defaults to Report.")] = "Report"
-    suspend: Annotated[bool, Field(description="True watches the remote deployment but changes nothing. Defaults to false.")] = False
-    deletion_policy: Annotated[Literal["Delete", "Orphan"], Field(description="What happens to the remote deployment when this is deleted: Delete or Orphan (leave it). Defaults to Delete.")] = "Delete"
+    account_ref: Annotated[AccountRef | None, Field(
+        description="The account to deploy in. Immutable. Omitted: the AgentexAccount named `default` in this "
+        "namespace, else the default ClusterAgentexAccount.")] = None
+    build_ref: Annotated[NameRef | None, Field(
+        description="AgentBuild of this namespace to deploy; each new image of it is rolled out. Set exactly one of "
+        "buildRef, buildID and image.")] = None
+    build_id: Annotated[str | None, Field(
+        min_length=1, max_length=256,
+        description="Id of a remote build to deploy, for example one from an AgentBuild's status.buildID. Set exactly "
+        "one of buildRef, buildID and image.")] = None
+    image: Annotated[DeployedImage | None, Field(
+        description="Image to deploy, by name and tag. Set exactly one of buildRef, buildID and image.")] = None
+    manifest: Annotated[ManifestSource, Field(
+        description="The agent's manifest.yaml: exactly one of inline, configMapKeyRef and fromBuild.")]
+    environments: Annotated[EnvironmentsSource, Field(
+        description="The agent's environments.yaml: exactly one of inline and configMapKeyRef.")]
+    environment: Annotated[str | None, Field(
+        min_length=1, max_length=63,
+        description="The entry of environments.yaml to deploy to, for example `prod`; only this entry is sent. "
+        "Omitted: the file is sent as it is, and the remote chooses.")] = None
+    preview: Annotated[Preview | None, Field(
+        description="Makes this a preview: a deployment beside the production one, which ends by itself; `{}` is a "
+        "preview of 8h. Omitted: a production deployment, which supersedes the one before it. Cannot be added or "
+        "removed.")] = None
+    progress_deadline: Annotated[Duration, Between("1s", "24h"), Field(
+        description="How long a rollout may take before it is reported as failed, for example `20m`; between 1s and "
+        "24h, by default 15m.")] = "15m"
+    on_external_change: Annotated[Literal["Report", "Correct"], Field(
+        description="What to do when somebody else supersedes or deletes the deployment: Report (the default) says so, "
+        "Correct deploys again.")] = "Report"
+    suspend: Annotated[bool, Field(
+        description="True leaves the remote side alone, apart from deletion; its state is still reported. By default "
+        "false.")] = False
+    deletion_policy: Annotated[Literal["Delete", "Orphan"], Field(
+        description="What happens to the remote deployment when this resource is deleted: Delete (the default) removes "
+        "it and waits until it is gone, Orphan leaves it running.")] = "Delete"
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class DeployEvent:
-    """One event of the rollout."""
+    """One thing that happened during the rollout, as the remote reports it."""
 
-    type: Annotated[str, Field(max_length=64, description="Type of the event.")]
-    reason: Annotated[str, Field(max_length=256, description="Reason of the event.")]
-    message: Annotated[str, Field(max_length=512, description="Message of the event.")]
+    type: Annotated[Word | None, Field(description="Kind of event, in the remote's words.")] = None
+    reason: Annotated[Word | None, Field(description="Why, in one word.")] = None
+    message: Annotated[Sentence | None, Field(description="What happened, at most 512 characters.")] = None
     timestamp: Annotated[Timestamp | None, Field(description="When it happened.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
+@dataclass(frozen=True, kw_only=True, config=model())
 class AgentDeploymentStatus(RemoteStatus):
-    """What is known of the deployment."""
+    """Where the rollout is, and what the operator must not forget."""
 
-    deployment_id: Annotated[RemoteId | None, Field(description="Remote id of the deployment.")] = None
-    build_id: Annotated[RemoteId | None, Field(description="Remote id of the build that is deployed.")] = None
-    configuration_digest: Annotated[str | None, Field(max_length=64, description="Digest of everything that makes the deployment; another digest is another deployment.")] = None
-    agent_name: Annotated[str | None, Field(max_length=253, description="Name of the agent, from the manifest.")] = None
-    helm_release_name: Annotated[str | None, Field(max_length=253, description="Helm release of the deployment.")] = None
-    namespace: Annotated[str | None, Field(max_length=253, description="Remote namespace it landed in.")] = None
+    deployment_id: Annotated[RemoteID | None, Field(description="Id of the remote deployment.")] = None
+    build_id: Annotated[RemoteID | None, Field(description="Id of the remote build that is deployed.")] = None
+    configuration_digest: Annotated[Digest | None, Field(
+        description="Digest of everything that is deployed; another one means another rollout.")] = None
+    agent_name: Annotated[Word | None, Field(description="Name of the agent, from its manifest.")] = None
+    helm_release_name: Annotated[Word | None, Field(description="The Helm release in the agents' cluster.")] = None
+    namespace: Annotated[Word | None, Field(description="The namespace in the agents' cluster.")] = None
     expires_at: Annotated[Timestamp | None, Field(description="When the preview ends.")] = None
-    predecessor_id: Annotated[RemoteId | None, Field(description="Remote id of the deployment that serves while the new one rolls out.")] = None
-    last_healthy_deployment_id: Annotated[RemoteId | None, Field(description="Remote id of the deployment that was last seen healthy.")] = None
-    progressing_since: Annotated[Timestamp | None, Field(description="When the newest rollout began.")] = None
-    events: Annotated[tuple[DeployEvent, ...], Field(max_length=10, description="Last events of the rollout.")] = ()
-    last_handled_extend_at: Annotated[str | None, Field(max_length=256, description="Value of the newest extend annotation that was acted upon.")] = None
+    predecessor_id: Annotated[RemoteID | None, Field(
+        description="Id of the remote deployment that serves while this one rolls out.")] = None
+    last_healthy_deployment_id: Annotated[RemoteID | None, Field(
+        description="Id of the last remote deployment that was healthy.")] = None
+    progressing_since: Annotated[Timestamp | None, Field(
+        description="When the present rollout began; spec.progressDeadline counts from here.")] = None
+    events: Annotated[tuple[DeployEvent, ...], Field(
+        max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The last 10 things the remote reported of the rollout.")] = ()
+    last_handled_extend_at: Annotated[Word | None, Field(
+        description=f"Value of the annotation {EXTEND_REQUESTED_AT} last acted upon.")] = None
 
     @property
     def remote_id(self) -> str | None:
-        """The id of the remote deployment."""
+        """The recorded remote deployment; None where nothing remote is on record."""
         return self.deployment_id
 
-    def with_remote_id(self, remote_id: str | None) -> AgentDeploymentStatus:
-        """The status with another remote deployment on record."""
+    def with_remote_id(self, remote_id: str | None) -> Self:
+        """The status with that remote deployment on record."""
         return replace(self, deployment_id=remote_id)
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class AgentDeployment:
-    """One AgentDeployment."""
+@dataclass(frozen=True, kw_only=True, config=model())
+class AgentDeployment(Resource):
+    """A build of an agent, running in an environment: in production, or as a preview that ends by itself."""
 
-    meta: Meta
+    names: ClassVar[Names] = AGENT_DEPLOYMENT
     spec: AgentDeploymentSpec
-    status: AgentDeploymentStatus
-
-    @classmethod
-    def parse(cls, obj: Mapping[str, Any]) -> AgentDeployment:
-        """The typed resource. Raises ValidationError where it does not fit."""
-        return cls(
-            meta=Meta.parse(obj),
-            spec=adapter(AgentDeploymentSpec).validate_python(obj.get("spec") or {}),
-            status=adapter(AgentDeploymentStatus).validate_python(obj.get("status") or {}),
-        )
+    status: AgentDeploymentStatus = AgentDeploymentStatus()
