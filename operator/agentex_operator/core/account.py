@@ -138,3 +138,6 @@ def meaning(error: ExternalError) -> Failure:
         return failure
     reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason
     return Failure(Means.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")
+
+
+NOTHING_COUNTED = Counts(BuildCounts(), DeploymentCounts())

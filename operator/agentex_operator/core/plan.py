@@ -47,10 +47,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountProblem:
-    """Why there is no usable account; `reason` is a condition reason, `message` ends with the next step."""
+    """Why there is no usable account; `reason` is a condition reason, `message` ends with the next step.
+
+    `passing`: it will be over by itself in a moment, so that who has something to say goes on saying it.
+    """
 
     reason: str
     message: str
+    passing: bool = False
 
 
 # --- calls to the cluster: every write carries the resourceVersion of the view it was decided on -----------------

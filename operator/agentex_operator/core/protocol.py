@@ -185,11 +185,13 @@ def take_hold(observed: Observed[Any, Any], _now: datetime) -> Plan[Any] | None:
     return None if FINALIZER in observed.meta.finalizers else Plan(plan.AddFinalizer())
 
 
-def wait_for_the_account(observed: Observed[Any, Any], _now: datetime) -> Verdict | None:
-    """Without an account there is nobody to ask."""
+def wait_for_the_account(observed: Observed[Any, Any], _now: datetime) -> Plan[Any] | Verdict | None:
+    """Without an account there is nobody to ask. Right after a start its own first pass has yet to come."""
     problem = observed.account
     if isinstance(problem, Account):
         return None
+    if problem.passing and observed.stored.observed_generation == observed.meta.generation:
+        return Plan(None)
     return failed(observed, Failure(Means.WAITING, problem.reason, problem.message))
 
 

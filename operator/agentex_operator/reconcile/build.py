@@ -79,8 +79,8 @@ class BuildPass(RemotePass["BuildRecord"]):
 
     async def _find_agent(self, call: plan.FindAgent) -> str | plan.Agent:
         """Known, found by list, free for us alone, or being created by somebody else (agentex-api.md §3)."""
-        names = self.session.names
-        if not call.live and (known := self.session.agent_id(call.name)):
+        names, builds = self.session.names, self.session.builds
+        if not call.live and (known := names.known(call.name) or builds.agent_id(call.name)):
             return known
         if not names.claim(call.name, self.uid):
             return plan.Agent.BUSY
@@ -88,7 +88,7 @@ class BuildPass(RemotePass["BuildRecord"]):
         return found or plan.Agent.FREE
 
     async def _ask_for_agent(self, call: plan.FindAgent) -> str | None:
-        if not call.live and self.session.builds.complete:
+        if not call.live and self.saw_everything:
             return None
         found = await self.session.client.find_agent(call.name)
         if found:
@@ -99,7 +99,6 @@ class BuildPass(RemotePass["BuildRecord"]):
         record = await self.session.client.create_build(call.request, self.staged.archive if self.staged else None)
         if record.agent_id:
             self.session.names.learn(record.agent_name, record.agent_id)
-        self.session.builds.note(record)
         return record
 
     def status_as_dict(self, status: Any) -> dict[str, Any]:

@@ -89,14 +89,9 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
             case plan.ReadBuildManifest():
                 return await self.world.sources.manifest(self.namespace, call.source, call.context)
             case plan.CreateDeployment():
-                return await self._create(call)
+                return await self.session.client.create_deployment(call.request)
             case _:
                 return await self.perform_common(call)
-
-    async def _create(self, call: plan.CreateDeployment) -> DeploymentRecord:
-        record = await self.session.client.create_deployment(call.request)
-        self.session.deployments.note(record)
-        return record
 
     async def _read_text(self, ref: KeyRef) -> str:
         found = await self.world.cluster.config_map(self.namespace, ref.name)

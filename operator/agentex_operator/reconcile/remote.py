@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
 from agentex_operator.core import plan
-from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
@@ -36,7 +35,7 @@ class RemotePass(ABC, Generic[Record]):
         self.namespace = view.namespace or ""
         self.account, self.cluster_uid = account, cluster_uid
         self._writer = world.writer(self.kind, view)
-        self._interest: Interest | None = None
+        self.saw_everything = False  # whether a listing of this pass went back to the account's first record
 
     @classmethod
     async def begin(cls, world: World, view: View, resource: Any) -> Self:
@@ -103,7 +102,10 @@ class RemotePass(ABC, Generic[Record]):
     async def _look(self, call: plan.LookForOurs) -> Listing[Any]:
         interest = Interest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
         now = self.world.clock.now()
-        return await self.inventory.look(interest, fresh_since=min(call.fresh_since, now) if call.fresh_since else None)
+        since = min(call.fresh_since, now) if call.fresh_since else None  # the API server's clock may be ahead
+        listing = await self.inventory.look(interest, fresh_since=since)
+        self.saw_everything = listing.reaches_back_to is None
+        return listing
 
     async def confirm(self, id_: str) -> Any:
         """GET one remote object of our kind."""
@@ -126,7 +128,3 @@ class RemotePass(ABC, Generic[Record]):
         self.inventory.follow(self.uid, Interest(observed.owner, observed.ids, back_to, planned.follow,
                                                  observed.fingerprint))
 
-
-def is_denied(error: object) -> bool:
-    """Whether the account as a whole was refused."""
-    return isinstance(error, Unauthorized)

@@ -6,12 +6,13 @@ What is not decided in core is not decided here either: this file only carries o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from pydantic import ValidationError
+
 from agentex_operator import logs
-from agentex_operator.api.common import FINALIZER, Meta
-from agentex_operator.core import conditions, plan
+from agentex_operator.api.common import FINALIZER, Meta, Status, status_as_dict
+from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.kube.patches import conditional, merge_patch
 from agentex_operator.reconcile.engine import Outcome
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.engine import Engine, View
+    from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)
 
@@ -145,11 +147,6 @@ def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next((one for one in status.get("conditions") or () if one["type"] == conditions.READY), None)
 
 
-def later(delay: timedelta | None, fallback: timedelta) -> timedelta:
-    """The delay, or the fallback where there is none."""
-    return fallback if delay is None else delay
-
-
 # --- objects that are no valid resources ----------------------------------------------------------------------------
 
 
@@ -183,7 +180,7 @@ async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObj
                            progress=plan.Progress.STALLED)
     said = conditions.render((), verdict, (), meta.generation, world.clock.now())
     stored = dict(view.obj.get("status") or {})
-    status = {**stored, **status_as_dict(RemoteStatus(observed_generation=meta.generation, phase="Failed",
+    status = {**stored, **status_as_dict(Status(observed_generation=meta.generation, phase="Failed",
                                                       conditions=said))}
     if not meta.deleting and _ready(stored) is None or _moved(stored, status):
         await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))

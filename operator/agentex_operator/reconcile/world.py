@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentex_operator.reconcile.shell import Writer
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agentex_operator.clock import Clock
     from agentex_operator.core.plan import Policy
     from agentex_operator.kube.cluster import Cluster
@@ -13,7 +17,6 @@ if TYPE_CHECKING:
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.accounts import Accounts
     from agentex_operator.reconcile.engine import Engine, View
-    from agentex_operator.reconcile.shell import Writer
     from agentex_operator.sources import Sources
 
 
@@ -28,9 +31,8 @@ class World:
     sources: Sources
     clock: Clock
     policy: Policy
+    keep_secret: Callable[[str], None]  # strike it out of every log line from now on
 
     def writer(self, kind: Kind, view: View) -> Writer:
         """The conditional writes of one pass over this object."""
-        from agentex_operator.reconcile.shell import Writer  # noqa: PLC0415 - the shell's types come from here
-
         return Writer(self.cluster, self.engine, self.recorder, kind, view)

@@ -1,0 +1,122 @@
+"""The composition root: settings become clients, clients become reconcilers, reconcilers feed on the watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agentex_operator import logs
+from agentex_operator.agentex.accounts import AccountSession, Address
+from agentex_operator.agentex.calls import trusted
+from agentex_operator.agentex.keys import ApiKey
+from agentex_operator.clock import Clock
+from agentex_operator.core.manifest import configuration_fingerprint
+from agentex_operator.core.plan import Policy
+from agentex_operator.health import Health, has_begun, no_pass_is_stuck
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.kube.events import Recorder
+from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, KINDS
+from agentex_operator.reconcile.account import AccountReconciler
+from agentex_operator.reconcile.accounts import Accounts, Seat
+from agentex_operator.reconcile.build import BuildReconciler
+from agentex_operator.reconcile.deployment import DeploymentReconciler
+from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.world import World
+from agentex_operator.sources import Sources
+from agentex_operator.watch import Pulse, build_registry, watch
+
+if TYPE_CHECKING:
+    from agentex_operator.settings import Settings
+
+log = logs.logger(__name__)
+
+EVENTS_AT_THE_END = timedelta(seconds=2)
+
+
+def run(settings: Settings) -> int:
+    """Run the operator until it is told to stop; the exit code of the process."""
+    redactor = logs.Redactor()
+    logs.configure(form=settings.log_format, level=settings.log_level, redactor=redactor)
+    asyncio.run(serve(settings, redactor))
+    return 0
+
+
+async def serve(settings: Settings, redactor: logs.Redactor) -> None:
+    """Connect, make everything, watch; on the way out, drain what is in flight. Raises what ends the watch."""
+    clock = Clock()
+    cluster = await KubeCluster.connect(settings, clock)
+    async with contextlib.aclosing(cluster):
+        await cluster.require_kinds()
+        async with operating(settings, redactor, cluster, clock) as (engine, pulse):
+            registry = build_registry(engine, cluster.access, pulse, drain=lambda: engine.drain(settings.drain_timeout))
+            await watch(registry, settings, asyncio.Event())
+
+
+@contextlib.asynccontextmanager
+async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster,
+                    clock: Clock) -> AsyncIterator[tuple[Engine, Pulse]]:
+    """The engine at work, with all it works on; started before the watch, so that kopf leaves its tasks alone."""
+    engine, pulse = Engine(clock, settings.workers, random.random), Pulse(clock)
+    recorder = Recorder(cluster.api, clock, socket.gethostname(), redactor.clean)
+    world = make_world(settings, cluster, engine, recorder, redactor)
+    register(world, settings)
+    health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_begun(pulse.age)})
+    log.info("listening", port=await health.start(settings.health_host, settings.health_port))
+    await recorder.start()
+    await prime(engine, cluster, settings)
+    await engine.start()
+    try:
+        yield engine, pulse
+    finally:
+        await engine.drain(settings.drain_timeout)
+        await world.accounts.stop()
+        await recorder.drain(EVENTS_AT_THE_END)
+        await health.stop()
+
+
+def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorder: Recorder,
+               redactor: logs.Redactor) -> World:
+    """The doors to everything outside, opened once."""
+    return World(
+        engine=engine, cluster=cluster, recorder=recorder, accounts=Accounts(engine, cluster),
+        sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts)),
+        clock=Clock(), policy=policy_of(settings), keep_secret=redactor.add,
+    )
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The times the decisions go by."""
+    return Policy(settle=settings.settle, longest_life=settings.create_longest_life,
+                  missing_grace=settings.missing_grace, expiry_grace=settings.expiry_grace, resync=settings.resync,
+                  reference_resync=settings.reference_resync)
+
+
+def register(world: World, settings: Settings) -> None:
+    """Name the pass of each kind."""
+    trust = trusted()
+
+    def open_session(seat: Seat, key: str) -> AccountSession:
+        address = Address(seat.spec.endpoint, seat.spec.account_id)
+        return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
+                              rate=seat.rate, fingerprint=configuration_fingerprint, trust=trust)
+
+    accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
+                                 plain_allowed=settings.allow_http_endpoints)
+    builds, deployments = BuildReconciler(world), DeploymentReconciler(world)
+    for kind, one in ((AGENTEX_ACCOUNT, accounts), (CLUSTER_AGENTEX_ACCOUNT, accounts), (AGENT_BUILD, builds),
+                      (AGENT_DEPLOYMENT, deployments)):
+        world.engine.register(kind.kind, one.reconcile, one.gone)
+
+
+async def prime(engine: Engine, cluster: KubeCluster, settings: Settings) -> None:
+    """Know every object before the first pass: a deployment must not miss its build for a moment after each start."""
+    everywhere: tuple[str | None, ...] = (None,)
+    for kind in KINDS:
+        for namespace in settings.watch_namespaces or everywhere if kind.namespaced else everywhere:
+            async for obj in cluster.each(kind, namespace):
+                engine.observe(kind.kind, None, obj)

@@ -1,0 +1,148 @@
+"""The accounts' shell, for both kinds: read the key, keep the session, probe, say whether it can be used."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from agentex_operator.agentex.keys import ApiKey
+from agentex_operator.api.account import AgentexAccount, BuildCounts, ClusterAgentexAccount, DeploymentCounts
+from agentex_operator.api.common import KeyRef, status_as_dict
+from agentex_operator.core import account, conditions, plan, reasons
+from agentex_operator.core.account import Counts
+from agentex_operator.core.errors import NotReady
+from agentex_operator.core.plan import AccountProblem
+from agentex_operator.core.remote import RemoteState
+from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
+from agentex_operator.reconcile import shell
+
+if TYPE_CHECKING:
+    from agentex_operator.agentex.accounts import AccountSession
+    from agentex_operator.reconcile.accounts import Seat
+    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.world import World
+
+OpenSession = Callable[["Seat", str], "AccountSession"]
+KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
+         CLUSTER_AGENTEX_ACCOUNT.kind: (CLUSTER_AGENTEX_ACCOUNT, ClusterAgentexAccount)}
+
+
+class AccountReconciler:
+    """One pass over an AgentexAccount or a ClusterAgentexAccount."""
+
+    def __init__(self, world: World, open_session: OpenSession, *, namespace: str, plain_allowed: bool) -> None:
+        self._world, self._open = world, open_session
+        self._namespace, self._plain_allowed = namespace, plain_allowed
+
+    async def reconcile(self, view: View) -> Outcome:
+        """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
+        kind, model = KINDS[view.kind]
+        resource = shell.parsed(model, view)
+        if isinstance(resource, shell.InvalidObject):
+            return await shell.report_invalid(self._world, kind, view, resource)
+        seat = self._world.accounts.seat(view, resource.spec, view.namespace or self._namespace)
+        return await self._pass(kind, view, seat, resource)
+
+    async def _pass(self, kind: Kind, view: View, seat: Seat, resource: Any) -> Outcome:
+        one = AccountPass(self._world, kind, view, seat, self._open)
+        observed = self._observe(resource, seat)
+        observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
+        seat.proved_at = observed.proved_at
+        self._world.accounts.judge(seat, problem_of(observed))
+        return shell.outcome_of(planned)
+
+    def _observe(self, resource: Any, seat: Seat) -> account.Observed:
+        return account.Observed(
+            meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
+            policy=self._world.policy, began=self._world.clock.now(), counts=counts_of(seat),
+            plain_allowed=self._plain_allowed, proved_at=None if is_barred(seat) else seat.proved_at,
+        )
+
+    def gone(self, view: View) -> None:
+        """The account object is no more."""
+        self._world.accounts.leave(view)
+
+
+def counts_of(seat: Seat) -> Counts:
+    """What the session's inventories count; nothing where there is none."""
+    session = seat.session
+    if session is None:
+        return account.NOTHING_COUNTED
+    builds, deployments = session.builds.counts(), session.deployments.counts()
+    return Counts(
+        BuildCounts(queued=builds.of(RemoteState.WAITING), running=builds.of(RemoteState.RUNNING)) if builds
+        else BuildCounts(),
+        DeploymentCounts(healthy=deployments.of(RemoteState.SUCCEEDED), failed=deployments.of(RemoteState.FAILED),
+                         previews=deployments.previews) if deployments else DeploymentCounts(),
+        throttled=bool(session.gate.held_for),
+    )
+
+
+def is_barred(seat: Seat) -> bool:
+    """Whether the remote answered 401 or 403 lately."""
+    return seat.session is not None and seat.session.gate.barred_for is not None
+
+
+def problem_of(observed: account.Observed) -> AccountProblem | None:
+    """Why resources cannot use the account: what its stored conditions say, unless it is Ready or only away."""
+    ready = conditions.find(observed.stored.conditions, conditions.READY)
+    if ready is None:
+        return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)
+    away = ready.reason in (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED)
+    return None if ready.status == "True" or away else AccountProblem(ready.reason, ready.message)
+
+
+class AccountPass:
+    """The calls of one pass."""
+
+    def __init__(self, world: World, kind: Kind, view: View, seat: Seat, open_session: OpenSession) -> None:
+        self._world, self._seat, self._open = world, seat, open_session
+        self._writer = world.writer(kind, view)
+
+    async def perform(self, call: Any) -> Any:
+        """Make one call; its value, or what the adapter raises."""
+        match call:
+            case plan.ReadKey():
+                return await self._use(await self._read_key(call.ref))
+            case plan.ProbeAccount():
+                return await self._probe()
+            case _:
+                return await self._writer.write(call, status_as_dict)
+
+    async def _read_key(self, ref: KeyRef) -> str:
+        namespace = self._seat.secret_namespace
+        secret = await self._world.cluster.secret(namespace, ref.name)
+        if secret is None:
+            raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
+                                                     "Create it, or correct spec.apiKeySecretRef.")
+        return key_in(secret, ref)
+
+    async def _use(self, key: str) -> bool:
+        """Speak with this key from now on; True if it is another one than before. It is kept out of every log."""
+        self._world.keep_secret(key.strip())
+        if self._seat.session is None:
+            self._seat.session = self._open(self._seat, key)
+            await self._seat.session.start()
+            return True
+        self._seat.session.gate.adjust(self._seat.rate)
+        return self._seat.session.rekey(ApiKey(key))
+
+    async def _probe(self) -> None:
+        assert self._seat.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
+        await self._seat.session.client.probe()
+
+
+def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
+    """The API key in a Secret. Raises NotReady; no part of a value is ever in the message."""
+    values = secret.get("data") or {}
+    if ref.key not in values:
+        there = ", ".join(sorted(values)) or "none"
+        raise NotReady(reasons.KEY_NOT_FOUND, f"Secret {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
+                                              "or correct spec.apiKeySecretRef.")
+    try:
+        return base64.b64decode(values[ref.key], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise NotReady(reasons.SECRET_INVALID, f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key "
+                                               "into it.") from None
