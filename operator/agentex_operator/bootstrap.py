@@ -118,5 +118,5 @@ async def prime(engine: Engine, cluster: KubeCluster, settings: Settings) -> Non
     everywhere: tuple[str | None, ...] = (None,)
     for kind in KINDS:
         for namespace in settings.watch_namespaces or everywhere if kind.namespaced else everywhere:
-            async for obj in cluster.each(kind, namespace):
+            for obj in await cluster.list(kind, namespace):
                 engine.observe(kind.kind, None, obj)

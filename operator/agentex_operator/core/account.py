@@ -6,12 +6,13 @@ the Secret is noticed without a restart.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
-from agentex_operator.api.common import Meta
+from agentex_operator.api.common import Meta, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected
 from agentex_operator.core.failures import Failure, Means, classify
@@ -88,14 +89,14 @@ def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
                    look_again=observed.policy.reference_resync)
 
 
-RULES = (refuse_a_plain_endpoint, stop_at_failure, read_the_key, probe, report_ready)
+RULES: tuple[Callable[[Observed, datetime], Plan[Any] | Verdict | None], ...] = (refuse_a_plain_endpoint, stop_at_failure, read_the_key, probe, report_ready)
 
 
 def decide(observed: Observed, now: datetime) -> Plan[Any]:
     """The next call for this account, or how the pass ends."""
     if observed.over or observed.meta.deleting:
         return Plan(None, failed=observed.failure is not None)
-    answer = next(filter(None, (rule(observed, now) for rule in RULES)))
+    answer = next(answer for answer in (rule(observed, now) for rule in RULES) if answer is not None)
     return report(observed, answer, now) if isinstance(answer, Verdict) else answer
 
 
@@ -112,7 +113,7 @@ def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[Any]:
         throttled=observed.counts.throttled,
         last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
     )
-    if status != observed.stored:
+    if status_as_dict(status) != status_as_dict(observed.stored):
         return Plan(plan.SaveStatus(status))
     return Plan(None, look_again=verdict.look_again, failed=verdict.failed)
 
@@ -128,7 +129,8 @@ def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Obs
             return replace(observed, proved_at=now)
         case plan.SaveStatus():
             return replace(observed, meta=outcome, stored=call.status, status=call.status)
-    raise AssertionError(f"an unexpected call {call!r}")
+        case _:
+            raise AssertionError(f"an unexpected call {call!r}")
 
 
 def meaning(error: ExternalError) -> Failure:

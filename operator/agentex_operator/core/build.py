@@ -567,7 +567,8 @@ def settle(observed: Observed, call: object, outcome: object, now: datetime) -> 
             return settle_create(observed, call, outcome, now)
         case plan.ReadLogTail():
             return settle_log(observed, outcome)
-    return protocol.settle(observed, call, outcome, now)
+        case _:
+            return protocol.settle(observed, call, outcome, now)
 
 
 def settle_source(observed: Observed, outcome: object) -> Observed:

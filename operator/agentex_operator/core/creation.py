@@ -118,9 +118,13 @@ class Sightings(Generic[Record]):
     @property
     def records(self) -> tuple[Record, ...]:
         """All our records seen, each once; a GET is younger than the listing it followed."""
-        asked = dict(self.confirmed)
-        listed = self.listing.records if self.listing else ()
-        return (*(record for record in listed if record.id not in asked), *filter(None, asked.values()))
+        asked = {id_ for id_, _ in self.confirmed}
+        listed = () if self.listing is None else self.listing.records
+        return tuple(record for record in listed if record.id not in asked) + self._found
+
+    @property
+    def _found(self) -> tuple[Record, ...]:
+        return tuple(found for _, found in self.confirmed if found is not None)
 
     def find(self, id_: str | None) -> Record | None:
         """The record with this id, if it was seen."""
@@ -137,7 +141,8 @@ class Sightings(Generic[Record]):
 
     def confirm(self, id_: str, found: Record | None) -> Sightings[Record]:
         """With what a GET said."""
-        return replace(self, confirmed=(*self.confirmed, (id_, found)))
+        earlier = tuple(one for one in self.confirmed if one[0] != id_)
+        return Sightings(self.listing, earlier + ((id_, found),))
 
 
 def nothing_can_come_at(hold: Hold, policy: Policy) -> datetime | None:

@@ -195,8 +195,8 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 def mirror(status: AgentDeploymentStatus, record: DeploymentRecord) -> AgentDeploymentStatus:
     """The status with what the record says."""
     healthy = record.state is RemoteState.SUCCEEDED
-    events = tuple(DeployEvent(type=event.type[:64], reason=event.reason[:256], message=event.message[:512],
-                               timestamp=event.timestamp) for event in record.events[-10:])
+    events = tuple(DeployEvent(type=event.type, reason=event.reason, message=event.message, timestamp=event.timestamp)
+                   for event in record.events[-10:])
     return replace(
         status,
         build_id=record.build_id or status.build_id,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from agentex_operator.api.build import BuildSource, Context
-    from agentex_operator.api.common import KeyRef
+    from agentex_operator.api.common import AccountKind, KeyRef
     from agentex_operator.core.remote import BuildRequest, DeploymentRequest
 
 Truth = Literal["True", "False", "Unknown"]
@@ -38,7 +38,7 @@ class Policy:
 class Account:
     """A usable remote account, as the accounts' reconciler last saw it."""
 
-    kind: str
+    kind: AccountKind
     name: str
     account_id: str
     endpoint: str

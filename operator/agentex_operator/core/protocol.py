@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
-from agentex_operator.api.common import FINALIZER, Meta, Removal, RemoteStatus, RemovalReason
+from agentex_operator.api.common import FINALIZER, Meta, Removal, RemoteStatus, RemovalReason, status_as_dict
 from agentex_operator.core import conditions, creation, plan, reasons
 from agentex_operator.core.creation import Hold, Sightings
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
@@ -94,7 +94,8 @@ class Observed(ABC, Generic[StatusT, Record]):
         """The domain's conditions, in their fixed order."""
 
 
-Rule = Callable[[SelfT, datetime], "Plan[Any] | Verdict | None"]
+Answer = Plan[Any] | Verdict | None
+Rule = Callable[[SelfT, datetime], Answer]
 
 
 def hold_of(status: RemoteStatus) -> Hold:
@@ -126,7 +127,7 @@ def decide(observed: SelfT, rules: tuple[Rule[SelfT], ...], now: datetime) -> Pl
 def report(observed: Observed[Any, Any], verdict: Verdict, now: datetime) -> Plan[Any]:
     """Say it in the status; if that is what the status says already, the pass is over (zero idle writes)."""
     status = said(observed, verdict, now)
-    if status != observed.stored:
+    if status_as_dict(status) != status_as_dict(observed.stored):
         return Plan(plan.SaveStatus(status, verdict.notices))
     return Plan(None, look_again=verdict.look_again, follow=verdict.follow, failed=verdict.failed)
 
@@ -314,7 +315,8 @@ def let_go_when_deleted(observed: Observed[Any, Any], now: datetime) -> Plan[Any
         return Plan(plan.RemoveFinalizer())
     if isinstance(observed.account, AccountProblem):
         return wait_for_teardown(observed, f"{observed.account.message}", observed.account.reason)
-    return next(filter(None, (rule(observed, now) for rule in TEARDOWN)), Plan(plan.RemoveFinalizer()))
+    answers = (rule(observed, now) for rule in TEARDOWN)
+    return next((answer for answer in answers if answer is not None), Plan(plan.RemoveFinalizer()))
 
 
 def look_for_the_living(observed: Observed[Any, Any], now: datetime) -> Plan[Any] | None:
@@ -352,13 +354,13 @@ def wait_for_teardown(observed: Observed[Any, Any], message: str, reason: str = 
                    follow=observed.follow, look_again=look_again or observed.policy.settle)
 
 
-TEARDOWN = (look_for_the_living, confirm_what_is_missing, remove_the_living, wait_for_what_may_come)
+TEARDOWN: tuple[Rule[Any], ...] = (look_for_the_living, confirm_what_is_missing, remove_the_living, wait_for_what_may_come)
 
 
 # --- settling -----------------------------------------------------------------------------------------------------
 
 
-def settle(observed: SelfT, call: object, outcome: object, now: datetime) -> SelfT:
+def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
     """Fold the outcome of a call that both kinds make back into what is observed."""
     if isinstance(outcome, Conflict):
         return replace(observed, over=True, failure=classify(outcome))
@@ -372,13 +374,14 @@ def settle(observed: SelfT, call: object, outcome: object, now: datetime) -> Sel
         case plan.LookForOurs():
             return settle_listing(observed, call, outcome, now)
         case plan.Confirm():
-            seen = observed.seen.confirm(call.id, outcome)  # type: ignore[arg-type]  # the shell answers a record
+            seen = observed.seen.confirm(call.id, outcome)
             return taken_in(replace(observed, seen=seen, doubted=None), now)
         case plan.Remove():
             return replace(observed, fenced=None)
         case plan.RemoveFinalizer() | plan.DeleteSelf():
             return replace(observed, over=True)
-    raise AssertionError(f"an unexpected call {call!r}")
+        case _:
+            raise AssertionError(f"an unexpected call {call!r}")
 
 
 def settle_error(observed: SelfT, call: object, error: ExternalError) -> SelfT:
@@ -388,7 +391,7 @@ def settle_error(observed: SelfT, call: object, error: ExternalError) -> SelfT:
     return replace(observed, failure=classify(error), fenced=None)
 
 
-def settle_write(observed: SelfT, call: plan.SaveStatus[Any] | plan.WriteIntent[Any], meta: object) -> SelfT:
+def settle_write(observed: SelfT, call: plan.SaveStatus[Any] | plan.WriteIntent[Any], meta: Meta) -> SelfT:
     """The API server has it: the write is the view now, and a fence if it was one."""
     fenced = call.purpose if isinstance(call, plan.WriteIntent) else None
     return replace(observed, meta=meta, stored=call.status, status=call.status, fenced=fenced)

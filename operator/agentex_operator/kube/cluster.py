@@ -14,13 +14,12 @@ from agentex_operator.kube.shared import SharedReads
 from agentex_operator.settings import Settings, version
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from agentex_operator.clock import Clock
     from agentex_operator.kube.access import Access
 
 CONFIG_MAPS_KEPT = 2.0  # seconds
-PAGE = 500
 CHUNK = 500  # objects per answer of a list
 
 
@@ -99,19 +98,9 @@ class KubeCluster:
         more: str | None = ""
         while more is not None:
             chunk = await self.api.get(f"{kind.collection(namespace)}?limit={CHUNK}&continue={quote(more, safe='')}")
-            found += (chunk or {}).get("items", [])
+            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in (chunk or {}).get("items", [])]
             more = (chunk or {}).get("metadata", {}).get("continue") or None
         return found
-
-    async def each(self, kind: Kind, namespace: str | None) -> AsyncIterator[dict[str, Any]]:
-        """Every object of a kind, in one namespace or (None) in all; read in pages. Raises as reads do."""
-        token: str | None = ""
-        while token is not None:
-            path = f"{kind.collection(namespace)}?limit={PAGE}&continue={quote(token, safe='')}"
-            page = await self.api.get(path) or {}
-            for item in page.get("items", ()):
-                yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}
-            token = page.get("metadata", {}).get("continue") or None
 
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentex_operator.agentex.limits import Rate
-from agentex_operator.api.account import ClusterAccountSpec
-from agentex_operator.api.common import duration
 from agentex_operator.core import reasons
 from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.selectors import selects
@@ -54,7 +52,7 @@ class Seat:
     def account(self) -> Account:
         """The account as the decisions know it."""
         kind, _, name = self.key
-        return Account(kind, name, self.spec.account_id, self.spec.endpoint, duration(self.spec.poll_interval))
+        return Account(kind, name, self.spec.account_id, self.spec.endpoint, self.spec.poll)  # type: ignore[arg-type]  # a key of ours
 
     @property
     def rate(self) -> Rate:

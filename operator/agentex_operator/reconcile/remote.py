@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
@@ -27,8 +27,8 @@ log = logs.logger(__name__)
 class RemotePass(ABC, Generic[Record]):
     """One pass over a resource with a remote counterpart."""
 
-    core: ClassVar[Any]
-    kind: ClassVar[Kind]
+    core: Any
+    kind: Kind
 
     def __init__(self, world: World, view: View, account: Account | AccountProblem, cluster_uid: str) -> None:
         self.world, self.view, self.uid = world, view, view.uid

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import ValidationError
 
 from agentex_operator import logs
-from agentex_operator.api.common import FINALIZER, Meta, Status, status_as_dict
+from agentex_operator.api.common import FINALIZER, Meta, Resource, Status, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.kube.patches import conditional, merge_patch
@@ -93,8 +93,10 @@ class Writer:
             case plan.SaveStatus() | plan.WriteIntent():
                 return await self._save(as_dict(call.status), getattr(call, "notices", ()))
             case plan.DeleteSelf():
-                return await self._delete()
-        raise AssertionError(f"not a call to the cluster: {call!r}")
+                await self._delete()
+                return None
+            case _:
+                raise AssertionError(f"not a call to the cluster: {call!r}")
 
     def _finalizers(self) -> list[str]:
         return list(self._obj["metadata"].get("finalizers") or ())
@@ -139,8 +141,7 @@ class Writer:
         if new is None or (old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])):
             return
         stalled = any(condition["type"] == conditions.STALLED for condition in after.get("conditions", ()))
-        kind = "Warning" if stalled else "Normal"
-        self._recorder.emit(self._obj, kind, new["reason"], new["message"], action="Reconcile")
+        self._recorder.emit(self._obj, "Warning" if stalled else "Normal", new["reason"], new["message"], action="Reconcile")
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -154,16 +155,10 @@ class InvalidObject(Exception):  # noqa: N818 - a finding, not a fault
     """An object the API server let through, and our models do not (an older CRD, say)."""
 
 
-ResourceT = TypeVar("ResourceT")
+ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
-class Parseable(Protocol[ResourceT]):
-    """A resource model."""
-
-    def parse(self, obj: Mapping[str, Any], /) -> ResourceT: ...  # noqa: D102 - see api
-
-
-def parsed(model: Parseable[ResourceT], view: View) -> ResourceT | InvalidObject:
+def parsed(model: type[ResourceT], view: View) -> ResourceT | InvalidObject:
     """The resource as a typed value, or what is wrong with it."""
     try:
         return model.parse(view.obj)
@@ -182,7 +177,7 @@ async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObj
     stored = dict(view.obj.get("status") or {})
     status = {**stored, **status_as_dict(Status(observed_generation=meta.generation, phase="Failed",
                                                       conditions=said))}
-    if not meta.deleting and _ready(stored) is None or _moved(stored, status):
+    if _moved(stored, status):
         await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))
     return Outcome()
 
