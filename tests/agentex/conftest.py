@@ -118,5 +118,5 @@ def posts(simulator: SimulatorThread, path: str = "/v5/builds") -> int:
 async def until(holds: Callable[[], object]) -> None:
     """Wait, in real time, for something that happens elsewhere."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in another thread
             await asyncio.sleep(0.005)

@@ -22,7 +22,7 @@ from agentex_operator.core.errors import ExternalError, Throttled, Unavailable
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, Record, RemoteState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 
     from agentex_operator.agentex.wire import Page, Texts
 
@@ -76,6 +76,20 @@ class _Follower:
     interest: Interest
     due: float
     deep_due: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Whose turn it was when a listing began; `deep_uids`: who also had to be looked at all the way back."""
+
+    uids: frozenset[str]
+    deep_uids: frozenset[str]
+
+    @staticmethod
+    def of(followers: Iterable[_Follower], began: float) -> _Due:
+        followers = tuple(followers)
+        deep = frozenset(follower.uid for follower in followers if follower.deep_due <= began)
+        return _Due(frozenset(follower.uid for follower in followers), deep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +207,9 @@ class Inventory(Generic[Record]):
     async def run(self) -> None:
         """List whenever some interest is due, for ever; errors are backed off from, and told to nobody."""
         while True:
-            await self._nap(self._until_due())
-            if self._until_due() <= 0:
+            if (wait := self._until_due()) > 0:
+                await self._nap(wait)
+            else:
                 await self._list_once()
 
     def hasten(self) -> None:
@@ -301,15 +316,15 @@ class Inventory(Generic[Record]):
             self._running = None
 
     async def _list(self, round_: _Round) -> None:
-        due: list[_Follower] = self._due_now()
+        now: float = self._clock.monotonic()
+        due: list[_Follower] = self._due_at(now)
         interests = [*(follower.interest for follower in self._followers.values()), *(one for one, _ in round_.asked)]
-        needs = [*(self._need_when_due(follower) for follower in due), *(need for _, need in round_.asked)]
-        round_.layer = Layer(self._clock.now(), self._clock.monotonic(), min(needs, default=None),
-                             Wanted.by(interests))
+        needs = [*(self._need_when_due(follower, now) for follower in due), *(need for _, need in round_.asked)]
+        round_.layer = Layer(self._clock.now(), now, min(needs, default=None), Wanted.by(interests))
         layer, records, tally = await self._walked(round_.layer)
         self._known.take(layer, records)
         self._learn(tally, deepest=len(self._known.layers) == 1)
-        self._tell({interest.owner for interest, _ in round_.asked}, {follower.uid for follower in due})
+        self._tell({interest.owner for interest, _ in round_.asked}, _Due.of(due, round_.layer.began))
         self._failures = 0
 
     async def _walked(self, wish: Layer) -> tuple[Layer, list[Record], _Tally]:
@@ -347,34 +362,35 @@ class Inventory(Generic[Record]):
 
     # --- followers ------------------------------------------------------------------------------------------------
 
-    def _due_now(self) -> list[_Follower]:
+    def _due_at(self, moment: float) -> list[_Follower]:
         """Those that are due, and those that would be in a moment: one listing serves both."""
-        soon = self._clock.monotonic()
         return [one for one in self._followers.values()
-                if min(one.due, one.deep_due) <= soon + SPREAD * one.interest.every.total_seconds()]
+                if min(one.due, one.deep_due) <= moment + SPREAD * one.interest.every.total_seconds()]
 
-    def _need_when_due(self, follower: _Follower) -> datetime:
-        deep = follower.deep_due <= self._clock.monotonic()
+    def _need_when_due(self, follower: _Follower, began: float) -> datetime:
+        deep = follower.deep_due <= began
         return follower.interest.back_to if deep else self._known.depth_of(follower.interest)
 
-    def _tell(self, asked: set[str], due: set[str]) -> None:
+    def _tell(self, asked: set[str], due: _Due) -> None:
         """Set everybody's next look, wake whoever's sight changed; those who asked are being told anyway."""
         factor = 1 + SPREAD * (2 * self._jitter() - 1)
         wanted = {follower.interest.owner for follower in self._followers.values()} | asked
         self._shown = {owner: sight for owner, sight in self._shown.items() if owner in wanted}
         for follower in tuple(self._followers.values()):
-            self._reschedule(follower, factor)
+            self._reschedule(follower, factor, due)
             if follower.interest.owner not in asked:
-                self._compare(follower, due=follower.uid in due)
+                self._compare(follower, due=follower.uid in due.uids)
 
-    def _reschedule(self, follower: _Follower, factor: float) -> None:
-        """Next look: an interval after the listing that covered it, and never at once again."""
+    def _reschedule(self, follower: _Follower, factor: float, served: _Due) -> None:
+        """Next look: an interval after the listing that covered it; if none could, not at once again either."""
         interest, now = follower.interest, self._clock.monotonic()
         shallow = self._known.layer_for(interest, self._known.depth_of(interest))
         whole = self._known.layer_for(interest, interest.back_to)
         every, deep = interest.every.total_seconds() * factor, _deep(interest).total_seconds() * factor
-        follower.due = _next(follower.due, shallow, every, now)
-        follower.deep_due = _next(follower.deep_due, whole, deep, now)
+        due = shallow.began + every if shallow else follower.due
+        deep_due = whole.began + deep if whole else follower.deep_due
+        follower.due = now + every if due <= now and follower.uid in served.uids else due
+        follower.deep_due = now + deep if deep_due <= now and follower.uid in served.deep_uids else deep_due
 
     def _compare(self, follower: _Follower, *, due: bool) -> None:
         if self._known.layer_for(follower.interest, self._known.depth_of(follower.interest)) is None:
@@ -395,11 +411,6 @@ def _deep(interest: Interest) -> timedelta:
 
 def _serves(running: Layer, interest: Interest, need: datetime) -> bool:
     return running.wanted.covers(interest) and running.reaches(need)
-
-
-def _next(due: float, layer: Layer | None, interval: float, now: float) -> float:
-    begun = layer.began + interval if layer else due
-    return begun if begun > now else now + interval
 
 
 async def _down_to(scan: Scan[Record], need: datetime | None) -> AsyncGenerator[Page[Record], None]:
