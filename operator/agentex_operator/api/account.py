@@ -157,14 +157,34 @@ class Account(Resource):
 
 @dataclass(frozen=True, kw_only=True, config=model())
 class AgentexAccount(Account):
-    """A remote account, for the AgentBuilds and AgentDeployments of its namespace."""
+    """A remote account, for the AgentBuilds and AgentDeployments of its namespace. For example:
+
+    apiVersion: agentex.scale.com/v1alpha1
+    kind: AgentexAccount
+    metadata: {name: default}
+    spec:
+      endpoint: https://api.egp.scale.com
+      accountID: acct-1
+      apiKeySecretRef: {name: agentex, key: api-key}
+    """
 
     names: ClassVar[Names] = AGENTEX_ACCOUNT
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
 class ClusterAgentexAccount(Account):
-    """A remote account for the AgentBuilds and AgentDeployments of many namespaces."""
+    """A remote account for the AgentBuilds and AgentDeployments of many namespaces. For example:
+
+    apiVersion: agentex.scale.com/v1alpha1
+    kind: ClusterAgentexAccount
+    metadata: {name: shared}
+    spec:
+      endpoint: https://api.egp.scale.com
+      accountID: acct-1
+      apiKeySecretRef: {name: agentex, key: api-key}
+      namespaceSelector: {matchLabels: {agentex: "true"}}
+      default: true
+    """
 
     names: ClassVar[Names] = CLUSTER_AGENTEX_ACCOUNT
     spec: ClusterAccountSpec

@@ -229,7 +229,16 @@ class AgentBuildStatus(RemoteStatus):
 
 @dataclass(frozen=True, kw_only=True, config=model())
 class AgentBuild(Resource):
-    """An image of an agent, built from the inputs that the spec names; again whenever they change."""
+    """An image of an agent, built from the inputs that the spec names; again whenever they change. For example:
+
+    apiVersion: agentex.scale.com/v1alpha1
+    kind: AgentBuild
+    metadata: {name: quote-bot}
+    spec:
+      agentName: quote-bot
+      image: {name: quote-bot}
+      source: {configMap: {name: quote-bot, key: context.tar.gz}}
+    """
 
     names: ClassVar[Names] = AGENT_BUILD
     spec: AgentBuildSpec

@@ -75,7 +75,8 @@ def immutable(field: str, instead: str) -> dict[str, str]:
     """The member cannot be changed, added or removed; the message says what to do instead."""
     unchanged = (f"has(self.{field}) == has(oldSelf.{field})"
                  f" && (!has(self.{field}) || self.{field} == oldSelf.{field})")
-    return rule(unchanged, f"{field} cannot be changed, added or removed: {instead}", field)
+    return rule(unchanged, f"{field} cannot be changed, added or removed: {instead}", field) | {
+        "reason": "FieldValueForbidden"}
 
 
 def _or(words: tuple[str, ...]) -> str:
@@ -292,7 +293,7 @@ class PendingCreate:
 class BoundAccount:
     """The account in which the remote objects of this resource live; kept for good once something was created."""
 
-    kind: Annotated[AccountKind, Field(description="AgentexAccount or ClusterAgentexAccount.")]
+    kind: Annotated[Word, Field(description="AgentexAccount or ClusterAgentexAccount.")]
     name: Annotated[Word, Field(description="Name of the account resource.")]
     account_id: Annotated[Word, Field(description="The remote account's id.")]
     endpoint: Annotated[Url, Field(description="The remote API it was created through.")]

@@ -183,7 +183,17 @@ class AgentDeploymentStatus(RemoteStatus):
 
 @dataclass(frozen=True, kw_only=True, config=model())
 class AgentDeployment(Resource):
-    """A build of an agent, running in an environment: in production, or as a preview that ends by itself."""
+    """A build of an agent, running in an environment: in production, or as a preview that ends by itself. For example:
+
+    apiVersion: agentex.scale.com/v1alpha1
+    kind: AgentDeployment
+    metadata: {name: quote-bot}
+    spec:
+      buildRef: {name: quote-bot}
+      manifest: {fromBuild: true}
+      environments: {configMapKeyRef: {name: quote-bot, key: environments.yaml}}
+      environment: prod
+    """
 
     names: ClassVar[Names] = AGENT_DEPLOYMENT
     spec: AgentDeploymentSpec
