@@ -1,0 +1,207 @@
+"""Reading YAML that a stranger wrote: one document, plain values, within limits, in about 100 ms at the very worst.
+
+The text is first walked as a stream of events, which costs no memory and stops at the first limit; only what passed
+is composed (in C, by recursion, so depth must be known before) and constructed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+import yaml
+
+from agentex_operator.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_TEXT: Final = 1024 * 1024       # bytes of UTF-8
+DEEPEST: Final = 50                     # levels of maps and lists
+MOST_NODES: Final = 10_000              # as written; what takes longest, because it is walked in Python
+MOST_NODES_EXPANDED: Final = 50_000     # with every alias replaced by what it stands for
+LONGEST_NUMBER: Final = 64              # characters; YAML 1.1's base 60 costs the square of it
+PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null",
+                                                                      "seq", "map"))
+_NUMBERS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_MERGE: Final = "tag:yaml.org,2002:merge"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Mark(Protocol):
+    line: int
+
+
+def load(text: str, reason: str, name: str) -> object:
+    """The value of a YAML text; `name` is what messages call it, `manifest.yaml` for example.
+
+    Raises InvalidInput(reason) for anything that is not one document of plain values within the limits above, with
+    the line where there is one.
+    """
+    try:
+        return _load(text)
+    except RefusedError as error:
+        raise InvalidInput(reason, f"{name} cannot be read{_at(error.mark)}: {error}.") from error
+    except yaml.YAMLError as error:
+        raise InvalidInput(reason, f"{name} is not valid YAML{_at(_mark(error))}: {_problem(error)}.") from error
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(reason, f"{name} holds a value that YAML cannot express: {str(error)[:120]}.") from error
+
+
+class RefusedError(Exception):
+    """A limit was passed, or something plain YAML does not need was used; `place` is where."""
+
+    def __init__(self, message: str, place: yaml.Event | yaml.Node | None = None) -> None:
+        super().__init__(message)
+        self.mark: _Mark | None = getattr(place, "start_mark", None)
+
+
+def _load(text: str) -> object:
+    if "\0" in text:
+        raise RefusedError("it contains a NUL character")
+    if len(text.encode()) > LONGEST_TEXT:
+        raise RefusedError(f"it is larger than {LONGEST_TEXT:,} bytes")
+    _walk(text)
+    loader = _LOADER(text)
+    try:
+        node = loader.get_single_node()
+        _refuse_odd_nodes(node)
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+# --- the walk over events -------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Census:
+    """How much was seen so far. `anchors`: the expanded size of each finished one; None while it is open."""
+
+    documents: int = 0
+    nodes: int = 0
+    sizes: list[int] = field(default_factory=lambda: [0])
+    names: list[str | None] = field(default_factory=lambda: [None])
+    anchors: dict[str, int | None] = field(default_factory=dict)
+
+    def meet(self, event: yaml.Event) -> None:
+        """Count one event. Raises RefusedError at a limit."""
+        match event:
+            case yaml.DocumentStartEvent():
+                self._begin_document(event)
+            case yaml.AliasEvent():
+                self._add(self._expanded(event), event)
+            case yaml.ScalarEvent():
+                self._check_node(event)
+                self._add(1, event)
+                self._finish(event.anchor, 1)
+            case yaml.CollectionStartEvent():
+                self._check_node(event)
+                self._enter(event)
+            case yaml.CollectionEndEvent():
+                self._leave(event)
+            case _:
+                pass
+
+    def _begin_document(self, event: yaml.Event) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise RefusedError("it has more than one document; keep one", event)
+
+    def _expanded(self, event: yaml.AliasEvent) -> int:
+        size = self.anchors.get(event.anchor or "", 1)  # an unknown anchor is an error of the composer
+        if size is None:
+            raise RefusedError("an alias stands for something that contains it", event)
+        return size
+
+    def _check_node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
+        self.nodes += 1
+        if self.nodes > MOST_NODES:
+            raise RefusedError(f"it has more than {MOST_NODES:,} values", event)
+        if event.tag is not None and event.tag not in PLAIN_TAGS and event.tag != "!":
+            raise RefusedError("it uses a tag; only plain values are allowed", event)
+
+    def _enter(self, event: yaml.CollectionStartEvent) -> None:
+        if len(self.sizes) > DEEPEST:
+            raise RefusedError(f"it is nested more than {DEEPEST} levels deep", event)
+        self.sizes.append(0)
+        self.names.append(event.anchor)
+        if event.anchor:
+            self.anchors[event.anchor] = None
+
+    def _leave(self, event: yaml.CollectionEndEvent) -> None:
+        size, name = self.sizes.pop() + 1, self.names.pop()
+        self._add(size, event)
+        self._finish(name, size)
+
+    def _finish(self, anchor: str | None, size: int) -> None:
+        if anchor:
+            self.anchors[anchor] = size
+
+    def _add(self, size: int, event: yaml.Event) -> None:
+        self.sizes[-1] += size
+        if self.sizes[-1] > MOST_NODES_EXPANDED:
+            raise RefusedError(f"its aliases expand to more than {MOST_NODES_EXPANDED:,} values", event)
+
+
+def _walk(text: str) -> None:
+    census = _Census()
+    for event in yaml.parse(text, Loader=_LOADER):
+        census.meet(event)
+
+
+# --- the check of the composed nodes --------------------------------------------------------------------------------
+
+
+def _refuse_odd_nodes(root: yaml.Node | None) -> None:
+    """Raises RefusedError for a key used twice, a key that is no scalar, or an endless number."""
+    seen: set[int] = set()
+    waiting = [] if root is None else [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        _refuse_odd(node)
+        waiting.extend(_children(node))
+
+
+def _refuse_odd(node: yaml.Node) -> None:
+    if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
+        raise RefusedError("it has a number of too many digits", node)
+    if isinstance(node, yaml.MappingNode):
+        _refuse_double_keys(node)
+
+
+def _refuse_double_keys(node: yaml.MappingNode) -> None:
+    seen: set[tuple[str, str]] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise RefusedError("a key is a map or a list", key)
+        if (key.tag, key.value) in seen and key.tag != _MERGE:
+            raise RefusedError(f"the key {key.value[:60]!r} occurs twice in one map; remove one", key)
+        seen.add((key.tag, key.value))
+
+
+def _children(node: yaml.Node) -> Iterator[yaml.Node]:
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+    elif isinstance(node, yaml.MappingNode):
+        for pair in node.value:
+            yield from pair
+
+
+# --- messages -------------------------------------------------------------------------------------------------------
+
+
+def _at(mark: _Mark | None) -> str:
+    return f" (line {mark.line + 1})" if mark is not None else ""
+
+
+def _mark(error: yaml.YAMLError) -> _Mark | None:
+    return getattr(error, "problem_mark", None)
+
+
+def _problem(error: yaml.YAMLError) -> str:
+    """The parser's complaint, without a copy of the text."""
+    return str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed")[:160]
