@@ -1,0 +1,202 @@
+"""What the real API server lets through, and what it says to the rest; what kubectl shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.api.conftest import User
+from tests.api.objects import SPECS, Object, an_object
+
+HTTP = {"url": "https://files.example.com/a.tar.gz", "digest": "sha256:" + "0" * 64}
+LONG = "a" * 253
+CREDENTIALS = "https://user:password@api.example.com"
+
+
+def a_build(**spec: Any) -> Object:
+    return an_object("AgentBuild", **spec)
+
+
+def a_deployment(**spec: Any) -> Object:
+    return an_object("AgentDeployment", **spec)
+
+
+def an_account(**spec: Any) -> Object:
+    return an_object("AgentexAccount", **spec)
+
+
+def source(**source: Any) -> Object:
+    return a_build(source=source)
+
+
+WELCOME: dict[str, Object] = {
+    **{f"the least a {kind} needs": an_object(kind) for kind in SPECS},
+    "an agent by id": a_build(agentName=None, agentID="agent-7"),
+    "a source of http": source(http=HTTP),
+    "a source of http with credentials": source(http={**HTTP, "secretRef": {"name": "files"}}),
+    "a source of an image": source(image={"url": "registry.example.com:5000/team/quote-bot:v1"}),
+    "a source of a Secret": source(secret={"name": "quote-bot", "key": "context.tar.gz"}),
+    "an image in a folder": a_build(image={"name": "team/quote_bot", "tag": "v1.2-rc.3"}),
+    "an agent in a folder": a_build(context={"path": "agents/quote..bot", "manifest": "deploy/manifest.yaml"}),
+    "a name of 63 characters": an_object("AgentBuild", "b" * 63),
+    "a name of 253 characters": an_object("AgentBuild", ".".join(["b" * 62] * 4) + ".b"),
+    "an agent name of 63 characters": a_build(agentName="b" * 63),
+    "100 build arguments": a_build(buildArgs=[{"name": f"A{n}", "value": "x" * 4096} for n in range(100)]),
+    "a preview with a ttl": a_deployment(preview={"ttl": "45s", "label": "pr-482"}),
+    "a preview with an end": a_deployment(preview={"expiresAt": "2027-01-31T18:00:00Z"}),
+    "a preview of the default length": a_deployment(preview={}),
+    "a label of 30 characters": a_deployment(preview={"label": "Feature/ÄÖÜ " + "x" * 18}),
+    "a deployment of a build id": a_deployment(buildRef=None, buildID="b-1", manifest={"inline": "agent: {}"}),
+    "a deployment of an image": a_deployment(buildRef=None, image={"name": "q", "tag": "v1"}, manifest={"inline": "a"}),
+    "a long manifest": a_deployment(manifest={"inline": "#" * 262_144}),
+    "an account behind a path": an_account(endpoint="https://proxy.example.com:8443/agentex"),
+    "an account of a local simulator": an_account(endpoint="http://127.0.0.1:8900"),
+    "polling every 5 minutes": an_account(pollInterval="5m"),
+    "an account for some namespaces": an_object("ClusterAgentexAccount", default=True, namespaceSelector={
+        "matchLabels": {"team": "support"},
+        "matchExpressions": [{"key": "stage", "operator": "NotIn", "values": ["prod"]}]}),
+}
+
+
+@pytest.mark.parametrize("obj", WELCOME.values(), ids=WELCOME)
+def test_it_is_accepted(somebody: User, obj: Object) -> None:
+    assert "serverside-applied" in somebody.would_apply(obj)
+
+
+REFUSED: dict[str, tuple[Object, str]] = {
+    "no agent": (a_build(agentName=None), "set exactly one of agentName or agentID"),
+    "an agent by name and by id": (a_build(agentID="agent-7"), "set exactly one of agentName or agentID"),
+    "an agent name in capitals": (a_build(agentName="QuoteBot"), "spec.agentName"),
+    "an agent name of 64 characters": (a_build(agentName="b" * 64), "spec.agentName: Too long"),
+    "no source": (source(), "set exactly one of configMap, secret, http or image"),
+    "two sources": (source(http=HTTP, image={"url": "x"}), "set exactly one of configMap, secret, http or image"),
+    "http without a digest": (source(http={"url": HTTP["url"]}), "spec.source.http.digest: Required value"),
+    "a short digest": (source(http={**HTTP, "digest": "sha256:00"}), "spec.source.http.digest"),
+    "ftp": (source(http={**HTTP, "url": "ftp://x.example.com/a"}), "spec.source.http.url"),
+    "an absolute path": (a_build(context={"path": "/etc"}), "must be a relative path without '..'"),
+    "a path that climbs": (a_build(context={"path": "a/../../b"}), "must be a relative path without '..'"),
+    "a manifest that climbs": (a_build(context={"manifest": "../x"}), "must be a relative path without '..'"),
+    "101 build arguments": (a_build(buildArgs=[{"name": f"A{n}", "value": ""} for n in range(101)]), "Too many"),
+    "a build argument twice": (a_build(buildArgs=[{"name": "A", "value": "1"}] * 2), "Duplicate value"),
+    "a build argument with a dash": (a_build(buildArgs=[{"name": "A-B", "value": ""}]), "spec.buildArgs[0].name"),
+    "an unknown platform": (a_build(platform="windows/amd64"), "Unsupported value"),
+    "a timeout in words": (a_build(timeout="soon"), "spec.timeout"),
+    "a timeout of two days": (a_build(timeout="48h"), "must be a duration between 1s and 24h"),
+    "a timeout beyond all numbers": (a_build(timeout="9" * 30 + "h"), "spec.timeout"),
+    "eleven retries": (a_build(retries=11), "spec.retries"),
+    "an unknown policy": (a_build(deletionPolicy="Delete"), "Unsupported value"),
+    "a typo": (a_build(tiemout="5m"), 'unknown field "spec.tiemout"'),
+    "nothing to deploy": (a_deployment(buildRef=None, manifest={"inline": "x"}), "set exactly one of buildRef"),
+    "two things to deploy": (a_deployment(buildID="b-1"), "set exactly one of buildRef, buildID or image"),
+    "a manifest from no build": (a_deployment(buildRef=None, buildID="b-1"), "manifest.fromBuild needs buildRef"),
+    "a manifest not from the build": (a_deployment(manifest={"fromBuild": False}), "Unsupported value"),
+    "no manifest": (a_deployment(manifest={}), "set exactly one of inline, configMapKeyRef or fromBuild"),
+    "two manifests": (a_deployment(manifest={"inline": "x", "fromBuild": True}), "set exactly one of inline"),
+    "no environments": (a_deployment(environments={}), "set exactly one of inline or configMapKeyRef"),
+    "a manifest too long": (a_deployment(manifest={"inline": "#" * 262_145}), "Too long"),
+    "ttl and an end": (a_deployment(preview={"ttl": "1h", "expiresAt": "2027-01-31T18:00:00Z"}),
+                       "set at most one of ttl or expiresAt"),
+    "a label of 31 characters": (a_deployment(preview={"label": "x" * 31}), "spec.preview.label: Too long"),
+    "an end that is no time": (a_deployment(preview={"expiresAt": "tomorrow"}), "spec.preview.expiresAt"),
+    "a ttl of nothing": (a_deployment(preview={"ttl": "0s"}), "must be a duration between 1s and 8760h"),
+    "an endpoint with a password": (an_account(endpoint=CREDENTIALS), "spec.endpoint"),
+    "an endpoint with a query": (an_account(endpoint="https://api.example.com/?a=b"), "spec.endpoint"),
+    "an endpoint of another kind": (an_account(endpoint="file:///etc/passwd"), "spec.endpoint"),
+    "polling all the time": (an_account(pollInterval="10ms"), "must be a duration between 1s and 5m"),
+    "polling hardly ever": (an_account(pollInterval="301s"), "must be a duration between 1s and 5m"),
+    "no calls at all": (an_account(limits={"requestsPerSecond": 0}), "spec.limits.requestsPerSecond"),
+    "a default of one namespace": (an_account(default=True), 'unknown field "spec.default"'),
+    "a Secret of another namespace": (an_account(apiKeySecretRef={"name": "a", "key": "b", "namespace": "c"}),
+                                      'unknown field "spec.apiKeySecretRef.namespace"'),
+}
+
+
+@pytest.mark.parametrize(("obj", "why"), REFUSED.values(), ids=REFUSED)
+def test_it_is_refused_with_a_message_that_says_why(somebody: User, obj: Object, why: str) -> None:
+    assert why in somebody.would_create(obj)
+
+
+UNCHANGEABLE: dict[str, tuple[Object, Object, str]] = {
+    "the agent": (a_build(), a_build(agentName="other"), "agentName cannot be changed"),
+    "the agent's name into its id": (a_build(), a_build(agentName=None, agentID="a-7"), "agentName cannot be changed"),
+    "a build's account": (a_build(accountRef={"name": "a"}), a_build(accountRef={"name": "b"}), "accountRef cannot be"),
+    "a build's account, added": (a_build(), a_build(accountRef={"name": "b"}), "accountRef cannot be changed, added"),
+    "a build's account, removed": (a_build(accountRef={"name": "a"}), a_build(), "accountRef cannot be changed, added"),
+    "a deployment's account": (a_deployment(), a_deployment(accountRef={"name": "b"}), "create another Agent"),
+    "production into a preview": (a_deployment(), a_deployment(preview={}), "preview cannot be added or removed"),
+    "a preview into production": (a_deployment(preview={}), a_deployment(), "preview cannot be added or removed"),
+    "the endpoint": (an_account(), an_account(endpoint="https://b.example.com"), "endpoint cannot be changed"),
+    "the remote account": (an_account(), an_account(accountID="acct-2"), "accountID cannot be changed"),
+}
+
+
+@pytest.mark.parametrize(("before", "after", "why"), UNCHANGEABLE.values(), ids=UNCHANGEABLE)
+def test_it_cannot_be_changed(user: User, before: Object, after: Object, why: str) -> None:
+    user.apply(before)
+
+    assert why in user.apply(after)
+
+
+def test_what_may_change_does(user: User) -> None:
+    user.apply(a_deployment(preview={"ttl": "1h"}))
+    user.apply(a_deployment(preview={"ttl": "2h", "onExpiry": "Delete"}, buildRef={"name": "other"}))
+
+    assert user.get("ad")["spec"]["preview"] == {"ttl": "2h", "onExpiry": "Delete"}
+
+
+def test_what_is_omitted_is_filled_in(user: User) -> None:
+    user.apply(a_build())
+    stored = user.get("ab")
+
+    assert stored["spec"]["context"] == {"path": ".", "manifest": "manifest.yaml"}
+    assert (stored["spec"]["retries"], stored["spec"]["timeout"]) == (2, "30m")
+    assert stored["status"] == {"observedGeneration": -1}
+
+
+def test_every_kind_answers_to_its_short_name_and_its_category(user: User) -> None:
+    for obj in (a_build(), a_deployment(), an_account()):
+        user.apply(obj)
+
+    assert "quote-bot" in user.kubectl("get", "ab,ad,aga")
+    assert user.kubectl("get", "agentex", "-o", "name").count("quote-bot") == 3
+
+
+def test_builds_are_found_by_the_field_of_their_agent(user: User) -> None:
+    user.apply(an_object("AgentBuild", "one", agentName="a"))
+    user.apply(an_object("AgentBuild", "two", agentName="b"))
+
+    assert user.kubectl("get", "ab", "--field-selector", "spec.agentName=b", "-o", "name").split() == [
+        "agentbuild.agentex.scale.com/two"]
+
+
+def test_the_table_fits_the_screen_and_says_what_matters_first(user: User) -> None:
+    user.apply(a_build())
+    header = user.kubectl("get", "ab").splitlines()[0]
+
+    assert header.split() == ["NAME", "READY", "PHASE", "IMAGE", "TAG", "AGE"]
+    assert len(header) <= 80
+
+
+def test_the_wide_table_says_why(user: User) -> None:
+    user.apply(a_deployment())
+
+    assert user.kubectl("get", "ad", "-o", "wide").split("\n")[0].split()[-2:] == ["REASON", "MESSAGE"]
+
+
+@pytest.mark.parametrize(("path", "word"), [
+    ("agentbuild.spec.source", "exactly one of configMap, secret, http and image"),
+    ("ab.spec.source.http.digest", "64 hex digits"),
+    ("ad.spec.preview.ttl", "Without ttl and expiresAt: 8h"),
+    ("aga.spec.pollInterval", "between 1s and 5m"),
+    ("caga", "kind: ClusterAgentexAccount"),
+])
+def test_kubectl_explain_is_a_manual(somebody: User, path: str, word: str) -> None:
+    explained = " ".join(somebody.kubectl("explain", path).split())
+
+    assert word in explained
+
+
+def test_kubectl_complains_about_nothing_when_the_crds_are_applied_twice(somebody: User) -> None:
+    again = somebody.kubectl("apply", "--server-side", "-f", "crds")
+
+    assert again.count("serverside-applied") == 4
