@@ -30,6 +30,15 @@ PATIENCE = 5.0
 Connect = Callable[..., AccountSession]
 
 
+class Woken(list[str]):
+    """Who was woken, in order."""
+
+    def taken(self) -> list[str]:
+        """Since last asked."""
+        taken, self[:] = sorted(self), []
+        return taken
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[SimulatorThread]:
     with SimulatorThread(Settings(accounts=(("acct-1", CANARY),), max_archive=1_000_000, time_scale=1000)) as simulator:

@@ -12,6 +12,7 @@ import pytest
 from tests.agentex.conftest import (
     ENVIRONMENT,
     Connect,
+    Woken,
     a_build,
     a_deployment,
     a_manifest,
@@ -22,24 +23,16 @@ from tests.agentex.conftest import (
 )
 from tests.clocks import HandClock, settle
 
-from agentex_operator.agentex.accounts import builds_of, deployments_of
+from agentex_operator.agentex.accounts import AccountSession, builds_of, deployments_of
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Throttled, Unavailable
+from agentex_operator.core.manifest import configuration_fingerprint
 from agentex_operator.core.remote import BuildRecord, RemoteState
 from agentex_simulator import SimulatorThread
 
 DEPLOYMENTS = "/v5/agentex/deployments"
 RESTING = timedelta(minutes=5)
-
-
-class Woken(list[str]):
-    """Who was woken, in order."""
-
-    def taken(self) -> list[str]:
-        """Since last asked."""
-        taken, self[:] = sorted(self), []
-        return taken
 
 
 @pytest.fixture
@@ -106,17 +99,43 @@ async def test_a_second_look_costs_nothing_while_it_is_fresh_enough(
     assert lists(simulator) == 3
 
 
-async def test_what_was_not_asked_for_then_is_not_said_to_be_absent_now(
-    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
+async def test_what_was_not_kept_then_is_not_said_to_be_absent_now(
+    simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    (build,) = await some_builds(client, "bot")
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, keep=1)
+    build, *_ = await some_builds(client, "bot", "other")
     await inventory.look(an_interest("somebody"), fresh_since=None)
 
     by_owner = await inventory.look(an_interest("bot"), fresh_since=None)
-    by_id = await inventory.look(an_interest("adopted", build.id), fresh_since=None)
+    by_id = await inventory.look(an_interest("adopted", build.id, "nobody"), fresh_since=None)
 
     assert by_owner.records == by_id.records == (build,)
     assert lists(simulator) == 3
+
+
+async def test_a_small_account_is_kept_whole_so_that_a_restart_costs_one_listing(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
+) -> None:
+    builds = await some_builds(client, *(f"bot-{n}" for n in range(10)))
+
+    shown = [
+        await inventory.look(an_interest(build.agent_name, build.id), fresh_since=None) for build in builds
+    ]
+
+    assert [listing.records for listing in shown] == [(build,) for build in builds]
+    assert lists(simulator) == 1
+
+
+async def test_an_id_that_came_after_the_listing_is_listed_anew(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
+) -> None:
+    await inventory.look(an_interest("bot"), fresh_since=None)
+    (build,) = await some_builds(client, "bot")
+
+    shown = await inventory.look(an_interest("bot", build.id), fresh_since=None)
+
+    assert shown.records == (build,)
+    assert lists(simulator) == 2
 
 
 async def test_an_asker_who_needs_a_later_listing_waits_for_the_next(
@@ -187,6 +206,21 @@ async def test_an_asker_who_gives_up_takes_nobody_along(
     assert (await patient).records == (build,)
 
 
+async def test_an_account_that_goes_out_of_use_lets_its_askers_go(
+    simulator: SimulatorThread, session: AccountSession
+) -> None:
+    simulator.fault("slow", header_delay=1, match={"method": "GET"})
+    asker = asyncio.create_task(session.builds.look(an_interest("bot"), fresh_since=None))
+    await until(lambda: lists(simulator) == 1)
+
+    await session.stop()
+
+    with pytest.raises(Unavailable, match="not in use"):
+        await asker
+    with pytest.raises(Unavailable, match="not in use"):
+        await session.client.probe()
+
+
 async def test_records_come_oldest_first_each_once_by_token_or_by_id(
     client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:
@@ -246,7 +280,8 @@ async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
         await until(lambda: woken.taken() == ["d"])
 
 
-async def test_only_what_is_followed_is_kept(client: AgentexClient, inventory: Inventory[BuildRecord]) -> None:
+async def test_of_a_large_account_only_what_is_wanted_is_kept(client: AgentexClient, clock: HandClock) -> None:
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, limit=7, keep=10)
     bot, *_ = await some_builds(client, "bot", *(f"other-{n}" for n in range(30)))
 
     await inventory.look(an_interest("bot"), fresh_since=None)
@@ -420,7 +455,7 @@ async def test_polling_waits_out_retry_after(
 async def test_deployments_are_known_by_the_token_in_their_manifest(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    inventory = Inventory(deployments_of(client), clock, lambda: 0.5, Woken().append)
+    inventory = Inventory(deployments_of(client, configuration_fingerprint), clock, lambda: 0.5, Woken().append)
     (build,) = await some_builds(client, "bot")
     ours = await client.create_deployment(a_deployment(build.id, "uid-1", preview=True))
     await client.create_deployment(a_deployment(build.id, "uid-2"))

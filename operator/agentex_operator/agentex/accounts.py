@@ -11,6 +11,7 @@ from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import AgentexClient, Deadlines
 from agentex_operator.agentex.inventory import Inventory, Kind, Time
 from agentex_operator.agentex.limits import Gate, Rate
+from agentex_operator.core.manifest import configuration_fingerprint
 from agentex_operator.core.ownership import build_token, deployment_owner
 
 if TYPE_CHECKING:
@@ -80,8 +81,7 @@ class AccountSession:
     """Everything that is shared by the resources of one account. `start` on the event loop, `stop` when it goes.
 
     `wake` is told the uid of a followed resource whose remote changed. `jitter` answers a number in [0, 1). Share
-    `trust` (calls.trusted) between sessions. `fingerprint(manifest, environments)` is core/manifest.py's digest.
-    Raises InvalidInput for an address that cannot be used.
+    `trust` (calls.trusted) between sessions. Raises InvalidInput for an unusable address.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between accounts, and what all share
@@ -94,14 +94,13 @@ class AccountSession:
         wake: Callable[[str], None],
         rate: Rate | None = None,
         deadlines: Deadlines | None = None,
-        fingerprint: Fingerprint | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._http = http_client(trust or trusted())
         self.gate = Gate(clock, rate or Rate())
         self.client = AgentexClient(self._http, address.endpoint, address.account_id, api_key, self.gate, deadlines)
         self.builds = Inventory(builds_of(self.client), clock, jitter, wake)
-        self.deployments = Inventory(deployments_of(self.client, fingerprint), clock, jitter, wake)
+        self.deployments = Inventory(deployments_of(self.client, configuration_fingerprint), clock, jitter, wake)
         self.names = AgentNames()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -135,10 +134,10 @@ def builds_of(client: AgentexClient) -> Kind[BuildRecord]:
     return Kind(lambda limit, after, ordered: client.list_builds(limit, after, ordered=ordered), _owner_of_build)
 
 
-def deployments_of(client: AgentexClient, fingerprint: Fingerprint | None = None) -> Kind[DeploymentRecord]:
-    """How an inventory reads this account's deployments."""
+def deployments_of(client: AgentexClient, fingerprint: Fingerprint) -> Kind[DeploymentRecord]:
+    """How an inventory reads this account's deployments; `fingerprint` digests a manifest and its environments."""
     return Kind(lambda limit, after, ordered: client.list_deployments(limit, after, ordered=ordered),
-                _owner_of_deployment, Fingerprints(fingerprint).mark if fingerprint else None)
+                _owner_of_deployment, Fingerprints(fingerprint).mark)
 
 
 def _owner_of_build(record: BuildRecord) -> str | None:

@@ -133,6 +133,8 @@ class Caller:
         return isinstance(error, Unauthorized)
 
     async def _exchange(self, call: Call) -> Answer:
+        if self._http.is_closed:
+            raise Unavailable(f"{call} was not sent: the account is not in use any more.")
         try:
             async with asyncio.timeout(call.deadline), self._stream(call) as response:
                 return Answer(response.status_code, _headers(response), await _body(response, call))
@@ -181,10 +183,15 @@ def usable_endpoint(endpoint: str) -> str:
         url = httpx.URL(endpoint.strip())
     except httpx.InvalidURL as error:
         raise InvalidInput(reasons.INVALID_URL, f"The endpoint is not a URL: {error}.") from error
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo or url.query or url.fragment:
+    if not _leads_somewhere(url) or url.userinfo or url.query or url.fragment:
         said = "The endpoint must look like https://host/path, without user, query or fragment."
         raise InvalidInput(reasons.INVALID_URL, said)
     return str(url).rstrip("/")
+
+
+def _leads_somewhere(url: httpx.URL) -> bool:
+    host = bool(url.host) and "%" not in url.host
+    return url.scheme in ("http", "https") and host and 0 < (url.port or 443) < 65536
 
 
 def usable_account_id(account_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -27,7 +27,7 @@ from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput, Rejected, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     import httpx
@@ -101,7 +101,7 @@ class AgentexClient:
 
     async def get_build(self, build_id: str) -> BuildRecord | None:
         """GET /v5/builds/{id}; None for a 404: not in this account (§1.3)."""
-        return await self._found(_item(BUILDS, build_id), build_record)
+        return _same(await self._found(_item(BUILDS, build_id), build_record), build_id)
 
     async def cancel_build(self, build_id: str) -> None:
         """POST /v5/builds/{id}/cancel: asked for, not done (§1.4). Raises Rejected: a GET tells why."""
@@ -133,11 +133,8 @@ class AgentexClient:
     async def find_agent(self, name: str) -> str | None:
         """The id of the agent of this name, by its builds, newest first (§3); None proves nothing about the name."""
         scan = Scan(lambda limit, after, ordered: self.list_builds(limit, after, name, ordered=ordered), limit=100)
-        async for page in scan.pages():
-            for record in page.records:
-                if record.agent_name == name and record.agent_id:
-                    return record.agent_id
-        return None
+        async with aclosing(scan.pages()) as pages:
+            return await _first_agent(pages, name)
 
     async def probe(self) -> None:
         """One cheap authenticated call: whether this key may look into this account at all."""
@@ -153,7 +150,7 @@ class AgentexClient:
 
     async def get_deployment(self, deployment_id: str) -> DeploymentRecord | None:
         """GET one; None for a 404: not in this account."""
-        return await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record)
+        return _same(await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record), deployment_id)
 
     async def delete_deployment(self, deployment_id: str) -> None:
         """DELETE one (§1.5). Raises Rejected where it is over already or gone: a GET tells which."""
@@ -203,10 +200,25 @@ def _readable(value: Answered | None, call: Call, answer: Answer) -> Answered:
     return value
 
 
+def _same(record: Record | None, id_: str) -> Record | None:
+    """The record, if it is the one that was asked for; else Unavailable: something in front mixes answers up."""
+    if record is not None and record.id != id_:
+        raise Unavailable(f"The record {id_} was asked for, and {record.id} was answered.")
+    return record
+
+
 def _unreadable(call: Call, answer: Answer) -> Unavailable:
     kind = one_line(answer.headers.get("content-type", "no content type"), 80)
     said = f"{call} was answered with {answer.status} and {len(answer.body)} bytes ({kind}) that are no Agentex answer."
     return Unavailable(said, status=answer.status)
+
+
+async def _first_agent(pages: AsyncIterator[Page[BuildRecord]], name: str) -> str | None:
+    async for page in pages:
+        ids = (record.agent_id for record in page.records if record.agent_name == name and record.agent_id)
+        if found := next(ids, None):
+            return found
+    return None
 
 
 def _item(collection: str, id_: str) -> str:

@@ -22,15 +22,16 @@ from agentex_operator.core.errors import ExternalError, Throttled, Unavailable
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, Record, RemoteState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from agentex_operator.agentex.wire import Page, Texts
+    from agentex_operator.agentex.wire import Texts
 
 log = logs.logger(__name__)
 
 __all__ = ["Counts", "Interest", "Inventory", "Kind", "Time"]
 
 PAGE = 1000
+KEEP = 2000                            # so many records are kept though nobody asked, so that the next asker is served
 SPREAD = 0.1                           # the cadence varies by a tenth either way
 DEEP_RESYNC = timedelta(minutes=5)     # what lies deeper than the remotes in flight is looked at this often
 UNSORTED_SECONDS = 3600.0              # how long a server that refused the sorting is not asked for it again
@@ -117,7 +118,15 @@ class _Tally:
     previews: int = 0
     agents: dict[str, str] = field(default_factory=dict)
 
-    def add(self, record: BuildRecord | DeploymentRecord) -> None:
+    @property
+    def total(self) -> int:
+        return self.states.total()
+
+    def add(self, records: Iterable[BuildRecord | DeploymentRecord]) -> None:
+        for record in records:
+            self._add(record)
+
+    def _add(self, record: BuildRecord | DeploymentRecord) -> None:
         self.states[record.state] += 1
         if isinstance(record, DeploymentRecord):
             self.previews += record.expires_at is not None and record.state in ALIVE
@@ -129,7 +138,8 @@ class Inventory(Generic[Record]):
     """The builds, or the deployments, of one account. All of it on one event loop.
 
     `jitter` answers a number in [0, 1); `wake` is told the uid of a followed resource whose remote side changed, or
-    lacks an id it should have. `limit`: records per page.
+lacks an id it should have. `limit`: records per page. `keep`: so many are kept, whosever they are; of larger
+    accounts only what is followed.
     """
 
     def __init__(
@@ -140,12 +150,14 @@ class Inventory(Generic[Record]):
         wake: Callable[[str], None],
         *,
         limit: int = PAGE,
+        keep: int = KEEP,
     ) -> None:
         self._kind: Kind[Record] = kind
         self._clock = clock
         self._jitter = jitter
         self._wake = wake
         self._limit = limit
+        self._keep = keep
         self._known: Knowledge[Record] = Knowledge(kind.owner_of)
         self._followers: dict[str, _Follower] = {}
         self._shown: dict[str, _Sight[Record]] = {}
@@ -218,7 +230,7 @@ class Inventory(Generic[Record]):
         self._stir.set()
 
     async def close(self) -> None:
-        """End the listings under way; whoever waits for one is cancelled with it."""
+        """End the listings under way; whoever waits for one gets Unavailable."""
         tasks = [round_.task for round_ in (self._running, self._waiting) if round_ is not None]
         for task in tasks:
             task.cancel()
@@ -226,7 +238,7 @@ class Inventory(Generic[Record]):
 
     async def _list_once(self) -> None:
         try:
-            await asyncio.shield(self._next_round().task)
+            await _ended(self._next_round())
         except ExternalError as error:
             self._back_off(error)
         except Exception:  # the last line: a bug must not end the polling of a whole account
@@ -284,9 +296,9 @@ class Inventory(Generic[Record]):
         need = self._need(interest, deep)
         running = self._running
         if running and running.layer and _serves(running.layer, interest, need) and recent.passed_by(running.layer):
-            await asyncio.shield(running.task)
+            await _ended(running)
         else:
-            await asyncio.shield(self._next_round((interest, need)).task)
+            await _ended(self._next_round((interest, need)))
 
     def _need(self, interest: Interest, deep: Bar) -> datetime:
         """How far back a new listing must go for this interest."""
@@ -322,7 +334,7 @@ class Inventory(Generic[Record]):
         needs = [*(self._need_when_due(follower, now) for follower in due), *(need for _, need in round_.asked)]
         round_.layer = Layer(self._clock.now(), now, min(needs, default=None), Wanted.by(interests))
         layer, records, tally = await self._walked(round_.layer)
-        self._known.take(layer, records)
+        self._known.take(layer, records, self._keep)
         self._learn(tally, deepest=len(self._known.layers) == 1)
         self._tell({interest.owner for interest, _ in round_.asked}, _Due.of(due, round_.layer.began))
         self._failures = 0
@@ -332,25 +344,24 @@ class Inventory(Generic[Record]):
         scan = Scan(self._kind.fetch, self._limit, ordered=wish.began >= self._unsorted_until)
         records: list[Record] = []
         tally = _Tally()
-        async with aclosing(_down_to(scan, wish.back_to)) as pages:
+        async with aclosing(scan.pages(wish.back_to)) as pages:
             async for page in pages:
-                records.extend(await self._sorted_out(page, wish.wanted, tally))
+                tally.add(page.records)
+                marked = [await self._marked(record, page.texts, wish.wanted) for record in page.records]
+                records = self._within_bounds([*records, *marked], wish.wanted, tally)
         if not scan.sorts and self._unsorted_until <= wish.began:
             self._unsorted_until = wish.began + UNSORTED_SECONDS
-        return replace(wish, back_to=_reach(scan)), records, tally
+        return replace(wish, back_to=_reach(scan), everything=tally.total <= self._keep), records, tally
 
-    async def _sorted_out(self, page: Page[Record], wanted: Wanted, tally: _Tally) -> list[Record]:
-        kept = []
-        for record in page.records:
-            tally.add(record)
-            marked = await self._fingerprinted(record, page.texts) if wanted.fingerprints else record
-            if self._known.wants(wanted, marked):
-                kept.append(marked)
-        return kept
+    def _within_bounds(self, records: list[Record], wanted: Wanted, tally: _Tally) -> list[Record]:
+        """All of them while the account is small; of a large one, those that somebody wants."""
+        if tally.total <= self._keep:
+            return records
+        return [record for record in records if self._known.wants(wanted, record)]
 
-    async def _fingerprinted(self, record: Record, texts: Mapping[str, Texts]) -> Record:
-        """A deployment without a token, with its fingerprint; others get to run between two of them."""
-        if self._kind.mark is None or record.id not in texts:
+    async def _marked(self, record: Record, texts: Mapping[str, Texts], wanted: Wanted) -> Record:
+        """A deployment without a token, with its fingerprint where that is wanted; others get to run in between."""
+        if self._kind.mark is None or record.id not in texts or not wanted.fingerprints:
             return record
         await asyncio.sleep(0)
         return self._kind.mark(record, texts[record.id])
@@ -410,16 +421,18 @@ def _deep(interest: Interest) -> timedelta:
 
 
 def _serves(running: Layer, interest: Interest, need: datetime) -> bool:
-    return running.wanted.covers(interest) and running.reaches(need)
+    """Whether a listing under way was made for this interest too."""
+    wanted = running.wanted
+    marked = interest.fingerprint is None or interest.fingerprint in wanted.fingerprints
+    return interest.owner in wanted.owners and interest.ids <= wanted.ids and marked and running.reaches(need)
 
 
-async def _down_to(scan: Scan[Record], need: datetime | None) -> AsyncGenerator[Page[Record], None]:
-    """The pages of a walk, until everything since `need` was on one; all of them where the order is no help."""
-    async with aclosing(scan.pages()) as pages:
-        async for page in pages:
-            yield page
-            if scan.ordered and need and scan.oldest and scan.oldest < need:
-                return
+async def _ended(round_: _Round) -> None:
+    """Wait for a round without taking it along when we are cancelled; raises what it raised."""
+    await asyncio.wait([round_.task])
+    if round_.task.cancelled():
+        raise Unavailable("The account is not in use any more.")
+    round_.task.result()
 
 
 def _reach(scan: Scan[Record]) -> datetime | None:

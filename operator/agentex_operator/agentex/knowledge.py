@@ -10,7 +10,7 @@ A fast poll of what is in flight reads the first page only; what lies deeper is 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
 
 from agentex_operator.agentex.wire import UNDATED
@@ -39,7 +39,7 @@ class Interest:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which records a listing kept: absence from it means something for these only."""
+    """Which records a listing was made for: where others were not kept, their absence means nothing."""
 
     owners: frozenset[str]
     ids: frozenset[str]
@@ -55,10 +55,6 @@ class Wanted:
             frozenset(interest.fingerprint for interest in interests if interest.fingerprint),
         )
 
-    def covers(self, interest: Interest) -> bool:
-        """Whether nothing this interest asks for was thrown away."""
-        known = interest.fingerprint is None or interest.fingerprint in self.fingerprints
-        return known and interest.owner in self.owners and interest.ids <= self.ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +65,7 @@ class Layer:
     began: float
     back_to: datetime | None  # everything created since then was listed; None: everything
     wanted: Wanted
+    everything: bool = False  # whether all records were kept, not only the wanted ones
 
     def reaches(self, moment: datetime | None) -> bool:
         """Whether it went that far; None is the very first record."""
@@ -102,16 +99,30 @@ class Knowledge(Generic[Record]):
         return (self._owner_of(record) in wanted.owners or record.id in wanted.ids
                 or fingerprint_of(record) in wanted.fingerprints)
 
-    def take(self, layer: Layer, records: Iterable[Record]) -> None:
-        """Put a listing on top: within its reach it alone counts, what it did not show is gone."""
-        known: dict[str, Record] = {
-            id_: old for id_, old in self._records.items()
-            if not layer.reaches(old.created_at) and self.wants(layer.wanted, old)
-        }
+    def take(self, layer: Layer, records: Iterable[Record], most: int) -> None:
+        """Put a listing on top: within its reach it alone counts, what it did not show is gone.
+
+        More than `most` records are not kept, but for the wanted ones.
+        """
+        known: dict[str, Record] = {id_: old for id_, old in self._records.items() if not layer.reaches(old.created_at)}
         known.update((record.id, record) for record in records)
-        self._records = known
         self.layers = (layer, *(old for old in self.layers if not layer.reaches(old.back_to)))
+        self._records = known
+        if len(known) > most or not layer.everything:
+            self._keep_only(layer.wanted)
         self._index()
+
+    def _keep_only(self, wanted: Wanted) -> None:
+        kept: dict[str, Record] = {id_: record for id_, record in self._records.items() if self.wants(wanted, record)}
+        self._records = kept
+        self.layers = tuple(replace(layer, everything=False) for layer in self.layers)
+
+    def covers(self, layer: Layer, interest: Interest) -> bool:
+        """Whether a listing says all there is about this interest: nothing of it was thrown away or came later."""
+        wanted = layer.wanted
+        marked = interest.fingerprint is None or interest.fingerprint in wanted.fingerprints
+        owned = layer.everything or interest.owner in wanted.owners
+        return marked and owned and all(id_ in wanted.ids or id_ in self._records for id_ in interest.ids)
 
     def _index(self) -> None:
         self._by_owner, self._by_fingerprint = defaultdict(list), defaultdict(list)
@@ -121,7 +132,7 @@ class Knowledge(Generic[Record]):
 
     def layer_for(self, interest: Interest, back_to: datetime) -> Layer | None:
         """The newest listing that says all about this interest, down to `back_to`."""
-        able = (layer for layer in self.layers if layer.reaches(back_to) and layer.wanted.covers(interest))
+        able = (layer for layer in self.layers if layer.reaches(back_to) and self.covers(layer, interest))
         return next(able, None)
 
     def records_of(self, interest: Interest) -> tuple[Record, ...]:

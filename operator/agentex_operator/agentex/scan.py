@@ -43,17 +43,17 @@ class Scan(Generic[Record]):
         self.complete = False                    # whether the walk reached the very first record
         self.oldest: datetime | None = None      # if `ordered`, everything younger than this was seen
 
-    async def pages(self) -> AsyncGenerator[Page[Record], None]:
-        """Each page, without the records that were on an earlier one.
+    async def pages(self, need: datetime | None = None) -> AsyncGenerator[Page[Record], None]:
+        """Each page, without the records on earlier ones, until everything since `need` was seen; None: to the end.
 
         Raises what the fetch raises, and Unavailable for a list that has no end or loses its cursor again and again.
         """
         for _ in range(PAGE_CAP):
-            asked_after, page = self._after, await self._next_page()
-            fresh = self._unseen(page)
+            page = await self._next_page()
+            asked_after, fresh = self._after, self._unseen(page)
             self._note(page, fresh)
             yield replace(page, records=fresh)
-            if self.complete or not self._leads_on(page, fresh, asked_after):
+            if self._reached(need) or not self._leads_on(page, fresh, asked_after):
                 return
         raise Unavailable(f"The list had not ended after {PAGE_CAP} pages.")
 
@@ -104,6 +104,10 @@ class Scan(Generic[Record]):
         if dates:
             self._last_date = dates[-1]
             self.oldest = min(self.oldest or dates[-1], dates[-1])
+
+    def _reached(self, need: datetime | None) -> bool:
+        deep_enough = self.ordered and need is not None and self.oldest is not None and self.oldest < need
+        return self.complete or deep_enough
 
     def _leads_on(self, page: Page[Record], fresh: Iterable[Record], asked_after: str | None) -> bool:
         """Whether there is a next page worth asking for; after a restart, known ones are walked past again."""
