@@ -24,6 +24,7 @@ class Board:
         self._were_available: set[Key] = set()
         self.rows: dict[Key, Row] = {}
         self.changes: tuple[Row, ...] = ()
+        self.gone: tuple[Key, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -31,9 +32,10 @@ class Board:
         return time.monotonic() - self._began
 
     def show(self, rows: Iterable[Row]) -> None:
-        """Take the rows of this moment, and keep which of them are new or different."""
+        """Take the rows of this moment, and keep which of them are new or different, and which are there no more."""
         seen = {row.key: row for row in rows}
         self.changes = tuple(row for key, row in seen.items() if self.rows.get(key) != row)
+        self.gone = tuple(key for key in self.rows if key not in seen)
         self.rows = seen
         self._changed_at |= {row.key: self.seconds for row in self.changes}
         self._were_available |= {row.key for row in self.changes if row.available}

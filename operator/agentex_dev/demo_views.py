@@ -57,6 +57,8 @@ class LineView(View):
         """Print the changes, or what is being waited for."""
         for row in board.changes:
             self._say(board, line(row))
+        for key in board.gone:
+            self._say(board, f"{key}  is gone")
         if self._heartbeat and board.seconds - self._said_at >= self._heartbeat:
             self._say(board, f"... {board.result}; waiting for {', '.join(board.missing) or 'nothing'}")
 
