@@ -15,7 +15,6 @@ from agentex_operator.agentex.accounts import AccountSession, Address
 from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.clock import Clock
-from agentex_operator.core.manifest import configuration_fingerprint
 from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_begun, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
@@ -103,7 +102,7 @@ def register(world: World, settings: Settings) -> None:
     def open_session(seat: Seat, key: str) -> AccountSession:
         address = Address(seat.spec.endpoint, seat.spec.account_id)
         return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
-                              rate=seat.rate, fingerprint=configuration_fingerprint, trust=trust)
+                              rate=seat.rate, trust=trust)
 
     accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
                                  plain_allowed=settings.allow_http_endpoints)

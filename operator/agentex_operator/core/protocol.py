@@ -191,7 +191,7 @@ def wait_for_the_account(observed: Observed[Any, Any], _now: datetime) -> Plan[A
     problem = observed.account
     if isinstance(problem, Account):
         return None
-    if problem.passing and observed.stored.observed_generation == observed.meta.generation:
+    if problem.passing:
         return Plan(None)
     return failed(observed, Failure(Means.WAITING, problem.reason, problem.message))
 

@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.agentex.keys import ApiKey
-from agentex_operator.api.account import AgentexAccount, BuildCounts, ClusterAgentexAccount, DeploymentCounts
+from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.common import KeyRef, status_as_dict
 from agentex_operator.core import account, conditions, plan, reasons
-from agentex_operator.core.account import Counts
 from agentex_operator.core.errors import NotReady
 from agentex_operator.core.plan import AccountProblem
-from agentex_operator.core.remote import RemoteState
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.reconcile import shell
 
@@ -49,35 +47,20 @@ class AccountReconciler:
         one = AccountPass(self._world, kind, view, seat, self._open)
         observed = self._observe(resource, seat)
         observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
-        seat.proved_at = observed.proved_at
+        seat.proved_at, seat.counted = observed.proved_at, observed.counts
         self._world.accounts.judge(seat, problem_of(observed))
         return shell.outcome_of(planned)
 
     def _observe(self, resource: Any, seat: Seat) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            policy=self._world.policy, began=self._world.clock.now(), counts=counts_of(seat),
+            policy=self._world.policy, began=self._world.clock.now(), counts=seat.counts(),
             plain_allowed=self._plain_allowed, proved_at=None if is_barred(seat) else seat.proved_at,
         )
 
     def gone(self, view: View) -> None:
         """The account object is no more."""
         self._world.accounts.leave(view)
-
-
-def counts_of(seat: Seat) -> Counts:
-    """What the session's inventories count; nothing where there is none."""
-    session = seat.session
-    if session is None:
-        return account.NOTHING_COUNTED
-    builds, deployments = session.builds.counts(), session.deployments.counts()
-    return Counts(
-        BuildCounts(queued=builds.of(RemoteState.WAITING), running=builds.of(RemoteState.RUNNING)) if builds
-        else BuildCounts(),
-        DeploymentCounts(healthy=deployments.of(RemoteState.SUCCEEDED), failed=deployments.of(RemoteState.FAILED),
-                         previews=deployments.previews) if deployments else DeploymentCounts(),
-        throttled=bool(session.gate.held_for),
-    )
 
 
 def is_barred(seat: Seat) -> bool:

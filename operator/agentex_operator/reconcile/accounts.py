@@ -10,9 +10,13 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentex_operator.agentex import inventory
 from agentex_operator.agentex.limits import Rate
+from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.core import reasons
+from agentex_operator.core.account import NOTHING_COUNTED, Counts
 from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.remote import RemoteState
 from agentex_operator.core.selectors import selects
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 
@@ -45,6 +49,7 @@ class Seat:
     session: AccountSession | None = None
     problem: AccountProblem | None = NOT_LOOKED_AT
     proved_at: datetime | None = None
+    counted: Counts = NOTHING_COUNTED  # as the account's status says
     gone: bool = False
     followers: set[str] = field(default_factory=set)
 
@@ -59,6 +64,13 @@ class Seat:
         """How fast it may be called; a second's worth may come at once."""
         most = self.spec.limits.requests_per_second
         return Rate(requests_per_second=most, burst=most)
+
+    def counts(self) -> Counts:
+        """What the session's inventories count; nothing where there is none."""
+        if self.session is None:
+            return NOTHING_COUNTED
+        return Counts(_build_counts(self.session.builds.counts()),
+                      _deployment_counts(self.session.deployments.counts()), bool(self.session.gate.held_for))
 
     def forget(self, uid: str) -> None:
         """Nothing is followed or claimed for this resource any more."""
@@ -97,6 +109,18 @@ class Accounts:
         assert isinstance(seat, Seat), "asked for a session without an account"  # noqa: S101 - the pass has resolved
         assert seat.session is not None, "asked for a session before its key was read"  # noqa: S101 - likewise
         return seat.session
+
+    def doubt(self, resource: AgentBuild | AgentDeployment) -> None:
+        """The remote refused a call: have the account's own pass look into it."""
+        seat = self._seat_of(resource)
+        if isinstance(seat, Seat):
+            self._engine.wake(seat.uid)
+
+    def recount(self, resource: AgentBuild | AgentDeployment) -> None:
+        """A pass may have learned other numbers than the account's status shows: have that one say them soon."""
+        seat = self._seat_of(resource)
+        if isinstance(seat, Seat) and seat.counts() != seat.counted:
+            self._engine.wake_after(seat.uid, seat.account.poll)
 
     def forget(self, view: View) -> None:
         """A resource has gone: nothing is followed or claimed for it, and a session kept only for it may close."""
@@ -225,6 +249,19 @@ class Accounts:
 def key_of(kind: str, namespace: str | None, name: str) -> Key:
     """How an account is found: the cluster kind has no namespace."""
     return kind, None if kind == CLUSTER_AGENTEX_ACCOUNT.kind else namespace, name
+
+
+def _build_counts(found: inventory.Counts | None) -> BuildCounts:
+    if found is None:
+        return BuildCounts()
+    return BuildCounts(queued=found.of(RemoteState.WAITING), running=found.of(RemoteState.RUNNING))
+
+
+def _deployment_counts(found: inventory.Counts | None) -> DeploymentCounts:
+    if found is None:
+        return DeploymentCounts()
+    return DeploymentCounts(healthy=found.of(RemoteState.SUCCEEDED), failed=found.of(RemoteState.FAILED),
+                            previews=found.previews)
 
 
 def _lacks_key(problem: AccountProblem) -> bool:

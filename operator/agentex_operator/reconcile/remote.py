@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
 from agentex_operator.core import plan
+from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
@@ -66,11 +67,20 @@ class RemotePass(ABC, Generic[Record]):
         """The conversation, then what is left to do when it is over."""
         observed = self.observe(self._resource)
         try:
-            observed, planned = await shell.converse(self.core, observed, self.perform, self.world.clock)
+            observed, planned = await shell.converse(self.core, observed, self._call, self.world.clock)
             self._follow(observed, planned)
         finally:
             self.end(observed)
+        self.world.accounts.recount(self._resource)
         return shell.outcome_of(planned)
+
+    async def _call(self, call: Any) -> Any:
+        """Make one call; if the account was refused, its own pass shall find out for all."""
+        try:
+            return await self.perform(call)
+        except Unauthorized:
+            self.world.accounts.doubt(self._resource)
+            raise
 
     @abstractmethod
     def observe(self, resource: Any) -> Any:
