@@ -6,7 +6,6 @@ import base64
 import gzip
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,8 @@ def in_the_demo(kind: str) -> list[Object]:
     return [each for path in sorted(SAMPLES.glob("demo/*.yaml")) for each in documents(path) if each["kind"] == kind]
 
 
-def config_maps() -> Iterator[Object]:
-    return (each for path in FILES for each in documents(path) if each["kind"] == "ConfigMap")
-
-
-EACH_AGENT = pytest.mark.parametrize("config_map", config_maps(),
-                                     ids=lambda one: one["metadata"].get("namespace", "") + "/" + one["metadata"]["name"])
+CONFIG_MAPS = {path.name: each for path in FILES for each in documents(path) if each["kind"] == "ConfigMap"}
+EACH_AGENT = pytest.mark.parametrize("config_map", CONFIG_MAPS.values(), ids=CONFIG_MAPS)
 
 
 def archive(config_map: Object) -> dict[str, str]:
