@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tests.clocks import HandClock
 
-from agentex_operator.agentex.accounts import AccountSession, Address
+from agentex_operator.agentex.accounts import AccountSession, Address, builds_of
 from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.client import AgentexClient
-from agentex_operator.agentex.inventory import Interest
+from agentex_operator.agentex.inventory import Interest, Inventory
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.limits import Rate
 from agentex_operator.clock import Clock
@@ -80,6 +80,16 @@ def client(session: AccountSession) -> AgentexClient:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
+
+
+@pytest.fixture
+def woken() -> Woken:
+    return Woken()
+
+
+@pytest.fixture
+def inventory(client: AgentexClient, clock: HandClock, woken: Woken) -> Inventory[BuildRecord]:
+    return Inventory(builds_of(client), clock, lambda: 0.5, woken.append)
 
 
 def a_build(name: str = "bot", attempt: int = 1, **wish: Any) -> BuildRequest:

@@ -94,7 +94,9 @@ async def test_another_key_is_used_at_once_and_what_is_known_stays(
 )
 def test_an_endpoint_that_cannot_be_used_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidInput):
-        AccountSession(Address(endpoint, "a"), ApiKey("key-1"), clock=Clock(), jitter=lambda: 0, wake=str, trust=TRUST)
+        AccountSession(
+            Address(endpoint, "a"), ApiKey("key-1"), clock=Clock(), jitter=lambda: 0, wake=Woken().append, trust=TRUST
+        )
 
 
 @pytest.mark.parametrize("text", ["", " \n", f"{CANARY}\r\nx-evil: 1", f"{CANARY}\0", "schlüssel"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
@@ -34,7 +35,7 @@ JSON = st.recursive(
 )
 
 
-def fields(known: dict[str, object]) -> st.SearchStrategy[dict[str, object]]:
+def fields(known: Iterable[str]) -> st.SearchStrategy[dict[str, object]]:
     """The known fields, each with anything at all in it."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys((*known, "deploy_events", "expires_at"), JSON))
 

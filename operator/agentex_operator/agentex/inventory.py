@@ -138,7 +138,7 @@ class Inventory(Generic[Record]):
     """The builds, or the deployments, of one account. All of it on one event loop.
 
     `jitter` answers a number in [0, 1); `wake` is told the uid of a followed resource whose remote side changed, or
-lacks an id it should have. `limit`: records per page. `keep`: so many are kept, whosever they are; of larger
+    lacks an id it should have. `limit`: records per page. `keep`: so many are kept, whosever they are; of larger
     accounts only what is followed.
     """
 
@@ -296,6 +296,7 @@ lacks an id it should have. `limit`: records per page. `keep`: so many are kept,
         need = self._need(interest, deep)
         running = self._running
         if running and running.layer and _serves(running.layer, interest, need) and recent.passed_by(running.layer):
+            running.asked.append((interest, need))
             await _ended(running)
         else:
             await _ended(self._next_round((interest, need)))
@@ -347,8 +348,8 @@ lacks an id it should have. `limit`: records per page. `keep`: so many are kept,
         async with aclosing(scan.pages(wish.back_to)) as pages:
             async for page in pages:
                 tally.add(page.records)
-                marked = [await self._marked(record, page.texts, wish.wanted) for record in page.records]
-                records = self._within_bounds([*records, *marked], wish.wanted, tally)
+                marked: list[Record] = [await self._marked(record, page.texts, wish.wanted) for record in page.records]
+                records = self._within_bounds(records + marked, wish.wanted, tally)
         if not scan.sorts and self._unsorted_until <= wish.began:
             self._unsorted_until = wish.began + UNSORTED_SECONDS
         return replace(wish, back_to=_reach(scan), everything=tally.total <= self._keep), records, tally

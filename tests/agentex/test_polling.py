@@ -1,0 +1,284 @@
+"""Polling: who is woken by what, how often the remote is asked, and how deep."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from tests.agentex.conftest import (
+    Connect,
+    Woken,
+    a_build,
+    an_interest,
+    lists,
+    some_builds,
+    until,
+)
+from tests.clocks import HandClock, settle
+
+from agentex_operator.agentex.accounts import builds_of
+from agentex_operator.agentex.client import AgentexClient
+from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.core.errors import Throttled
+from agentex_operator.core.remote import BuildRecord, RemoteState
+from agentex_simulator import SimulatorThread
+
+DEPLOYMENTS = "/v5/agentex/deployments"
+RESTING = timedelta(minutes=5)
+
+
+@asynccontextmanager
+async def polling(inventory: Inventory[BuildRecord], clock: HandClock) -> AsyncIterator[None]:
+    task = asyncio.create_task(inventory.run())
+    await settle()
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def poll(clock: HandClock, simulator: SimulatorThread, seconds: float) -> None:
+    """Let the time pass, and the listing that it brings about end."""
+    before = lists(simulator)
+    await clock.advance(seconds)
+    await until(lambda: lists(simulator) > before and simulator.calls()[-1]["status"])
+    await asyncio.sleep(0.05)
+
+
+async def followed(inventory: Inventory[BuildRecord], builds: list[BuildRecord], **wish: timedelta) -> None:
+    """Each looked at and followed, as after a pass."""
+    interests = {build.agent_name: an_interest(build.agent_name, build.id, **wish) for build in builds}
+    for uid, interest in interests.items():
+        inventory.follow(uid, interest)
+    await asyncio.gather(*(inventory.look(interest, fresh_since=None) for interest in interests.values()))
+
+
+async def test_only_those_whose_remote_changed_are_woken(
+    simulator: SimulatorThread,
+    client: AgentexClient,
+    inventory: Inventory[BuildRecord],
+    clock: HandClock,
+    woken: Woken,
+) -> None:
+    builds = await some_builds(client, "a", "b", "c")
+    await followed(inventory, builds)
+
+    async with polling(inventory, clock):
+        await poll(clock, simulator, 5)
+        assert woken.taken() == []
+
+        simulator.actor("delete-build", id=builds[1].id, status="deleting")
+        await poll(clock, simulator, 5)
+        assert woken.taken() == ["b"]
+
+        await poll(clock, simulator, 5)
+        assert woken.taken() == []
+
+
+async def test_who_asked_is_not_woken_as_well(
+    simulator: SimulatorThread,
+    client: AgentexClient,
+    inventory: Inventory[BuildRecord],
+    clock: HandClock,
+    woken: Woken,
+) -> None:
+    builds = await some_builds(client, "a", "b")
+    await followed(inventory, builds)
+    for build in builds:
+        simulator.actor("set-status", id=build.id, status="odd")
+
+    await inventory.look(an_interest("a", builds[0].id), fresh_since=clock.now() + timedelta(seconds=1))
+    await clock.advance(1)
+    await inventory.look(an_interest("a", builds[0].id), fresh_since=clock.now())
+
+    assert woken.taken() == ["b"]
+
+
+async def test_a_record_nobody_expected_wakes_its_owner(
+    simulator: SimulatorThread,
+    client: AgentexClient,
+    inventory: Inventory[BuildRecord],
+    clock: HandClock,
+    woken: Woken,
+) -> None:
+    builds = await some_builds(client, "a", "b")
+    await followed(inventory, builds)
+
+    async with polling(inventory, clock):
+        late = a_build("a", attempt=2, agent_name=None, agent_id=builds[0].agent_id)
+        await client.create_build(late, None)
+        await poll(clock, simulator, 5)
+
+        assert woken.taken() == ["a"]
+
+
+async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_look(
+    simulator: SimulatorThread,
+    client: AgentexClient,
+    inventory: Inventory[BuildRecord],
+    clock: HandClock,
+    woken: Woken,
+) -> None:
+    builds = await some_builds(client, "a", "b")
+    await followed(inventory, builds)
+    simulator.actor("archive-build", id=builds[0].id)
+
+    async with polling(inventory, clock):
+        for _ in range(2):
+            await poll(clock, simulator, 5)
+            assert woken.taken() == ["a"]
+
+        simulator.actor("archive-build", id=builds[0].id, archived=False)
+        await poll(clock, simulator, 5)
+        assert woken.taken() == ["a"]
+        await poll(clock, simulator, 5)
+        assert woken.taken() == []
+
+
+async def test_nothing_is_listed_while_nobody_is_interested(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    builds = await some_builds(client, "a")
+    await followed(inventory, builds)
+
+    async with polling(inventory, clock):
+        inventory.forget("a")
+        before = lists(simulator)
+        await clock.advance(3600)
+
+    assert lists(simulator) == before
+
+
+async def test_resting_resources_cost_one_listing_in_five_minutes(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    builds = await some_builds(client, *(f"bot-{n}" for n in range(30)))
+    await followed(inventory, builds, every=RESTING)
+    before = lists(simulator)
+
+    async with polling(inventory, clock):
+        await clock.advance(299)
+        assert lists(simulator) == before
+        await poll(clock, simulator, 1)
+
+    assert lists(simulator) == before + 1
+
+
+async def test_a_new_wish_for_a_faster_look_is_heard_at_once(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    (build,) = await some_builds(client, "a")
+    await followed(inventory, [build], every=RESTING)
+
+    async with polling(inventory, clock):
+        inventory.follow("a", an_interest("a", build.id, every=timedelta(seconds=2)))
+        await settle()
+        await poll(clock, simulator, 2)
+
+
+async def test_errors_are_backed_off_from_and_polling_goes_on(
+    simulator: SimulatorThread,
+    client: AgentexClient,
+    inventory: Inventory[BuildRecord],
+    clock: HandClock,
+    woken: Woken,
+) -> None:
+    builds = await some_builds(client, "a")
+    await followed(inventory, builds)
+    simulator.fault("outage", match={"method": "GET"}, count=4)
+    before = lists(simulator)
+
+    async with polling(inventory, clock):
+        for _ in range(30):
+            await clock.advance(0.5)
+            await asyncio.sleep(0.01)
+        assert lists(simulator) - before == 4  # due at 5 s; again after 0.75, 1.5 and 3 s, at last after 6
+
+        simulator.actor("set-status", id=builds[0].id, status="odd")
+        await poll(clock, simulator, 10)
+        await until(lambda: woken.taken() == ["a"])
+
+
+async def test_polling_waits_out_retry_after(
+    simulator: SimulatorThread, connect: Connect, clock: HandClock, woken: Woken
+) -> None:
+    client = connect(clock=clock).client
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append)
+    builds = await some_builds(client, "a")
+    await followed(inventory, builds)
+    simulator.fault("throttle", retry_after="120")
+
+    async with polling(inventory, clock):
+        await poll(clock, simulator, 5)
+        before = lists(simulator)
+        await clock.advance(119)
+        with pytest.raises(Throttled):
+            await inventory.look(an_interest("a"), fresh_since=clock.now())
+        assert lists(simulator) == before
+        await poll(clock, simulator, 1)
+
+
+# --- depth --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_listing_goes_no_deeper_than_is_needed(
+    simulator: SimulatorThread, client: AgentexClient, clock: HandClock
+) -> None:
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, limit=2)
+    *_, fourth, _, _ = await some_builds(client, "a", "b", "c", "d", "e", "f")
+
+    shallow = await inventory.look(an_interest("d", back_to=fourth.created_at), fresh_since=None)
+    pages = lists(simulator)
+    deep = await inventory.look(an_interest("a"), fresh_since=None)
+
+    assert pages == 2
+    assert shallow.reaches_back_to is not None
+    assert shallow.reaches_back_to <= fourth.created_at
+    assert (deep.reaches_back_to, [record.agent_name for record in deep.records]) == (None, ["a"])
+    assert lists(simulator) == pages + 4  # and one that says there is no more
+
+
+async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
+    simulator: SimulatorThread, client: AgentexClient, clock: HandClock, woken: Woken
+) -> None:
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, limit=2)
+    *_, old, _, _, _, young = await some_builds(client, *"abcdefgh")
+    for name, record, every in (("d", old, RESTING), ("h", young, timedelta(seconds=5))):
+        interest = an_interest(name, record.id, every=every)
+        await inventory.look(interest, fresh_since=None)
+        inventory.follow(name, interest)
+
+    async with polling(inventory, clock):
+        before = lists(simulator)
+        for _ in range(5):
+            await poll(clock, simulator, 5)
+        assert lists(simulator) - before == 5
+
+        simulator.actor("set-status", id=young.id, status="delete_failed")
+        await poll(clock, simulator, 5)
+        assert woken.taken() == ["h"]
+        shown = await inventory.look(an_interest("h", young.id), fresh_since=None)
+        assert shown.records[0].state is RemoteState.DELETED
+        assert lists(simulator) - before == 6
+
+        simulator.actor("set-status", id=old.id, status="delete_failed")
+        await poll(clock, simulator, 300)
+        await until(lambda: woken.taken() == ["d"])
+
+
+async def test_of_a_large_account_only_what_is_wanted_is_kept(client: AgentexClient, clock: HandClock) -> None:
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, limit=7, keep=10)
+    bot, *_ = await some_builds(client, "bot", *(f"other-{n}" for n in range(30)))
+
+    await inventory.look(an_interest("bot"), fresh_since=None)
+
+    assert list(inventory._known._records) == [bot.id]
+    assert (counts := inventory.counts()) is not None
+    assert counts.of(RemoteState.SUCCEEDED) == 31
+    assert inventory.agent_id("other-7") is not None
+
+
