@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,8 @@ from agentex_operator.sources import Sources
 from agentex_operator.watch import Pulse, build_registry, watch
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from agentex_operator.settings import Settings
 
 log = logs.logger(__name__)

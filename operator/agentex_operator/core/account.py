@@ -6,10 +6,8 @@ the Secret is noticed without a restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
 from agentex_operator.api.common import Meta, status_as_dict
@@ -17,6 +15,10 @@ from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,13 @@ def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
                    look_again=observed.policy.reference_resync)
 
 
-RULES: tuple[Callable[[Observed, datetime], Plan[Any] | Verdict | None], ...] = (refuse_a_plain_endpoint, stop_at_failure, read_the_key, probe, report_ready)
+RULES: tuple[Callable[[Observed, datetime], Plan[Any] | Verdict | None], ...] = (
+    refuse_a_plain_endpoint,
+    stop_at_failure,
+    read_the_key,
+    probe,
+    report_ready,
+)
 
 
 def decide(observed: Observed, now: datetime) -> Plan[Any]:

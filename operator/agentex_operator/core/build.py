@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus, BuiltImage, SourceStatus
 from agentex_operator.api.common import BoundAccount, duration
@@ -21,6 +20,9 @@ from agentex_operator.core.ownership import BuildToken, build_token, derived_tag
 from agentex_operator.core.plan import Account, Agent, Fact, Plan, Progress, Revision, Verdict
 from agentex_operator.core.protocol import hold_of, holding
 from agentex_operator.core.remote import BUILD_STATES, BuildRecord, BuildRequest, RemoteState, build_state
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
 
 ALIVE = frozenset({RemoteState.WAITING, RemoteState.RUNNING, RemoteState.UNKNOWN, RemoteState.LEAVING})
 WORTH_ANOTHER_TRY = frozenset({RemoteState.ERRORED, RemoteState.TIMED_OUT})
@@ -505,7 +507,8 @@ def create(observed: Observed, _now: datetime) -> Plan[Any] | None:
 def request(observed: Observed) -> BuildRequest:
     """What is sent: the token rides in the tag, or, where the user pins the tag, in source_ref."""
     spec, attempt, digest = observed.spec, observed.status.attempt, observed.digest or ""
-    agent_id = spec.agent_id or observed.status.agent_id or (observed.agent if isinstance(observed.agent, str) else None)
+    found = observed.agent if isinstance(observed.agent, str) else None
+    agent_id = spec.agent_id or observed.status.agent_id or found
     return BuildRequest(
         image_name=spec.image.name,
         image_tag=spec.image.tag or derived_tag(digest, observed.owner, attempt),
@@ -598,7 +601,8 @@ def settle_create(observed: Observed, call: plan.CreateBuild, outcome: object, n
     """Answered: on record. Refused: nothing is open. Anything else: open, to be looked for (P5)."""
     if isinstance(outcome, BuildRecord):
         status = holding(observed.status, creation.answered(hold_of(observed.status), outcome.id))
-        return replace(observed, status=mirror(status, outcome, now), seen=observed.seen.confirm(outcome.id, outcome), fenced=None)
+        status = mirror(replace(status, refused_at=None), outcome, now)
+        return replace(observed, status=status, seen=observed.seen.confirm(outcome.id, outcome), fenced=None)
     if call.request.agent_name is not None and _says_no(outcome):
         return look_behind_the_name(observed, str(outcome), now)
     if isinstance(outcome, ExternalError):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from agentex_operator.api.common import Condition
 from agentex_operator.core.plan import Fact, Progress, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
 LONGEST_MESSAGE = 1024

@@ -10,14 +10,17 @@ The remote knows no idempotency key, so a POST whose answer is lost may have hap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Generic
+from typing import TYPE_CHECKING, Generic
 
 from agentex_operator.api.common import PendingCreate
-from agentex_operator.core.plan import Policy
 from agentex_operator.core.remote import Listing, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from agentex_operator.core.plan import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class Sightings(Generic[Record]):
     def confirm(self, id_: str, found: Record | None) -> Sightings[Record]:
         """With what a GET said."""
         earlier = tuple(one for one in self.confirmed if one[0] != id_)
-        return Sightings(self.listing, earlier + ((id_, found),))
+        return Sightings(self.listing, earlier + ((id_, found),))  # noqa: RUF005 - mypy loses the type of a starred one
 
 
 def nothing_can_come_at(hold: Hold, policy: Policy) -> datetime | None:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.common import KeyRef, duration
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus, DeployEvent
 from agentex_operator.core import conditions, creation, expiry, plan, protocol, reasons
@@ -38,6 +36,11 @@ from agentex_operator.core.remote import (
     RemoteState,
     deployment_state,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from agentex_operator.api.build import AgentBuild
 
 DEAD = frozenset({RemoteState.DELETED, RemoteState.CANCELLED, RemoteState.SUPERSEDED})
 ROLLING_OUT = frozenset({RemoteState.WAITING, RemoteState.RUNNING, RemoteState.UNKNOWN})
@@ -129,7 +132,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     @property
     def manifest_identity(self) -> str | None:
-        """The manifest text; or, from a build, the context it is part of: no need to fetch it to know it is the same."""
+        """The manifest text; or, from a build, the context it is part of: that need not be fetched to be compared."""
         if not self.spec.manifest.from_build:
             return self.manifest
         return f"context {self.build.status.context_digest}" if self.build else None
@@ -468,7 +471,8 @@ def report_the_end(observed: Observed, now: datetime) -> Verdict | None:
                         "environments or the build; the next change is deployed.")
     if state not in DEAD:
         return None
-    return _wait_to_correct(observed, now) if observed.spec.on_external_change == "Correct" else _external(observed, state)
+    correct = observed.spec.on_external_change == "Correct"
+    return _wait_to_correct(observed, now) if correct else _external(observed, state)
 
 
 def _wait_to_correct(observed: Observed, now: datetime) -> Verdict | None:
@@ -525,7 +529,8 @@ def _not_deployable(build_id: str, record: BuildRecord | None) -> Failure:
     if record is None:
         return Failure(Means.WAITING, reasons.BUILD_NOT_FOUND,
                        f"The account has no build {build_id!r}. Correct spec.buildID.")
-    return Failure(Means.WAITING, reasons.BUILD_NOT_READY, f"Build {build_id!r} is {record.raw_status}, not successful.")
+    return Failure(Means.WAITING, reasons.BUILD_NOT_READY,
+                   f"Build {build_id!r} is {record.raw_status}, and only a successful one can be deployed.")
 
 
 def fetch_the_manifest(observed: Observed, _now: datetime) -> Plan[Any] | Verdict | None:

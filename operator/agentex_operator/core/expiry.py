@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentex_operator.api.common import duration
-from agentex_operator.api.deployment import Preview
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentex_operator.api.deployment import Preview
 
 DEFAULT_TTL = "8h"                      # what the vendor gives a preview without expires_at (agentex-api.md §6)
 NOTICE_BEFORE = timedelta(minutes=15)

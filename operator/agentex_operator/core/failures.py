@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from agentex_operator.core import errors, reasons
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class Means(Enum):
@@ -27,7 +30,7 @@ class Failure:
     retry_after: timedelta | None = None
 
 
-def classify(error: errors.ExternalError) -> Failure:
+def classify(error: errors.ExternalError) -> Failure:  # noqa: PLR0911 - a table, one line each
     """Decide what an error of an adapter means (house.md §2)."""
     match error:
         case errors.InvalidInput():

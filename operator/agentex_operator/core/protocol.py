@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
-from agentex_operator.api.common import FINALIZER, Meta, Removal, RemoteStatus, RemovalReason, status_as_dict
+from agentex_operator.api.common import FINALIZER, Meta, RemoteStatus, Removal, RemovalReason, status_as_dict
 from agentex_operator.core import conditions, creation, plan, reasons
 from agentex_operator.core.creation import Hold, Sightings
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
@@ -354,13 +354,18 @@ def wait_for_teardown(observed: Observed[Any, Any], message: str, reason: str = 
                    follow=observed.follow, look_again=look_again or observed.policy.settle)
 
 
-TEARDOWN: tuple[Rule[Any], ...] = (look_for_the_living, confirm_what_is_missing, remove_the_living, wait_for_what_may_come)
+TEARDOWN: tuple[Rule[Any], ...] = (
+    look_for_the_living,
+    confirm_what_is_missing,
+    remove_the_living,
+    wait_for_what_may_come,
+)
 
 
 # --- settling -----------------------------------------------------------------------------------------------------
 
 
-def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
+def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:  # noqa: PLR0911 - one per call
     """Fold the outcome of a call that both kinds make back into what is observed."""
     if isinstance(outcome, Conflict):
         return replace(observed, over=True, failure=classify(outcome))

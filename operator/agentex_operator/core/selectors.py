@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from agentex_operator.api.account import LabelSelector, LabelSelectorRequirement
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentex_operator.api.account import LabelSelector, LabelSelectorRequirement
 
 
 def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:

@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentex_operator.agentex import inventory
 from agentex_operator.agentex.limits import Rate
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.core import reasons
@@ -23,6 +22,7 @@ from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_A
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from agentex_operator.agentex import inventory
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.api.account import AccountSpec
     from agentex_operator.api.build import AgentBuild
@@ -150,9 +150,9 @@ class Accounts:
             return seat
         return AccountProblem(
             reasons.ACCOUNT_CHANGED,
-            f"{bound.kind} {bound.name!r} now is account {seat.spec.account_id} at {seat.spec.endpoint}, but the remote "
-            f"objects of this resource are in {bound.account_id} at {bound.endpoint}. Restore the account, or delete "
-            "this resource with deletionPolicy Orphan and create it anew.")
+            f"{bound.kind} {bound.name!r} now is account {seat.spec.account_id} at {seat.spec.endpoint}, but what this "
+            f"resource created is in {bound.account_id} at {bound.endpoint}. Restore the account, or delete this "
+            "resource with deletionPolicy Orphan and create it anew.")
 
     def _default_for(self, namespace: str | None) -> Seat | AccountProblem:
         own = (AGENTEX_ACCOUNT.kind, namespace, DEFAULT)
@@ -176,14 +176,16 @@ class Accounts:
         return NOT_LOOKED_AT if self._engine.find(*key) else None
 
     async def _trouble(self, seat: Seat, resource: AgentBuild | AgentDeployment) -> AccountProblem | None:
-        keeps_key = seat.session is not None
-        if seat.problem is not None and not (resource.meta.deleting and keeps_key and _lacks_key(seat.problem)):
-            name = f"{seat.key[0]} {seat.key[2]!r}"
-            return seat.problem if seat.problem.passing else AccountProblem(reasons.ACCOUNT_NOT_READY if seat.problem.reason != reasons.ACCESS_DENIED
-                                  else reasons.ACCESS_DENIED, f"{name} is not ready: {seat.problem.message}")
+        problem = seat.problem
+        if problem is not None and not self._can_still_tear_down(seat, problem, resource):
+            return _as_seen_by_resources(seat, problem)
         return None if await self._allows(seat, resource) else AccountProblem(
             reasons.ACCOUNT_NOT_ALLOWED, f"ClusterAgentexAccount {seat.key[2]!r} is not for this namespace: its "
             "namespaceSelector does not match. Ask its owner, or name another account.")
+
+    def _can_still_tear_down(self, seat: Seat, problem: AccountProblem, resource: AgentBuild | AgentDeployment) -> bool:
+        """The Secret went first, as in a namespace's deletion: the key in memory serves to clean up."""
+        return resource.meta.deleting and seat.session is not None and _lacks_key(problem)
 
     async def _allows(self, seat: Seat, resource: AgentBuild | AgentDeployment) -> bool:
         selector = seat.spec.namespace_selector
@@ -262,6 +264,14 @@ def _deployment_counts(found: inventory.Counts | None) -> DeploymentCounts:
         return DeploymentCounts()
     return DeploymentCounts(healthy=found.of(RemoteState.SUCCEEDED), failed=found.of(RemoteState.FAILED),
                             previews=found.previews)
+
+
+def _as_seen_by_resources(seat: Seat, problem: AccountProblem) -> AccountProblem:
+    if problem.passing:
+        return problem
+    denied = problem.reason == reasons.ACCESS_DENIED
+    return AccountProblem(problem.reason if denied else reasons.ACCOUNT_NOT_READY,
+                          f"{seat.key[0]} {seat.key[2]!r} is not ready: {problem.message}")
 
 
 def _lacks_key(problem: AccountProblem) -> bool:

@@ -97,7 +97,7 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
         found = await self.world.cluster.config_map(self.namespace, ref.name)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
-                           f"There is no ConfigMap {ref.name!r} in this namespace. Create it, or correct the reference.")
+                           f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")
         return text_of(found, ref)
 
     def status_as_dict(self, status: Any) -> dict[str, Any]:

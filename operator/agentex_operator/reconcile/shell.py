@@ -141,7 +141,7 @@ class Writer:
         if new is None or (old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])):
             return
         stalled = any(condition["type"] == conditions.STALLED for condition in after.get("conditions", ()))
-        self._recorder.emit(self._obj, "Warning" if stalled else "Normal", new["reason"], new["message"], action="Reconcile")
+        self._recorder.emit(self._obj, "Warning" if stalled else "Normal", new["reason"], new["message"], "Reconcile")
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
