@@ -137,6 +137,20 @@ async def test_a_clock_that_was_set_back_or_forward_makes_no_listing_younger(
     assert lists(simulator) == 3
 
 
+async def test_a_clock_set_forward_after_an_intent_makes_no_older_listing_fresh_enough(
+    simulator: SimulatorThread, inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    await inventory.look(an_interest("bot"), fresh_since=None)
+    await clock.advance(10)
+    noted = clock.now()
+    jumped = noted + timedelta(hours=2)
+    clock.now = lambda: jumped  # type: ignore[method-assign]  # that is the jump
+
+    await inventory.look(an_interest("bot"), fresh_since=noted)
+
+    assert lists(simulator) == 2
+
+
 async def test_the_future_cannot_be_asked_for(inventory: Inventory[BuildRecord], clock: HandClock) -> None:
     shown = await inventory.look(an_interest("bot"), fresh_since=clock.now() + timedelta(hours=1))
 

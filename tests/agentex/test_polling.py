@@ -26,7 +26,6 @@ from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import BuildRecord, RemoteState
 from agentex_simulator import SimulatorThread
 
-DEPLOYMENTS = "/v5/agentex/deployments"
 RESTING = timedelta(minutes=5)
 
 
