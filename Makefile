@@ -1,0 +1,80 @@
+# The verbs of this repository; `make` alone lists them. Needed: Python 3.11 or later, and Go for the real parts.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup parts ready demo test test-unit lint crds clean
+
+help: ## list these verbs
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv/ with everything but the control plane
+	@echo "setup: .venv is ready"
+
+demo: ready ## control plane, simulator, operator and samples, live, until Ctrl-C (ONCE=1 ends by itself)
+	@$(BIN)/agentex-dev demo $(if $(filter 1 true yes,$(ONCE)),--once)
+
+test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k name" for a few)
+	@$(MAKE) ready WANTED=helm
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+test-unit: $(READY) ## the tests that need neither control plane nor Helm
+	@$(BIN)/pytest -m "not needs_cluster and not needs_helm" $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, mypy, and the import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+crds: $(READY) ## write crds/ from the models in operator/agentex_operator/api
+	@$(BIN)/agentex-operator crds
+
+clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.cache/agentex-operator)
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build operator/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how ------------------------------------------------------------------------------------------------------------
+
+# Go compiles while pip installs; each says every few seconds that it is alive.
+ready:
+	@$(MAKE) -j2 $(READY) parts
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c "$$CHECK_PYTHON"
+	@test -x $(BIN)/python || { echo "setup: making .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv .venv; }
+	@echo "setup: installing $$(grep -c '^[a-z].*==' requirements/dev.txt) packages, each checked against its hash"
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --require-hashes \
+	  -r requirements/dev.txt | sed -un -e 's/^Collecting \([^ ]*\).*/setup:   \1/p' -e '/^Installing/s/^.*/setup: unpacking them/p'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# With the system's Python, which has nothing installed: what is imported here needs the standard library only.
+parts:
+	@set -o pipefail; PYTHONPATH=operator $(PYTHON) -c "$$BUILD_PARTS" $(WANTED) 2>&1 | cat
+
+define CHECK_PYTHON
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("setup: this is Python %d.%d, 3.11 or later is needed: make setup PYTHON=python3.12" % sys.version_info[:2])
+endef
+export CHECK_PYTHON
+
+define BUILD_PARTS
+import sys
+try:
+    from agentex_dev import errors, gobuild, programs
+except ImportError as error:
+    sys.exit("parts: %s; is this Python 3.11 or later? Name one: make demo PYTHON=python3.12" % error)
+try:
+    programs.find_programs()
+    if "helm" in sys.argv:
+        gobuild.built(gobuild.HELM)
+except errors.DevError as error:
+    sys.exit("parts: %s" % error)
+endef
+export BUILD_PARTS
