@@ -1,0 +1,124 @@
+"""Reading a stranger's tar.gz into a tree: a walk over its headers as a stream, never `extractall`.
+
+Every case of reliability.md §2(f) ends in InvalidInput with one of InvalidContext, CorruptContext, ContextTooLarge and
+UnsafeSymlink, or does no harm. Memory is bounded by the number of entries, not by any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from agentex_operator.sources.gunzip import Gunzip
+from agentex_operator.sources.limits import CHUNK, Limits, full_disk_is_passing, too_large
+from agentex_operator.sources.tarheaders import (
+    BLOCK,
+    Header,
+    Type,
+    corrupt,
+    has_control_characters,
+    next_header,
+    refused,
+    shown,
+)
+from agentex_operator.sources.tree import Blobs, Directory, File, Growth, Link
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+
+def read_tree(packed: BinaryIO, blobs: Blobs, limits: Limits, stop: threading.Event) -> Directory:
+    """The tree in a tar.gz, its contents stored in `blobs`. Raises InvalidInput, or Unavailable for a full disk."""
+    with full_disk_is_passing():
+        reader = _Reader(Gunzip(packed, limits, stop), blobs, Growth(limits))
+        return reader.read()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """One archive being read."""
+
+    stream: Gunzip
+    blobs: Blobs
+    growth: Growth
+    unpacked: int = 0
+
+    def read(self) -> Directory:
+        while header := next_header(self._exactly):
+            self._take(header)
+        self._require_the_end()
+        if not self.growth.root.children:
+            raise refused("holds no files")
+        return self.growth.root
+
+    def _take(self, header: Header) -> None:
+        """Add one entry. Its size is counted before a byte of it is read."""
+        parts = self.growth.parts(header.name)
+        self._count(header.size)
+        match header.type:
+            case Type.DIRECTORY:
+                self.growth.directory(parts)
+            case Type.SYMLINK:
+                self.growth.add(parts, Link(self._target(header)))
+            case Type.HARDLINK:
+                self.growth.add(parts, self._linked(header))
+            case Type.FILE:
+                self._require_room(parts, header)
+                self.growth.add(parts, self.blobs.store(self._content(header.size), executable=header.executable))
+
+    def _require_room(self, parts: tuple[str, ...], header: Header) -> None:
+        """Refuse what cannot be added before its content costs anything."""
+        if not parts or parts[-1] in self.growth.directory(parts[:-1]).children:
+            raise refused(f"holds {shown(header.name)} twice; make it anew, without appending")
+
+    def _target(self, header: Header) -> str:
+        target = header.target
+        odd = not target or has_control_characters(target) or "\\" in target
+        if odd or len(target.encode()) > self.growth.limits.path:
+            raise refused(f"holds the symbolic link {shown(header.name)} with the unsafe target {shown(target)}")
+        return target
+
+    def _linked(self, header: Header) -> File:
+        """The earlier file that a hard link names, counted again: it will be packed twice."""
+        parts = self.growth.parts(header.target)
+        at = self.growth.directory(parts[:-1])
+        found = at.children.get(parts[-1]) if parts else None
+        if not isinstance(found, File):
+            link, target = shown(header.name), shown(header.target)
+            raise refused(f"holds the hard link {link} to {target}, which is no earlier file")
+        self._count(found.size)
+        return found
+
+    def _count(self, size: int) -> None:
+        self.unpacked += size
+        if self.unpacked > self.growth.limits.unpacked:
+            raise too_large(f"The archive unpacks to more than {self.growth.limits.unpacked:,} bytes")
+
+    def _content(self, size: int) -> Iterator[bytes]:
+        left = size
+        while left:
+            chunk = self.stream.read(min(left, CHUNK))
+            if not chunk:
+                raise corrupt("it ends in the middle of a file")
+            left -= len(chunk)
+            yield chunk
+        self._exactly(-size % BLOCK)
+
+    def _exactly(self, size: int) -> bytes:
+        """So many bytes; b"" at the clean end of the stream."""
+        found = bytearray()
+        while len(found) < size:
+            chunk = self.stream.read(size - len(found))
+            if not chunk and found:
+                raise corrupt("it ends in the middle of an entry")
+            if not chunk:
+                return b""
+            found += chunk
+        return bytes(found)
+
+    def _require_the_end(self) -> None:
+        """Only zeros may follow: two archives in one file are read differently by different programs."""
+        while chunk := self.stream.read(CHUNK):
+            if chunk.strip(b"\0"):
+                raise refused("goes on after its end; is it two archives in one file? Make it anew, with `tar -czf`")

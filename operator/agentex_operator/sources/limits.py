@@ -1,0 +1,53 @@
+"""How much of a stranger's input is read at most, and how a reader is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput, Unavailable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+
+CHUNK = 256 * 1024  # bytes held at a time while streaming
+LARGEST_TEXT = 1024 * 1024  # bytes of a manifest or environments file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Bounds of one context. Sizes in bytes; `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2)."""
+
+    archive: int = 500_000_000
+    unpacked: int = 2_000_000_000
+    entries: int = 20_000        # files, links and directories, the implied ones included
+    path: int = 1024             # bytes of one path
+    depth: int = 100             # levels of directories
+    ratio: int = 250             # unpacked to packed, once more than `ratio_from` bytes were unpacked
+    ratio_from: int = 64_000_000
+
+
+def too_large(what: str) -> InvalidInput:
+    """The ContextTooLarge to raise, with what to do about it."""
+    return InvalidInput(reasons.CONTEXT_TOO_LARGE, f"{what}. Leave out what the image does not need.")
+
+
+def go_on(stop: threading.Event) -> None:
+    """Raises Unavailable when nobody waits for the result any more."""
+    if stop.is_set():
+        raise Unavailable("Reading the context was stopped.")
+
+
+@contextlib.contextmanager
+def full_disk_is_passing() -> Iterator[None]:
+    """Turns 'no space left' into Unavailable: other contexts give theirs back."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise Unavailable("The operator's work directory is full; it will try again.") from error

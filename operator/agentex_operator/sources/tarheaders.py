@@ -1,0 +1,224 @@
+"""What a tar archive says about its next entry: ustar, GNU and PAX headers, read into one value, within limits.
+
+Written by hand because the standard library's reader keeps extended headers of any size in memory, and because
+every leniency is a way in: what is not plainly a file, a directory or a link is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput
+
+BLOCK: Final = 512
+_LARGEST_EXTENSION: Final = 1024 * 1024  # bytes of one PAX header or GNU long name
+_EXTENSIONS: Final = frozenset({b"x", b"g", b"L", b"K"})
+_MOST_EXTENSIONS: Final = 4              # in front of one entry
+
+Read = Callable[[int], bytes]  # exactly so many bytes; raises InvalidInput where there are fewer
+
+
+class Type(Enum):
+    """What an entry is."""
+
+    FILE = "file"
+    DIRECTORY = "directory"
+    SYMLINK = "symbolic link"
+    HARDLINK = "hard link"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One entry. `name` and `target` are as written; of the mode, owner-x is left. `size` in bytes, at least 0."""
+
+    name: str
+    type: Type
+    size: int
+    executable: bool
+    target: str
+
+
+def corrupt(what: str) -> InvalidInput:
+    """The CorruptContext to raise for an archive no tar would write."""
+    return InvalidInput(reasons.CORRUPT_CONTEXT, f"The archive is damaged: {what}. Make it anew, with `tar -czf`.")
+
+
+def refused(what: str) -> InvalidInput:
+    """The InvalidContext to raise for an archive that holds what a build context may not."""
+    return InvalidInput(reasons.INVALID_CONTEXT, f"The archive {what}.")
+
+
+def shown(name: str) -> str:
+    """A name from the archive as messages show it: quoted, escaped and not endless."""
+    return ascii(name if len(name) <= 120 else name[:119] + "~")
+
+
+def has_control_characters(name: str) -> bool:
+    """Whether a name could forge a line of a log, or of the working tree hash."""
+    return any(one < " " or one == "\x7f" for one in name)
+
+
+def next_header(read: Read) -> Header | None:
+    """The next entry's header, its extensions applied; None at the end of the archive. Raises InvalidInput."""
+    extra = _Extensions()
+    for _ in range(_MOST_EXTENSIONS + 1):
+        block = read(BLOCK)
+        if not block or block == bytes(BLOCK):
+            extra.require_nothing_announced()
+            return None
+        raw = _Raw.parse(block)
+        if not extra.take(raw, read):
+            return _header(raw, extra)
+    raise corrupt("an entry has too many extended headers")
+
+
+# --- one block ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """One header block, checked against its checksum."""
+
+    name: bytes
+    mode: int
+    size: int
+    flag: bytes
+    target: bytes
+
+    @classmethod
+    def parse(cls, block: bytes) -> _Raw:
+        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
+            raise corrupt("a header has a wrong checksum")
+        name, prefix = _text(block[:100]), _text(block[345:500])
+        ustar = block[257:263] == b"ustar\0"
+        return cls(prefix + b"/" + name if ustar and prefix else name, _number(block[100:108]),
+                   _number(block[124:136]), block[156:157], _text(block[157:257]))
+
+
+def _text(raw: bytes) -> bytes:
+    return raw.partition(b"\0")[0]
+
+
+def _number(raw: bytes) -> int:
+    """Octal digits, or GNU's base 256; never negative."""
+    if raw[0] & 0x80:
+        return _base_256(raw)
+    digits = raw.strip(b" \0")
+    if digits.strip(b"01234567"):
+        raise corrupt("a header has a number that is none")
+    return int(digits or b"0", 8)
+
+
+def _base_256(raw: bytes) -> int:
+    if raw[0] != 0x80:
+        raise corrupt("a header has a negative number")
+    return int.from_bytes(raw[1:], "big")
+
+
+# --- extensions -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Extensions:
+    """What PAX and GNU headers said about the entry that follows them."""
+
+    said: dict[str, bytes] = field(default_factory=dict)
+    count: int = 0
+
+    def take(self, raw: _Raw, read: Read) -> bool:
+        """Read this block's content if it is an extension; False for an entry proper."""
+        if raw.flag not in _EXTENSIONS:
+            return False
+        content = _padded(raw.size, read)
+        self.count += 1
+        if raw.flag == b"g":
+            _require_harmless(_records(content))
+        elif raw.flag == b"x":
+            self._learn(_records(content))
+        else:
+            self.said["path" if raw.flag == b"L" else "linkpath"] = content.rstrip(b"\0")
+        return True
+
+    def _learn(self, records: dict[str, bytes]) -> None:
+        if any(key.startswith("GNU.sparse") for key in records):
+            raise refused("holds a sparse file; make it with `tar -czf`, without --sparse")
+        self.said.update(records)
+
+    def size(self, otherwise: int) -> int:
+        """The size, which PAX may have said for files too large for a header."""
+        said = self.said.get("size")
+        if said is None:
+            return otherwise
+        if not said.isdigit() or len(said) > 20:
+            raise corrupt("a size is no number")
+        return int(said)
+
+    def require_nothing_announced(self) -> None:
+        """Raises InvalidInput where the archive ends between an extension and its entry."""
+        if self.said:
+            raise corrupt("it ends in the middle of an entry")
+
+
+def _padded(size: int, read: Read) -> bytes:
+    """An extension's content; its padding is read too."""
+    if size > _LARGEST_EXTENSION:
+        raise corrupt("an extended header is too large")
+    return read(-(-size // BLOCK) * BLOCK)[:size]
+
+
+def _records(content: bytes) -> dict[str, bytes]:
+    """PAX's `length key=value` lines."""
+    found: dict[str, bytes] = {}
+    while content:
+        length, rest = _record_length(content)
+        key, equals, value = rest[: length - (len(content) - len(rest))].partition(b"=")
+        if not equals or not value.endswith(b"\n"):
+            raise corrupt("an extended header cannot be read")
+        found[key.decode("utf-8", "replace")] = value[:-1]
+        content = content[length:]
+    return found
+
+
+def _record_length(content: bytes) -> tuple[int, bytes]:
+    digits = content[:32].partition(b" ")[0]
+    if not digits.isdigit() or not len(digits) + 1 < int(digits) <= len(content):
+        raise corrupt("an extended header cannot be read")
+    return int(digits), content[len(digits) + 1:]
+
+
+def _require_harmless(everywhere: dict[str, bytes]) -> None:
+    """Git writes the commit as a global comment; what names or sizes every file is nobody's intention."""
+    if any(key in {"path", "linkpath", "size"} or key.startswith("GNU.sparse") for key in everywhere):
+        raise refused("renames or resizes all of its files by one header; make it with `tar -czf`")
+
+
+# --- the whole ------------------------------------------------------------------------------------------------------
+
+_TYPES: Final = {b"0": Type.FILE, b"\0": Type.FILE, b"7": Type.FILE, b"5": Type.DIRECTORY, b"2": Type.SYMLINK,
+                 b"1": Type.HARDLINK}
+_REFUSED: Final = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
+
+
+def _header(raw: _Raw, extra: _Extensions) -> Header:
+    name = _decoded(extra.said.get("path", raw.name))
+    if raw.flag not in _TYPES:
+        kind = _REFUSED.get(raw.flag, "an entry of an unknown type")
+        raise refused(f"holds {kind}, {shown(name)}; a build context is files, directories and links")
+    kind_of = _TYPES[raw.flag]
+    if kind_of is Type.FILE and name.endswith("/"):  # how tar wrote directories before it had a type for them
+        kind_of = Type.DIRECTORY
+    size = extra.size(raw.size)
+    if size and kind_of is not Type.FILE:
+        raise corrupt(f"{shown(name)} is a {kind_of.value} with content")
+    return Header(name, kind_of, size, bool(raw.mode & 0o100), _decoded(extra.said.get("linkpath", raw.target)))
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise refused(f"holds a name that is not UTF-8: {raw[:60]!r}; rename it") from error

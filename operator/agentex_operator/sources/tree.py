@@ -1,0 +1,242 @@
+"""The files of a context as a tree in memory; their contents lie in a private directory under names of our own.
+
+Nothing an archive says ever becomes a path on our disk. A link is a note of where it points, followed inside this tree
+only, so it cannot lead out of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput
+from agentex_operator.sources.tarheaders import has_control_characters, refused, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from agentex_operator.sources.limits import Limits
+
+_MOST_HOPS: Final = 40  # links followed for one path, as the kernel does
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file: its size in bytes, the sha256 (hex) of its content, and the blob that holds it."""
+
+    blob: str
+    size: int
+    sha256: str
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link, as written."""
+
+    target: str
+
+
+@dataclass(slots=True, eq=False)
+class Directory:
+    """Names and what they stand for."""
+
+    children: dict[str, Directory | File | Link] = field(default_factory=dict)
+
+
+Chain = tuple[Directory, ...]  # from the root to a directory: what `..` needs
+
+
+class Blobs:
+    """A directory of ours with contents in numbered files; only its descriptor is used after it was opened."""
+
+    def __init__(self, path: Path) -> None:
+        path.mkdir(mode=0o700)
+        self._path = path
+        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._count = 0
+
+    def store(self, chunks: Iterable[bytes], *, executable: bool) -> File:
+        """Write a content to a new blob."""
+        self._count += 1
+        name, digest, size = f"{self._count:08}", hashlib.sha256(), 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=self._fd), "wb") as out:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += out.write(chunk)
+        return File(name, size, digest.hexdigest(), executable)
+
+    def open(self, file: File) -> BinaryIO:
+        """The content, for reading."""
+        return os.fdopen(os.open(file.blob, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd), "rb")
+
+    def read(self, file: File, largest: int) -> bytes | None:
+        """The whole content; None where it is larger than `largest` bytes."""
+        if file.size > largest:
+            return None
+        with self.open(file) as content:
+            return content.read(largest)
+
+    def close(self) -> None:
+        """Remove all of it."""
+        os.close(self._fd)
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class Growth:
+    """A tree while an archive is read into it: counts what it adds, refuses what does not fit."""
+
+    limits: Limits
+    root: Directory = field(default_factory=Directory)
+    entries: int = 0
+
+    def parts(self, name: str) -> tuple[str, ...]:
+        """A name from the archive as path components, checked. () is the root itself. Raises InvalidInput."""
+        if name.startswith("/") or "\\" in name or has_control_characters(name) or ".." in name.split("/"):
+            raise refused(f"holds the unsafe path {shown(name)}; paths are relative, without `..` or backslashes")
+        found = tuple(part for part in name.split("/") if part not in {"", "."})
+        if len(name.encode()) > self.limits.path or len(found) > self.limits.depth:
+            raise refused(f"holds the path {shown(name)}, which is longer than {self.limits.path} bytes or "
+                          f"{self.limits.depth} levels")
+        return found
+
+    def directory(self, parts: Iterable[str]) -> Directory:
+        """The directory of that path, made where it is missing. Raises InvalidInput where something else is there."""
+        at = self.root
+        for part in parts:
+            if part not in at.children:
+                self._count()
+                at.children[part] = Directory()
+            at = _entered(at.children[part], part)
+        return at
+
+    def add(self, parts: tuple[str, ...], node: File | Link) -> None:
+        """Put a file or a link where nothing is. Raises InvalidInput."""
+        parent = self.directory(parts[:-1])
+        if not parts or parts[-1] in parent.children:
+            raise refused(f"holds {shown('/'.join(parts))} twice; make it anew, without appending")
+        self._count()
+        parent.children[parts[-1]] = node
+
+    def _count(self) -> None:
+        self.entries += 1
+        if self.entries > self.limits.entries:
+            raise InvalidInput(reasons.CONTEXT_TOO_LARGE, f"The archive holds more than {self.limits.entries:,} files "
+                                                          "and directories. Leave out what the image does not need.")
+
+
+def _entered(node: Directory | File | Link, name: str) -> Directory:
+    if isinstance(node, Link):
+        raise unsafe(f"The archive puts a file behind the symbolic link {shown(name)}. Make it anew, with `tar -czf`.")
+    if isinstance(node, File):
+        raise refused(f"uses {shown(name)} as a file and as a directory")
+    return node
+
+
+def unsafe(message: str) -> InvalidInput:
+    """The UnsafeSymlink to raise."""
+    return InvalidInput(reasons.UNSAFE_SYMLINK, message)
+
+
+# --- walking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a path leads: to a file, or to the directory that ends the chain."""
+
+    chain: Chain
+    file: File | None = None
+
+
+def find(start: Chain, path: str) -> Found | None:
+    """What `path` leads to, seen from the last directory of `start`; None where there is nothing.
+
+    Links are followed within the tree. Raises InvalidInput(UnsafeSymlink) for one that leads out of it or goes in a
+    circle, and InvalidInput(InvalidContext) for a path that is absolute or climbs above the root itself.
+    """
+    if path.startswith("/") or _climbs(start, path):
+        raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source; it must stay "
+                                                    "inside.")
+    return _Walk(start).go(path)
+
+
+def follow(start: Chain, name: str, link: Link) -> Found:
+    """What a link called `name` in the last directory of `start` leads to. Raises InvalidInput."""
+    found = _Walk(start).go(name)
+    if found is None:
+        raise InvalidInput(reasons.INVALID_CONTEXT, f"The symbolic link {shown(name)} points to {shown(link.target)}, "
+                                                    "which is not in the source. Add it, or leave the link out.")
+    return found
+
+
+class _Walk:
+    """One path on its way; counts the links it follows."""
+
+    def __init__(self, start: Chain) -> None:
+        self._chain, self._hops = start, 0
+        self._waiting: list[str] = []  # components still to go, the next one last
+
+    def go(self, path: str) -> Found | None:
+        self._waiting = _reversed_parts(path)
+        while self._waiting:
+            file = self._step(self._waiting.pop())
+            if file is not None:
+                return Found(self._chain, file) if not self._waiting else None
+            if not self._chain:
+                return None
+        return Found(self._chain)
+
+    def _step(self, part: str) -> File | None:
+        """Go one component further; an empty chain says there is nothing."""
+        if part == "..":
+            self._climb()
+            return None
+        node = self._chain[-1].children.get(part)
+        if isinstance(node, Link):
+            self._turn(part, node)
+        elif isinstance(node, Directory):
+            self._chain = (*self._chain, node)
+        elif node is None:
+            self._chain = ()
+        return node if isinstance(node, File) else None
+
+    def _climb(self) -> None:
+        if len(self._chain) == 1:
+            raise unsafe("A symbolic link leads out of the source. Replace it by what it points to.")
+        self._chain = self._chain[:-1]
+
+    def _turn(self, name: str, link: Link) -> None:
+        self._hops += 1
+        if link.target.startswith("/"):
+            raise unsafe(f"The symbolic link {shown(name)} points to {shown(link.target)}, outside of the source. "
+                         "Replace it by what it points to.")
+        if self._hops > _MOST_HOPS or len(self._waiting) > 4096:
+            raise unsafe(f"The symbolic link {shown(name)} goes in a circle. Remove it.")
+        self._waiting.extend(_reversed_parts(link.target))
+
+
+def _reversed_parts(path: str) -> list[str]:
+    return [part for part in reversed(path.split("/")) if part not in {"", "."}]
+
+
+def _climbs(start: Chain, path: str) -> bool:
+    """Whether the path as written goes above the root of the tree."""
+    depth = len(start) - 1
+    for part in reversed(_reversed_parts(path)):
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return True
+    return False
+
+
+def names(directory: Directory) -> Iterator[str]:
+    """The names in a directory, in byte order."""
+    yield from sorted(directory.children)
