@@ -1,0 +1,230 @@
+"""What the chart renders, by the real Helm."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.chart.conftest import CHART, Object, Render, Run
+
+from agentex_operator.api.crds import crds
+from agentex_operator.cli.run import run as run_command
+
+KEEP = "helm.sh/resource-policy"
+RULES = yaml.safe_load((CHART / "files" / "cluster-role-rules.yaml").read_text(encoding="utf-8"))
+
+
+def test_helm_finds_nothing_to_complain_about(run_helm: Run) -> None:
+    linted = run_helm("lint", "--strict", str(CHART))
+
+    assert linted.returncode == 0, linted.stdout
+    assert "0 chart(s) failed" in linted.stdout
+
+
+def test_the_charts_crds_are_the_generated_ones() -> None:
+    files = {path.name: path.read_text(encoding="utf-8") for path in (CHART / "files" / "crds").iterdir()}
+
+    assert files == crds(), "run `make crds` and commit the result"
+
+
+def test_rendering_adds_to_the_crds_nothing_but_labels_and_keep(render: Render) -> None:
+    rendered = {}
+    for crd in render().all("CustomResourceDefinition"):
+        del crd["metadata"]["labels"]
+        assert crd["metadata"]["annotations"].pop(KEEP) == "keep"
+        rendered[crd["metadata"]["name"]] = crd
+
+    assert rendered == {crd["metadata"]["name"]: crd for crd in map(yaml.safe_load, crds().values())}
+
+
+def test_crds_are_upgraded_with_the_release_so_they_are_templates() -> None:
+    assert not (CHART / "crds").exists()
+
+
+def test_crds_can_be_left_to_somebody_else(render: Render) -> None:
+    assert render("crds.enabled=false").all("CustomResourceDefinition") == []
+
+
+def test_crds_can_go_with_the_release(render: Render) -> None:
+    assert KEEP not in render("crds.keep=false").text
+
+
+def test_the_operators_rights_are_those_of_the_one_file(render: Render) -> None:
+    roles = {role["metadata"]["name"]: role["rules"] for role in render().all("ClusterRole")}
+
+    assert roles["agentex-operator"] == RULES
+
+
+def test_nothing_is_allowed_wholesale(render: Render) -> None:
+    rules = [rule for role in render().all("ClusterRole") for rule in role["rules"]]
+
+    assert not any("*" in rule["verbs"] + rule["resources"] + rule["apiGroups"] for rule in rules)
+
+
+def test_secrets_are_read_one_at_a_time(render: Render) -> None:
+    about_secrets = [rule["verbs"] for rule in RULES if "secrets" in rule["resources"]]
+
+    assert about_secrets == [["get"]]
+
+
+def test_users_roles_may_not_write_a_status(render: Render) -> None:
+    roles = [role for role in render().all("ClusterRole") if role["metadata"]["name"] != "agentex-operator"]
+
+    assert len(roles) == 2
+    assert not any("/" in resource for role in roles for rule in role["rules"] for resource in rule["resources"])
+
+
+@pytest.mark.parametrize(("value", "kinds"), [
+    ("rbac.create=false", {"ClusterRoleBinding"}),
+    ("serviceAccount.create=false,serviceAccount.name=mine", {"ServiceAccount"}),
+])
+def test_what_somebody_else_makes_is_left_out(render: Render, value: str, kinds: set[str]) -> None:
+    assert kinds.isdisjoint(one["kind"] for one in render(value).objects)
+
+
+def test_without_aggregation_the_operators_role_is_the_only_one(render: Render) -> None:
+    assert render("rbac.aggregate=false").only("ClusterRole")["metadata"]["name"] == "agentex-operator"
+
+
+def test_a_service_account_made_elsewhere_must_be_named(run_helm: Run) -> None:
+    refused = run_helm("template", "x", str(CHART), "--set", "serviceAccount.create=false")
+
+    assert "serviceAccount.name must name one that exists" in refused.stderr
+
+
+def test_the_binding_names_the_account_the_pod_runs_as(render: Render) -> None:
+    rendered = render("serviceAccount.name=mine", release="other", namespace="elsewhere")
+    [subject] = rendered.only("ClusterRoleBinding")["subjects"]
+
+    assert subject == {"kind": "ServiceAccount", "name": "mine", "namespace": "elsewhere"}
+    assert rendered.pod["spec"]["serviceAccountName"] == "mine"
+
+
+EVERY_FLAG = (
+    "operator.watchNamespaces={team-a,team-b}", "operator.allowedSourceHosts={10.0.0.7:8080}",
+    "operator.allowHttpEndpoints=true", "operator.logFormat=text", "operator.logLevel=debug", "operator.resync=90s",
+)
+
+
+@pytest.mark.parametrize("values", [(), EVERY_FLAG], ids=["defaults", "every flag"])
+def test_the_real_command_line_takes_the_pods_arguments(render: Render, values: tuple[str, ...]) -> None:
+    command, *flags = render(*values).container["args"]
+
+    assert command == "run"
+    assert run_command.make_context("run", flags).params
+
+
+def test_values_arrive_at_the_operator(render: Render) -> None:
+    _, *flags = render(*EVERY_FLAG).container["args"]
+    given = run_command.make_context("run", flags).params
+
+    assert given["watch_namespaces"] == ("team-a", "team-b")
+    assert given["allowed_source_hosts"] == ("10.0.0.7:8080",)
+    assert given["resync"].total_seconds() == 90
+    assert given["allow_http_endpoints"]
+
+
+def test_plain_http_is_off_unless_asked_for(render: Render) -> None:
+    assert "--allow-http-endpoints" not in render().container["args"]
+
+
+def test_the_operator_knows_its_own_namespace(render: Render) -> None:
+    named = {one["name"]: one for one in render().container["env"]}
+
+    assert named["AGENTEX_OPERATOR_NAMESPACE"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.namespace"
+
+
+def test_probes_ask_where_the_operator_listens(render: Render) -> None:
+    container = render("operator.healthPort=9999").container
+    probes = [container[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")]
+
+    assert [(probe["path"], probe["port"]) for probe in probes] == [("/livez", "health"), ("/readyz", "health")]
+    assert container["ports"] == [{"name": "health", "containerPort": 9999}]
+
+
+def test_never_two_operators_at_a_time(render: Render) -> None:
+    spec = render().only("Deployment")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_every_directory_it_writes_to_is_bounded(render: Render) -> None:
+    volumes = render().pod["spec"]["volumes"]
+
+    assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes)
+
+
+@pytest.mark.parametrize(("values", "image"), [
+    ((), "agentex-operator:0.1.0"),
+    (("image.registry=ghcr.io/acme", "image.tag=v9"), "ghcr.io/acme/agentex-operator:v9"),
+    (("image.tag=v9", f"image.digest=sha256:{'0' * 64}"), f"agentex-operator@sha256:{'0' * 64}"),
+])
+def test_a_digest_wins_over_a_tag_and_a_tag_over_the_charts(
+    render: Render, values: tuple[str, ...], image: str
+) -> None:
+    assert render(*values).container["image"] == image
+
+
+def test_a_long_release_name_still_makes_valid_names(render: Render) -> None:
+    names = [one["metadata"]["name"] for one in render("crds.enabled=false", release="r" * 53).objects]
+
+    assert all(len(name) <= 63 + len("-view") for name in names)
+
+
+def test_rendering_twice_gives_the_same(render: Render) -> None:
+    assert render().text == render().text
+
+
+REFUSED = {
+    "a typo": "bogus=1",
+    "a typo in the operator's values": "operator.resink=5m",
+    "a resync in words": "operator.resync=often",
+    "an unknown level": "operator.logLevel=loud",
+    "a privileged port": "operator.healthPort=80",
+    "no time to finish": "terminationGracePeriodSeconds=5",
+    "half a digest": "image.digest=sha256:0",
+}
+
+
+@pytest.mark.parametrize("value", REFUSED.values(), ids=REFUSED)
+def test_a_value_that_cannot_work_is_refused(run_helm: Run, value: str) -> None:
+    refused = run_helm("template", "x", str(CHART), "--set", value)
+
+    assert refused.returncode != 0
+    assert "don't meet the specifications of the schema" in refused.stderr
+
+
+def test_every_value_is_explained() -> None:
+    lines = (CHART / "values.yaml").read_text(encoding="utf-8").splitlines()
+    mute = [line for above, line in zip(["", *lines], lines, strict=False)
+            if re.match(r"\s*\w+:", line) and not above.strip().startswith("#") and "cpu" not in line
+            and "memory" not in line]
+
+    assert mute == []
+
+
+def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+    assert differences(values, schema) == []
+
+
+def differences(values: Object, schema: Object, path: str = "") -> list[str]:
+    """Paths that are in one of the two only; `global` is Helm's own."""
+    known = schema.get("properties")
+    if known is None:
+        return []
+    alone = [f"{path}.{name}" for name in (values.keys() ^ known.keys()) - {"global"}]
+    inside = [name for name in values.keys() & known.keys() if isinstance(values[name], dict)]
+    return alone + [one for name in inside for one in differences(values[name], known[name], f"{path}.{name}")
+                    if name != "resources"]
+
+
+def test_the_charts_files_are_all_there_is(tmp_path: Path, run_helm: Run) -> None:
+    packed = run_helm("package", str(CHART), "--destination", str(tmp_path))
+
+    assert packed.returncode == 0, packed.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["agentex-operator-0.1.0.tgz"]
