@@ -75,6 +75,7 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     finally:
         await engine.drain(settings.drain_timeout)
         await world.accounts.stop()
+        world.sources.close()
         await recorder.drain(EVENTS_AT_THE_END)
         await health.stop()
 

@@ -343,9 +343,9 @@ def build_trouble(observed: Observed) -> Failure | None:
     if observed.build is None:
         return Failure(Means.WAITING, reasons.BUILD_NOT_FOUND,
                        f"There is no AgentBuild {ref.name!r} in this namespace. Create it, or correct spec.buildRef.")
-    ready = conditions.find(observed.build.status.conditions, conditions.READY)
-    why = f"{ready.reason}: {ready.message}" if ready else "it was not looked at yet"
-    return Failure(Means.WAITING, reasons.BUILD_NOT_READY, f"AgentBuild {ref.name!r} has no image yet ({why})")
+    stalled = conditions.find(observed.build.status.conditions, conditions.STALLED)
+    why = f" It is stalled: {stalled.message}" if stalled else " This follows it."
+    return Failure(Means.WAITING, reasons.BUILD_NOT_READY, f"AgentBuild {ref.name!r} has no image yet.{why}")
 
 
 def rest_when_expired(observed: Observed, now: datetime) -> Plan[Any] | Verdict | None:
@@ -372,8 +372,10 @@ def _see_it_off(observed: Observed, record: DeploymentRecord, ends: datetime, no
 
 def _expired(observed: Observed, message: str) -> Verdict:
     kept = Notice("Warning", reasons.EXPIRY_RETAINED, message)
-    return Verdict(ready="True", reason=reasons.EXPIRED, message=message, phase="Expired", follow=observed.follow,
-                   notices=(kept,) if _kept(observed) and observed.nothing_left else ())
+    over = observed.nothing_left
+    return Verdict(ready="True", reason=reasons.EXPIRED, message=message, phase="Expired",
+                   follow=None if over else observed.follow,
+                   notices=(kept,) if _kept(observed) and over else ())
 
 
 def _gitops(observed: Observed) -> bool:
