@@ -1,0 +1,167 @@
+"""The installation (CRDs, the chart's rights, nothing more) and worlds to test in; see operator.py for the overview."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.kube import OURS_ARE_SERVED, ApiServer, eventually
+from tests.cluster.operator import Operator
+from tests.cluster.world import World, with_account
+from tests.clusters import ClusterUnderTest
+
+from agentex_dev import demo_access
+from agentex_simulator import Settings, SimulatorThread
+
+TIME_SCALE = 60  # a build of two minutes takes two seconds, a rollout of one minute one
+FAILED = pytest.StashKey[bool]()
+MakeWorld = Callable[..., World]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A cluster with CRDs and service account; `kubeconfig` is the operator's."""
+
+    cluster: ClusterUnderTest
+    api: ApiServer
+    kubeconfig: Path
+    uid: str
+
+
+@pytest.fixture(scope="session")
+def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
+    """What an administrator installs before the operator starts."""
+    _install(cluster)
+    operator = cluster.service_account_kubeconfig(demo_access.NAMESPACE, demo_access.ACCOUNT)
+    api = ApiServer(cluster.url, cluster.server.ca, _administrator(cluster))
+    eventually(lambda: [api.http.get(path).status_code for path in OURS_ARE_SERVED], lambda seen: set(seen) == {200})
+    kube_system = api.get("Namespace", "kube-system") or {}
+    yield Installation(cluster, api, operator, kube_system["metadata"]["uid"])
+    api.close()
+
+
+def _install(cluster: ClusterUnderTest) -> None:
+    objects = {"apiVersion": "v1", "kind": "List", "items": demo_access.service_account()}
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(demo_access.CRDS))
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(objects))
+    cluster.kubectl("wait", "--for=condition=Established", "-f", str(demo_access.CRDS), "--timeout=60s")
+
+
+def _administrator(cluster: ClusterUnderTest) -> str:
+    """A token for the tests themselves, whatever the cluster's own administrator logs in with."""
+    where, name = "default", f"tests-{secrets.token_hex(3)}"
+    cluster.kubectl("create", "serviceaccount", name, "-n", where)
+    subject = f"--serviceaccount={where}:{name}"
+    cluster.kubectl("create", "clusterrolebinding", name, "--clusterrole=cluster-admin", subject)
+    return cluster.kubectl("create", "token", name, "-n", where, "--duration=12h").strip()
+
+
+@contextmanager
+def opened(
+    installation: Installation,
+    namespace: str,
+    *,
+    flags: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
+    kubeconfig: Path | None = None,
+    front: Callable[[str], str] = str,
+    account: bool = True,
+    **settings: Any,
+) -> Iterator[World]:
+    """A world in this namespace. `also` is watched too; `front` puts a proxy before the simulator."""
+    with SimulatorThread(Settings(**{"time_scale": TIME_SCALE, **settings})) as simulator, ExitStack() as stack:
+        operator = Operator(
+            kubeconfig or installation.kubeconfig, (namespace, *also), installation.cluster.workspace, flags
+        )
+        stack.callback(operator.end)
+        endpoint = front(simulator.url)
+        world = World(installation.api, namespace, simulator, operator, endpoint, installation.uid)
+        world.open()
+        operator.start()
+        if account:
+            with_account(world)
+        yield world
+
+
+@contextmanager
+def _judged(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The judge speaks at the end of a test that passed."""
+    yield
+    if not request.node.stash.get(FAILED, False):
+        world.judge()
+
+
+@pytest.fixture
+def make_world(
+    installation: Installation, namespace: str, request: pytest.FixtureRequest
+) -> Iterator[MakeWorld]:
+    """Make a world for this test alone, with settings of its own; judged at the end, then emptied."""
+    with ExitStack() as stack:
+
+        def make(**wish: Any) -> World:
+            world = stack.enter_context(opened(installation, namespace, **wish))
+            request.node.stash.setdefault(WORLDS, []).append(world)
+            stack.callback(lambda: world.discard() if request.node.stash.get(FAILED, False) else world.close())
+            stack.enter_context(_judged(world, request))
+            return world
+
+        yield make
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    """A world for this test alone, with an account `default`."""
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def module_world(installation: Installation, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The world of a whole module; tests take it as `shared`."""
+    readable = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower())
+    name = f"{readable}-{secrets.token_hex(3)}"
+    installation.cluster.kubectl("create", "namespace", name)
+    try:
+        with opened(installation, name, **getattr(request.module, "WORLD", {})) as world:
+            yield world
+            world.close()
+    finally:
+        installation.cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def shared(module_world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+    """The module's world, judged after each test; take names that no other test of the module takes."""
+    request.node.stash.setdefault(WORLDS, []).append(module_world)
+    module_world.tracked.clear()
+    with _judged(module_world, request):
+        yield module_world
+
+
+# --- what a failing test shows --------------------------------------------------------------------------------------
+
+WORLDS = pytest.StashKey[list[World]]()
+SHOWN = 12_000
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+    """Beside a failure stand the operator's log and the resources."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+        for world in item.stash.get(WORLDS, []):
+            report.sections += [("the operator's log", world.operator.log[-SHOWN:]), ("resources", _resources(world))]
+    return report
+
+
+def _resources(world: World) -> str:
+    found = (one for kind in ("AgentexAccount", "AgentBuild", "AgentDeployment") for one in
+             world.api.list(kind, world.namespace))
+    return "\n".join(f"{one['kind']} {one['metadata']['name']}: {json.dumps(one.get('status'))}" for one in found)

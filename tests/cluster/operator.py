@@ -1,0 +1,133 @@
+"""The operator under test: a real process, as its own ServiceAccount, that can be killed, stopped and started again.
+
+The harness of this folder, from the ground up (tests use the last two, as fixtures of conftest.py):
+
+- `operator.Operator`     `agentex-operator run` with short times, on its leash; `.kill()` `.stop()` `.restart()` `.log`
+- `kube.ApiServer`        the API server as administrator; `eventually`, and predicates: ready, stalled, says, gone
+- `builders`              a_build, a_deployment, a_preview, an_account, a_context, a_secret: valid objects to apply
+- `proxy.Proxy`           a real HTTP proxy that holds a chosen call, before or after it takes effect
+- `ledger.judge`          what the simulator's ledger must say at the end: nothing twice, left over, or of others
+- `world.World`           one namespace + one simulator + one operator: apply, wait, status, and the judge
+- fixture `world`         a World of this test alone, with an account `default`; judged at the end of the test
+- fixture `shared`        the World of the whole module: cheap; use names of your own in it; judged after each test
+- fixture `make_world`    for worlds with other settings: `make_world(time_scale=1, flags=("--resync=1m",))`
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sysconfig
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from agentex_dev.parts import Part
+
+PROGRAM = Path(sysconfig.get_path("scripts")) / "agentex-operator"
+DRAIN = 10
+SHORT_TIMES = (
+    "--settle=2s",
+    "--missing-grace=3s",
+    "--expiry-grace=2s",
+    "--create-longest-life=6s",
+    "--resync=5s",
+    "--reference-resync=2s",
+    f"--drain-timeout={DRAIN}s",
+)
+START = 60.0
+NOT_FOR_IT = ("AGENTEX_OPERATOR_", "KUBECONFIG")
+_numbers = itertools.count(1)
+
+
+class Operator:
+    """One operator over these namespaces; its log goes on across restarts."""
+
+    def __init__(self, kubeconfig: Path, namespaces: Sequence[str], folder: Path, flags: Sequence[str] = ()) -> None:
+        self._told = (f"--kubeconfig={kubeconfig}", f"--watch-namespaces={','.join(namespaces)}", *SHORT_TIMES, *flags)
+        self.folder = folder / f"operator-{next(_numbers)}"
+        self.folder.mkdir()
+        self._part: Part | None = None
+        self._port = 0
+
+    @property
+    def log_path(self) -> Path:
+        return self.folder / "operator.log"
+
+    @property
+    def log(self) -> str:
+        """Everything it said so far, in all its lives."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    @property
+    def running(self) -> bool:
+        return self._part is not None and self._part.running
+
+    @property
+    def url(self) -> str:
+        """Where /livez and /readyz are."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start it, and return when /readyz says so."""
+        self._port = _free_port()
+        self._part = Part("agentex-operator", self._command(), self.log_path)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
+        self._part.start(environment=kept, folder=self.folder)
+        self._await_readiness(self._part)
+
+    def kill(self) -> None:
+        """SIGKILL: it gets to do nothing more."""
+        if self._part is not None:
+            self._part.end(signal.SIGKILL)
+
+    def stop(self) -> int | None:
+        """SIGTERM: its exit status, which is None if it had to be killed because it did not end in time."""
+        assert self._part is not None
+        self._part.end(signal.SIGTERM, grace=DRAIN + 10)
+        return self._part.status if self._part.status != -signal.SIGKILL else None
+
+    def restart(self) -> None:
+        """SIGKILL, if it still runs, and another start."""
+        self.kill()
+        self.start()
+
+    def end(self) -> None:
+        """Leave nothing of it behind."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        mine = ("--allow-http-endpoints", "--health-host=127.0.0.1", f"--health-port={self._port}")
+        return [str(PROGRAM), "run", *self._told, *mine, f"--work-dir={self.folder / 'work'}"]
+
+    def _await_readiness(self, part: Part) -> None:
+        end = time.monotonic() + START
+        while not self._is_ready():
+            if not part.running or time.monotonic() > end:
+                raise part.failure()
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    def wait_for_its_end(self, seconds: float) -> int | None:
+        """The exit status of one that ends by itself; None if it goes on."""
+        try:
+            return self._part.wait(seconds) if self._part else None
+        except subprocess.TimeoutExpired:
+            return None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        return int(reserved.getsockname()[1])
