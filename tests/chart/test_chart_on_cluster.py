@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
 from tests.chart.conftest import Render, Rendered
 from tests.clusters import ClusterUnderTest
 
+CRDS = Path(__file__).parents[2] / "crds"
 RELEASE = "chart-rights"
 EVERYTHING = ("operator.allowHttpEndpoints=true", "podLabels.team=a", "podAnnotations.note=b", "nodeSelector.disk=ssd",
               "imagePullSecrets[0].name=registry", "operator.extraEnv[0].name=A", "operator.extraEnv[0].value=b")
@@ -39,7 +41,9 @@ def test_the_pod_is_allowed_where_only_restricted_pods_are(
 
 @pytest.fixture(scope="module")
 def installed(cluster: ClusterUnderTest, render: Render) -> Iterator[Rendered]:
-    """The chart's roles and binding, on the cluster under a name of their own."""
+    """The chart's roles and binding, on the cluster under a name of their own, and the kinds they speak of."""
+    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    cluster.kubectl("wait", "--for=condition=Established", "-f", str(CRDS), "--timeout=60s")
     rendered = render("crds.enabled=false", release=RELEASE, namespace="default")
     roles = yaml.safe_dump_all(rendered.all("ClusterRole") + rendered.all("ClusterRoleBinding"))
     cluster.kubectl("apply", "-f", "-", input=roles)
