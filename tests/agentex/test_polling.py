@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -30,22 +30,24 @@ RESTING = timedelta(minutes=5)
 
 
 @asynccontextmanager
-async def polling(inventory: Inventory[BuildRecord], clock: HandClock) -> AsyncIterator[None]:
+async def polling(
+    inventory: Inventory[BuildRecord], clock: HandClock, simulator: SimulatorThread
+) -> AsyncIterator[Callable[[float], Awaitable[None]]]:
+    """Poll; what is given lets so many seconds pass, and the listing that they bring about end."""
+
+    async def poll(seconds: float) -> None:
+        before = lists(simulator)
+        await clock.advance(seconds)
+        await until(lambda: lists(simulator) > before and inventory._running is inventory._waiting is None)
+        await settle()
+
     task = asyncio.create_task(inventory.run())
     await settle()
     try:
-        yield
+        yield poll
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def poll(clock: HandClock, simulator: SimulatorThread, seconds: float) -> None:
-    """Let the time pass, and the listing that it brings about end."""
-    before = lists(simulator)
-    await clock.advance(seconds)
-    await until(lambda: lists(simulator) > before and simulator.calls()[-1]["status"])
-    await asyncio.sleep(0.05)
 
 
 async def followed(inventory: Inventory[BuildRecord], builds: list[BuildRecord], **wish: timedelta) -> None:
@@ -66,15 +68,15 @@ async def test_only_those_whose_remote_changed_are_woken(
     builds = await some_builds(client, "a", "b", "c")
     await followed(inventory, builds)
 
-    async with polling(inventory, clock):
-        await poll(clock, simulator, 5)
+    async with polling(inventory, clock, simulator) as poll:
+        await poll(5)
         assert woken.taken() == []
 
         simulator.actor("delete-build", id=builds[1].id, status="deleting")
-        await poll(clock, simulator, 5)
+        await poll(5)
         assert woken.taken() == ["b"]
 
-        await poll(clock, simulator, 5)
+        await poll(5)
         assert woken.taken() == []
 
 
@@ -107,10 +109,10 @@ async def test_a_record_nobody_expected_wakes_its_owner(
     builds = await some_builds(client, "a", "b")
     await followed(inventory, builds)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         late = a_build("a", attempt=2, agent_name=None, agent_id=builds[0].agent_id)
         await client.create_build(late, None)
-        await poll(clock, simulator, 5)
+        await poll(5)
 
         assert woken.taken() == ["a"]
 
@@ -126,15 +128,15 @@ async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_look(
     await followed(inventory, builds)
     simulator.actor("archive-build", id=builds[0].id)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         for _ in range(2):
-            await poll(clock, simulator, 5)
+            await poll(5)
             assert woken.taken() == ["a"]
 
         simulator.actor("archive-build", id=builds[0].id, archived=False)
-        await poll(clock, simulator, 5)
+        await poll(5)
         assert woken.taken() == ["a"]
-        await poll(clock, simulator, 5)
+        await poll(5)
         assert woken.taken() == []
 
 
@@ -144,7 +146,7 @@ async def test_nothing_is_listed_while_nobody_is_interested(
     builds = await some_builds(client, "a")
     await followed(inventory, builds)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator):
         inventory.forget("a")
         before = lists(simulator)
         await clock.advance(3600)
@@ -159,10 +161,10 @@ async def test_resting_resources_cost_one_listing_in_five_minutes(
     await followed(inventory, builds, every=RESTING)
     before = lists(simulator)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         await clock.advance(299)
         assert lists(simulator) == before
-        await poll(clock, simulator, 1)
+        await poll(1)
 
     assert lists(simulator) == before + 1
 
@@ -173,10 +175,10 @@ async def test_a_new_wish_for_a_faster_look_is_heard_at_once(
     (build,) = await some_builds(client, "a")
     await followed(inventory, [build], every=RESTING)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         inventory.follow("a", an_interest("a", build.id, every=timedelta(seconds=2)))
         await settle()
-        await poll(clock, simulator, 2)
+        await poll(2)
 
 
 async def test_errors_are_backed_off_from_and_polling_goes_on(
@@ -191,14 +193,14 @@ async def test_errors_are_backed_off_from_and_polling_goes_on(
     simulator.fault("outage", match={"method": "GET"}, count=4)
     before = lists(simulator)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         for _ in range(30):
             await clock.advance(0.5)
             await asyncio.sleep(0.01)
         assert lists(simulator) - before == 4  # due at 5 s; again after 0.75, 1.5 and 3 s, at last after 6
 
         simulator.actor("set-status", id=builds[0].id, status="odd")
-        await poll(clock, simulator, 10)
+        await poll(10)
         await until(lambda: woken.taken() == ["a"])
 
 
@@ -211,14 +213,14 @@ async def test_polling_waits_out_retry_after(
     await followed(inventory, builds)
     simulator.fault("throttle", retry_after="120")
 
-    async with polling(inventory, clock):
-        await poll(clock, simulator, 5)
+    async with polling(inventory, clock, simulator) as poll:
+        await poll(5)
         before = lists(simulator)
         await clock.advance(119)
         with pytest.raises(Throttled):
             await inventory.look(an_interest("a"), fresh_since=clock.now())
         assert lists(simulator) == before
-        await poll(clock, simulator, 1)
+        await poll(1)
 
 
 # --- depth --------------------------------------------------------------------------------------------------------
@@ -251,21 +253,21 @@ async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
         await inventory.look(interest, fresh_since=None)
         inventory.follow(name, interest)
 
-    async with polling(inventory, clock):
+    async with polling(inventory, clock, simulator) as poll:
         before = lists(simulator)
         for _ in range(5):
-            await poll(clock, simulator, 5)
+            await poll(5)
         assert lists(simulator) - before == 5
 
         simulator.actor("set-status", id=young.id, status="delete_failed")
-        await poll(clock, simulator, 5)
+        await poll(5)
         assert woken.taken() == ["h"]
         shown = await inventory.look(an_interest("h", young.id), fresh_since=None)
         assert shown.records[0].state is RemoteState.DELETED
         assert lists(simulator) - before == 6
 
         simulator.actor("set-status", id=old.id, status="delete_failed")
-        await poll(clock, simulator, 300)
+        await poll(300)
         await until(lambda: woken.taken() == ["d"])
 
 
