@@ -42,7 +42,7 @@ clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.c
 
 # Go compiles while pip installs; each says every few seconds that it is alive.
 ready:
-	@$(MAKE) -j2 $(READY) parts
+	@$(MAKE) -s -j2 $(READY) parts
 
 $(READY): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c "$$CHECK_PYTHON"
