@@ -165,8 +165,11 @@ class World:
     # -- the user ------------------------------------------------------------------------------------------------
 
     def delete(self) -> World:
+        """Deleted by somebody; without a finalizer it is gone at once."""
         assert self.obj is not None
         self.obj["metadata"]["deletionTimestamp"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
+        if not self.obj["metadata"].get("finalizers"):
+            self.obj = None
         return self
 
     def edit(self, **spec: Any) -> World:

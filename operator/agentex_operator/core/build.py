@@ -256,9 +256,8 @@ def remove_duplicates(observed: Observed, now: datetime) -> Plan[Any] | Verdict 
     """P7: whatever of ours is alive beside the one on record goes first."""
     extras = [record for record in observed.seen.records
               if observed.alive(record) and record.id != observed.status.build_id]
-    for record in extras:
-        if step := protocol.remove(observed, record, "Duplicate", now):
-            return step
+    if step := protocol.remove_one_of(observed, extras, "Duplicate", now):
+        return step
     if extras and observed.status.build_id is None:
         return _wait_for_the_end(observed, extras[0], reasons.REPLACING)
     return None

@@ -51,6 +51,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     """What is known of one AgentDeployment in one pass."""
 
     noun: ClassVar[str] = "deployment"
+    removed_at_once: ClassVar[bool] = True
     spec: AgentDeploymentSpec
     build: AgentBuild | None = None                  # the one buildRef names, as the engine last saw it
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
@@ -315,7 +316,7 @@ def remove_extra_previews(observed: Observed, now: datetime) -> Plan[Any] | None
         return None
     kept = {observed.status.deployment_id, observed.status.predecessor_id}
     extras = [record for record in observed.seen.records if observed.alive(record) and record.id not in kept]
-    return next(filter(None, (protocol.remove(observed, one, "Duplicate", now) for one in extras)), None)
+    return protocol.remove_one_of(observed, extras, "Duplicate", now)
 
 
 def read_the_configuration(observed: Observed, _now: datetime) -> Plan[Any] | None:
@@ -471,10 +472,18 @@ def report_the_end(observed: Observed, now: datetime) -> Verdict | None:
     if state is RemoteState.FAILED:
         return _stalled(observed, reasons.DEPLOYMENT_FAILED, f"{_last_word(observed)} Correct the manifest, the "
                         "environments or the build; the next change is deployed.")
-    if state not in DEAD:
+    if state not in DEAD or usurped_by_our_own(observed):
         return None
     correct = observed.spec.on_external_change == "Correct"
     return _wait_to_correct(observed, now) if correct else _external(observed, state)
+
+
+def usurped_by_our_own(observed: Observed) -> bool:
+    """An earlier create of ours, long given up, took effect late and took the release: nobody else is to blame."""
+    if state_of(observed) is not RemoteState.SUPERSEDED:
+        return False
+    return any(observed.alive(one) and one.token is not None and deployment_owner(one.token) == observed.owner
+               for one in observed.seen.records)
 
 
 def _wait_to_correct(observed: Observed, now: datetime) -> Verdict | None:

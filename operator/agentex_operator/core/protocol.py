@@ -28,6 +28,7 @@ class Observed(ABC, Generic[StatusT, Record]):
     """Everything looked at before deciding, and what this pass has learned so far."""
 
     noun: ClassVar[str]
+    removed_at_once: ClassVar[bool] = False  # whether a removal that was answered has happened
     meta: Meta
     stored: StatusT                      # the status as the API server has it
     status: StatusT                      # the status as this pass has it so far
@@ -268,6 +269,14 @@ def remove(observed: Observed[Any, Any], record: Record, why: RemovalReason, now
                                          removal=Removal(id=record.id, reason=why, requested_at=now)), purpose))
 
 
+def remove_one_of(observed: Observed[Any, Any], records: Iterable[Record], why: RemovalReason,
+                  now: datetime) -> Plan[Any] | None:
+    """One after the other: the removal that was asked for is on record until it shows, and only then the next goes."""
+    standing = [record for record in records if record.state is not RemoteState.LEAVING]
+    asked = [record for record in standing if being_removed(observed, record.id, now)]
+    return remove(observed, (asked or standing)[0], why, now) if standing else None
+
+
 def doom(observed: Observed[StatusT, Any], id_: str, why: RemovalReason) -> StatusT:
     """Condemn what is not wanted; what goes by the user's wish stays on record, to tell how it ended."""
     if why not in ("Duplicate", "Replaced"):
@@ -328,12 +337,9 @@ def look_for_the_living(observed: Observed[Any, Any], now: datetime) -> Plan[Any
 def remove_the_living(observed: Observed[Any, Any], now: datetime) -> Plan[Any] | Verdict | None:
     """One after the other, whatever is alive goes."""
     living = [record for record in observed.seen.records if observed.alive(record)]
-    for record in living:
-        if step := remove(observed, record, "Deleted", now):
-            return step
     if not living:
         return None
-    return wait_for_teardown(observed, f"Waiting for the remote {observed.noun} {living[0].id} to end "
+    return remove_one_of(observed, living, "Deleted", now) or wait_for_teardown(observed, f"Waiting for the remote {observed.noun} {living[0].id} to end "
                                        f"({living[0].raw_status}).")
 
 
@@ -382,7 +388,7 @@ def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
             seen = observed.seen.confirm(call.id, outcome)
             return taken_in(replace(observed, seen=seen, doubted=None), now)
         case plan.Remove():
-            return replace(observed, fenced=None)
+            return replace(observed, fenced=None, doubted=call.id if observed.removed_at_once else None)
         case plan.RemoveFinalizer() | plan.DeleteSelf():
             return replace(observed, over=True)
         case _:
