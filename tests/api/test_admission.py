@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.api.conftest import User
+from tests.api.conftest import CRDS, User
 from tests.api.objects import SPECS, Object, an_object
 
 HTTP = {"url": "https://files.example.com/a.tar.gz", "digest": "sha256:" + "0" * 64}
@@ -197,6 +197,6 @@ def test_kubectl_explain_is_a_manual(somebody: User, path: str, word: str) -> No
 
 
 def test_kubectl_complains_about_nothing_when_the_crds_are_applied_twice(somebody: User) -> None:
-    again = somebody.kubectl("apply", "--server-side", "-f", "crds")
+    again = somebody.kubectl("apply", "--server-side", "-f", str(CRDS))
 
     assert again.count("serverside-applied") == 4

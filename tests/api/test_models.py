@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -151,6 +152,13 @@ def test_what_the_remote_said_is_cut_to_size_and_never_refused() -> None:
     assert (len(status.remote_status or ""), len(status.failure_message or "")) == (256, 1024)
     assert (status.log_tail or "")[-3:] == "end"
     assert len(status.log_tail or "") == 4096
+
+
+@given(st.text(st.characters(codec=None), max_size=2000))
+def test_whatever_the_remote_said_can_be_written(text: str) -> None:
+    status = AgentBuildStatus(remote_status=text, log_tail=text, failure_message=text)
+
+    assert json.dumps(status_as_dict(status), ensure_ascii=False).encode()
 
 
 def test_a_request_to_look_again_may_be_ours_or_fluxs_and_the_newest_counts() -> None:

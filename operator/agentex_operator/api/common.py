@@ -159,11 +159,16 @@ Timestamp = Annotated[AwareDatetime, AfterValidator(_as_utc), PlainSerializer(ti
 
 
 def _first(length: int) -> BeforeValidator:
-    return BeforeValidator(lambda text: text[:length] if isinstance(text, str) else text)
+    return BeforeValidator(lambda text: _encodable(text[:length]) if isinstance(text, str) else text)
 
 
 def _last(length: int) -> BeforeValidator:
-    return BeforeValidator(lambda text: text[-length:] if isinstance(text, str) else text)
+    return BeforeValidator(lambda text: _encodable(text[-length:]) if isinstance(text, str) else text)
+
+
+def _encodable(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell and UTF-8 cannot, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 # What the remote said goes into the status cut to size: a status is never refused for what somebody else wrote.
