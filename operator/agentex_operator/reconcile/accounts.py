@@ -35,6 +35,7 @@ DEFAULT = "default"
 NOT_LOOKED_AT = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", passing=True)
 DEPENDANTS = (AGENT_BUILD.kind, AGENT_DEPLOYMENT.kind)
 
+Found = tuple["Account | AccountProblem", "AccountSession | None"]
 Key = tuple[str, str | None, str]  # kind, namespace (None for the cluster kind), name
 
 
@@ -92,23 +93,16 @@ class Accounts:
 
     # -- for the resources ---------------------------------------------------------------------------------------
 
-    async def resolve(self, resource: AgentBuild | AgentDeployment) -> Account | AccountProblem:
-        """The account this resource uses, or why there is none; the account once bound is kept for good."""
+    async def resolve(self, resource: AgentBuild | AgentDeployment) -> Found:
+        """The account this resource uses, and its session; or why there is none. Once bound, it is kept for good."""
         seat = self._seat_of(resource)
         if isinstance(seat, AccountProblem):
-            return seat
+            return seat, None
         problem = await self._trouble(seat, resource)
-        if problem is not None:
-            return problem
+        if problem is not None or seat.session is None:
+            return problem or NOT_LOOKED_AT, None
         seat.followers.add(resource.meta.uid)
-        return seat.account
-
-    def session_of(self, resource: AgentBuild | AgentDeployment) -> AccountSession:
-        """The session of a resource whose account was resolved in this pass."""
-        seat = self._seat_of(resource)
-        assert isinstance(seat, Seat), "asked for a session without an account"  # noqa: S101 - the pass has resolved
-        assert seat.session is not None, "asked for a session before its key was read"  # noqa: S101 - likewise
-        return seat.session
+        return seat.account, seat.session
 
     def doubt(self, resource: AgentBuild | AgentDeployment) -> None:
         """The remote refused a call: have the account's own pass look into it."""

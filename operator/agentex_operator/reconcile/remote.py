@@ -9,7 +9,6 @@ from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
 from agentex_operator.core import plan
 from agentex_operator.core.errors import Unauthorized
-from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.core.protocol import Observed
     from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.accounts import Found
     from agentex_operator.reconcile.engine import Outcome, View
     from agentex_operator.reconcile.world import World
 
@@ -31,32 +31,30 @@ class RemotePass(ABC, Generic[Record]):
     core: Any
     kind: Kind
 
-    def __init__(self, world: World, view: View, account: Account | AccountProblem, cluster_uid: str) -> None:
-        self.world, self.view, self.uid = world, view, view.uid
+    def __init__(self, world: World, view: View, resource: Any, found: Found, cluster_uid: str) -> None:
+        self.world, self.uid, self.resource = world, view.uid, resource
         self.namespace = view.namespace or ""
-        self.account, self.cluster_uid = account, cluster_uid
+        self.account, self._session = found
+        self.cluster_uid = cluster_uid
         self._writer = world.writer(self.kind, view)
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
 
     @classmethod
     async def begin(cls, world: World, view: View, resource: Any) -> Self:
         """Resolve the account, then look at the resource."""
-        account = await world.accounts.resolve(resource)
-        made = cls(world, view, account, await world.cluster.cluster_uid())
-        made._resource = resource
-        return made
-
-    _resource: Any = None
+        found = await world.accounts.resolve(resource)
+        return cls(world, view, resource, found, await world.cluster.cluster_uid())
 
     @property
     def has_session(self) -> bool:
         """Whether there is an account to speak to."""
-        return isinstance(self.account, Account)
+        return self._session is not None
 
     @property
     def session(self) -> AccountSession:
-        """The live session of the account; only asked for after the account was found usable."""
-        return self.world.accounts.session_of(self._resource)
+        """The live session of the account; only asked for where the account was found usable."""
+        assert self._session is not None, "no rule asks the remote without an account"  # noqa: S101 - see core
+        return self._session
 
     @property
     def inventory(self) -> Inventory[Any]:
@@ -65,13 +63,13 @@ class RemotePass(ABC, Generic[Record]):
 
     async def run(self) -> Outcome:
         """The conversation, then what is left to do when it is over."""
-        observed = self.observe(self._resource)
+        observed = self.observe(self.resource)
         try:
             observed, planned = await shell.converse(self.core, observed, self._call, self.world.clock)
             self._follow(observed, planned)
         finally:
             self.end(observed)
-        self.world.accounts.recount(self._resource)
+        self.world.accounts.recount(self.resource)
         return shell.outcome_of(planned)
 
     async def _call(self, call: Any) -> Any:
@@ -79,7 +77,7 @@ class RemotePass(ABC, Generic[Record]):
         try:
             return await self.perform(call)
         except Unauthorized:
-            self.world.accounts.doubt(self._resource)
+            self.world.accounts.doubt(self.resource)
             raise
 
     @abstractmethod
