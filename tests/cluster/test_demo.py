@@ -24,6 +24,7 @@ from agentex_dev.programs import Programs, kubectl_program
 
 LAST_LINE = re.compile(r"demo: (\d+) resources Ready, 1 preview expired, in \d+ s")
 OPERATOR = "system:serviceaccount:agentex-system:agentex-operator"
+OPERATOR_PROGRAM = re.compile(r"bin/agentex-operator run ")
 OPERATOR_STARTED = "The operator's log:"
 
 
@@ -38,6 +39,10 @@ class Process:
     def kubeconfig(self) -> str:
         found = re.search(r"--kubeconfig=(\S+)", self.command)
         return found[1] if found else ""
+
+    @property
+    def is_leash(self) -> bool:
+        return "leash.py" in self.command
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ class Run:
 
 
 def processes_below(pid: int) -> list[Process]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid=,args="], capture_output=True, text=True, check=True)
+    listing = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,pgid=,args="], capture_output=True, text=True, check=True
+    )
     fields = [line.split(None, 3) for line in listing.stdout.splitlines()]
     everyone = [Process(int(a), int(b), int(c), command) for a, b, c, command in fields]
     below = {pid}
@@ -145,10 +152,10 @@ def test_what_is_long_shows_that_it_is_alive(run: Run) -> None:
 
 
 def test_the_operator_is_its_own_service_account_and_nothing_of_ours_is_administrator(run: Run) -> None:
-    ours = [each for each in run.processes if re.search(r"bin/agentex-(operator|simulator)", each.command)]
+    ours = [each for each in run.processes if OPERATOR_PROGRAM.search(each.command)]
     theirs = [each for each in run.processes if "admin.kubeconfig" in each.command]
 
-    assert {run.users[each.kubeconfig] for each in ours if each.kubeconfig} == {OPERATOR}
+    assert {run.users[each.kubeconfig] for each in ours} == {OPERATOR}
     assert all("kube-controller-manager" in each.command for each in theirs)
 
 
@@ -185,7 +192,7 @@ def test_when_the_operator_dies_the_demo_says_so_and_leaves_only_the_logs(progra
     with demo(tmp_path, "--once") as running:
         lines_until(running, OPERATOR_STARTED)
         processes = processes_below(running.pid)
-        operator = next(each for each in processes if each.kubeconfig and "leash.py" not in each.command)
+        operator = next(each for each in processes if OPERATOR_PROGRAM.search(each.command) and not each.is_leash)
         os.kill(operator.pid, signal.SIGKILL)
         text, _ = running.communicate(timeout=40)
 
