@@ -28,8 +28,8 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _LABEL: Final = r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?"
 _NAME: Final = re.compile(rf"({_LABEL}\.)+{_LABEL}")
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
-_INSIDE: Final = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "svc", "cluster", "arpa", "test",
-                  "example", "invalid", "onion")
+_INSIDE: Final = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "svc", "default", "cluster",
+                  "arpa", "test", "example", "invalid", "onion")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(map(ip_network, (
     "168.63.129.16/32",  # Azure's own services, on a public address

@@ -27,7 +27,7 @@ class Limits:
     entries: int = 20_000        # files, links and directories, the implied ones included
     path: int = 1024             # bytes of one path
     depth: int = 100             # levels of directories
-    ratio: int = 250             # unpacked to packed, once more than `ratio_from` bytes were unpacked
+    ratio: int = 200             # unpacked to packed, once more than `ratio_from` bytes were unpacked
     ratio_from: int = 64_000_000
 
 

@@ -77,8 +77,7 @@ def _add(tar: tarfile.TarFile, path: str, file: File, blobs: Blobs) -> None:
     """One file; owner, times and the rest of the mode are the same for all."""
     entry = tarfile.TarInfo(path)
     entry.size, entry.mode, entry.mtime = file.size, 0o755 if file.executable else 0o644, 0
-    with blobs.open(file) as content:
-        tar.addfile(entry, content)
+    tar.addfile(entry, blobs.open(file))
 
 
 class _Bounded:

@@ -1,19 +1,19 @@
-"""The files of a context as a tree in memory; their contents lie in a private directory under names of our own.
+"""The files of a context as a tree in memory; their contents lie in one file of ours.
 
-Nothing an archive says ever becomes a path on our disk. A link is a note of where it points, followed inside this tree
-only, so it cannot lead out of it.
+Nothing an archive says ever becomes a path on our disk, so none of it can be a path to
+somewhere else. A link is a note of where it points, followed inside this tree only.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
+from agentex_operator.sources.limits import CHUNK
 from agentex_operator.sources.tarheaders import has_control_characters, refused, shown
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ _MOST_HOPS: Final = 40  # links followed for one path, as the kernel does
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A regular file: its size in bytes, the sha256 (hex) of its content, and the blob that holds it."""
+    """A regular file: where its content begins among the blobs, its size in bytes and its sha256 (hex)."""
 
-    blob: str
+    start: int
     size: int
     sha256: str
     executable: bool
@@ -53,40 +53,49 @@ Chain = tuple[Directory, ...]  # from the root to a directory: what `..` needs
 
 
 class Blobs:
-    """A directory of ours with contents in numbered files; only its descriptor is used after it was opened."""
+    """All contents, one after another in one file without a name: it is gone when we are, even when killed."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700)
-        self._path = path
-        self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        self._count = 0
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._file = os.fdopen(os.open(path, flags, 0o600), "w+b")
+        path.unlink()
+        self._end = 0
 
     def store(self, chunks: Iterable[bytes], *, executable: bool) -> File:
-        """Write a content to a new blob."""
-        self._count += 1
-        name, digest, size = f"{self._count:08}", hashlib.sha256(), 0
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(name, flags, 0o600, dir_fd=self._fd), "wb") as out:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += out.write(chunk)
-        return File(name, size, digest.hexdigest(), executable)
+        """Append a content."""
+        digest, start = hashlib.sha256(), self._end
+        self._file.seek(start)
+        for chunk in chunks:
+            digest.update(chunk)
+            self._end += self._file.write(chunk)
+        return File(start, self._end - start, digest.hexdigest(), executable)
 
-    def open(self, file: File) -> BinaryIO:
-        """The content, for reading."""
-        return os.fdopen(os.open(file.blob, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd), "rb")
+    def open(self, file: File) -> Content:
+        """The content, to be read from its beginning; one at a time."""
+        self._file.seek(file.start)
+        return Content(self._file, file.size)
 
     def read(self, file: File, largest: int) -> bytes | None:
         """The whole content; None where it is larger than `largest` bytes."""
-        if file.size > largest:
-            return None
-        with self.open(file) as content:
-            return content.read(largest)
+        return self.open(file).read(file.size) if file.size <= largest else None
 
     def close(self) -> None:
-        """Remove all of it."""
-        os.close(self._fd)
-        shutil.rmtree(self._path, ignore_errors=True)
+        """Give the disk space back."""
+        self._file.close()
+
+
+@dataclass(slots=True)
+class Content:
+    """One content, as a file that can be read forward."""
+
+    file: BinaryIO
+    left: int
+
+    def read(self, size: int = CHUNK, /) -> bytes:
+        """The next bytes, at most `size`."""
+        found = self.file.read(min(size, self.left))
+        self.left -= len(found)
+        return found
 
 
 @dataclass(slots=True)
