@@ -57,9 +57,10 @@ PRIVATE = [
     "127.0.0.1", "127.8.8.8", "10.0.0.1", "10.96.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
     "169.254.169.254", "169.254.170.2", "100.64.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.192", "192.0.2.1",
     "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255",
-    "192.88.99.1", "::", "::1", "fd12::1", "fe80::1", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1",
-    "::ffff:169.254.169.254", "::ffff:93.184.215.14", "::127.0.0.1", "64:ff9b::169.254.169.254", "64:ff9b::10.0.0.1",
-    "64:ff9b:1::1", "2002:a9fe:a9fe::1", "2002:0a00:0001::1", "2001:0:a9fe:a9fe::1", "2001:db8::1", "100::1", "3fff::1",
+    "192.88.99.1", "::", "::1", "fd12::1", "fe80::1", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1",
+    "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:93.184.215.14", "::127.0.0.1", "64:ff9b::169.254.169.254",
+    "64:ff9b::10.0.0.1", "64:ff9b:1::1", "2002:a9fe:a9fe::1", "2002:0a00:0001::1", "2001:0:a9fe:a9fe::1", "2001:db8::1",
+    "100::1", "3fff::1",
 ]
 URLS = [
     "http://files.example.com/c.tar.gz", "ftp://files.example.com/c", "file:///etc/passwd", "gopher://a.example.com/_x",
@@ -128,7 +129,8 @@ async def test_the_address_that_was_judged_is_the_one_connected_to_whatever_the_
 
 @pytest.mark.parametrize("target", [
     "https://169.254.169.254/latest", "https://internal.example.com/c", "http://files.example.com/c", "//127.0.0.1/c",
-    "file:///etc/passwd", "https://files.example.com:6443/c", "https://[::1]/c", "https://user:pw@b.example.com/c", "\\x",
+    "file:///etc/passwd", "https://files.example.com:6443/c", "https://[::1]/c", "https://user:pw@b.example.com/c",
+    "\\x",
 ])
 async def test_a_redirect_is_judged_like_the_first_address(target: str, tmp_path: Path) -> None:
     outside = Outside({"internal.example.com": [["10.0.0.1"]]}, {"https://files.example.com/c": target})

@@ -167,8 +167,11 @@ class Sources:
             return
         if self._flights.get(order) is flight:
             del self._flights[order]
-        flight.task.add_done_callback(self._put_back)
-        flight.task.cancel()
+        if flight.task.done():
+            self._put_back(flight.task)
+        else:
+            flight.task.add_done_callback(self._put_back)
+            flight.task.cancel()
 
     def _put_back(self, task: asyncio.Task[Finished]) -> None:
         """Let go of what the flight itself held; its error was raised to those who waited."""
