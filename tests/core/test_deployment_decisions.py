@@ -6,6 +6,7 @@ import pytest
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.core import ownership, plan
+from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import RemoteState
 from tests.core.world import (
     ENVIRONMENTS,
@@ -424,3 +425,15 @@ def test_it_does_not_deploy_a_manifest_of_another_context():
 
     assert live(world) == []
     assert world.condition("Ready") == ("False", "SourceMoved")
+
+
+def test_a_production_deployment_given_up_before_it_was_healthy_is_deleted_with_the_resource():
+    world = a_deployment()
+    world.run()
+    script(world, plan.CreateDeployment, lambda _call, _perform: Throttled("slow down"))
+    world.edit(manifest={"inline": MANIFEST.replace("Answers", "Answers better")}).run()
+
+    world.delete().settle_down(4)
+
+    assert world.obj is None
+    assert live(world) == []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
 from agentex_operator.api.common import Meta, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
-from agentex_operator.core.errors import Conflict, ExternalError, Rejected
+from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
 
@@ -144,6 +144,9 @@ def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Obs
 def meaning(error: ExternalError) -> Failure:
     """As everywhere; but a 404 to a probe is about the endpoint, not about the user's input."""
     failure = classify(error)
+    if isinstance(error, Unavailable):
+        again = "It is tried again; if this stays so, check spec.endpoint."
+        return replace(failure, message=f"{error.message} {again}")
     if not isinstance(error, Rejected):
         return failure
     reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason

@@ -391,9 +391,12 @@ def _unsuccessful(observed: Observed) -> tuple[str, str]:
 
 
 def stop_without_source(observed: Observed, _now: datetime) -> Verdict | None:
-    """Nothing can be created from a context that cannot be read."""
+    """Nothing can be created from a context that cannot be read. To download it again is dear: that is tried slowly."""
     failure = observed.source_failure
-    return None if failure is None else protocol.failed(observed, failure)
+    if failure is None:
+        return None
+    verdict = protocol.failed(observed, failure)
+    return replace(verdict, look_again=_next_look(observed)) if failure.means is Means.STALLED else verdict
 
 
 def wait_for_the_open_create(observed: Observed, now: datetime) -> Verdict | None:
@@ -610,8 +613,9 @@ def settle_create(observed: Observed, call: plan.CreateBuild, outcome: object, n
 
 
 def _says_no(outcome: object) -> bool:
+    """Whether the answer may be about the name: 409, or the 400 or 422 of which nobody knows which it is (§3)."""
     conflict = isinstance(outcome, Unavailable) and outcome.status == 409
-    return conflict or isinstance(outcome, Rejected)
+    return conflict or (isinstance(outcome, Rejected) and outcome.status in (400, 422))
 
 
 def look_behind_the_name(observed: Observed, message: str, now: datetime) -> Observed:

@@ -70,19 +70,29 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     @property
     def nothing_left(self) -> bool:
-        """Nothing was sent; or what was on record is known to be gone, and no create is open."""
+        """Nothing was sent; or, of a preview, what was on record is known to be gone. A production deployment may have
+        earlier ones alive beside it that are on no record (see remove_extra_previews): only a listing rules them out.
+        """
+        if self.status.attempt == 0:
+            return hold_of(self.status).empty
+        return self.spec.preview is not None and not self.moving and known_state(self.status) in DEAD
+
+    @property
+    def moving(self) -> bool:
+        """Whether something is under way: a create, a rollout, a replacement, a removal."""
         hold = hold_of(self.status)
-        quiet = creation.open_since(hold) is None and not hold.condemned and self.status.predecessor_id is None
-        return quiet and (hold.id is None or deployment_state(self.status.remote_status) in DEAD)
+        rolling = hold.id is not None and known_state(self.status) in ROLLING_OUT
+        return bool(rolling or hold.condemned or self.status.predecessor_id or creation.open_since(hold))
 
     @property
     def follow(self) -> timedelta:
         """The poll interval while something moves; a slow look at what serves; slower at what is gone."""
         if self.nothing_left or not isinstance(self.account, Account):
             return self.policy.resync
-        serving = deployment_state(self.status.remote_status) is RemoteState.SUCCEEDED and not self.meta.deleting
-        settled = serving and not hold_of(self.status).condemned and self.status.predecessor_id is None
-        return self.policy.reference_resync if settled else self.account.poll
+        if self.moving or self.meta.deleting:
+            return self.account.poll
+        serving = known_state(self.status) is RemoteState.SUCCEEDED
+        return self.policy.reference_resync if serving else self.policy.resync
 
     @property
     def ids(self) -> frozenset[str]:
@@ -212,6 +222,11 @@ def mirror(status: AgentDeploymentStatus, record: DeploymentRecord) -> AgentDepl
         events=events or status.events,
         missing_since=None,
     )
+
+
+def known_state(status: AgentDeploymentStatus) -> RemoteState:
+    """Where the deployment on record was last seen; UNKNOWN before the first look."""
+    return deployment_state(status.remote_status)
 
 
 def ready_build_id(build: AgentBuild | None) -> str | None:

@@ -308,7 +308,11 @@ def settle_refusal(observed: SelfT, error: ExternalError, now: datetime) -> Self
     if not isinstance(error, Unavailable):
         status = holding(status, creation.refused(hold_of(status)))
     refused_at = now if failure.means is Means.STALLED else status.refused_at
+    failure = replace(failure, message=f"{failure.message} {REFUSED}") if isinstance(error, Rejected) else failure
     return replace(observed, status=replace(status, refused_at=refused_at), failure=failure, fenced=None)
+
+
+REFUSED = "Correct the spec, or what it names; as it is, it is only tried again slowly."
 
 
 # --- letting go (P9) ----------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ class _Census:
         self.nodes += 1
         if self.nodes > MOST_NODES:
             raise RefusedError(f"it has more than {MOST_NODES:,} values", event)
-        if event.tag is not None and event.tag not in PLAIN_TAGS and event.tag != "!":
+        if event.tag is not None and event.tag not in PLAIN_TAGS:
             raise RefusedError("it uses a tag; only plain values are allowed", event)
 
     def _enter(self, event: yaml.CollectionStartEvent) -> None:
