@@ -63,9 +63,9 @@ class Downloader:
             async with asyncio.timeout(self.times.whole), self._client() as client:
                 return await self._following(client, wanted, out)
         except TimeoutError as error:
-            raise Unavailable(f"{shown(wanted.url)} did not answer in full within {self.times.whole:g} s.") from error
+            raise _passing(f"{shown(wanted.url)} did not answer in full within {self.times.whole:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Unavailable(f"{shown(wanted.url)} cannot be read: {_what(error)}.") from error
+            raise _passing(f"{shown(wanted.url)} cannot be read: {_what(error)}") from error
 
     def _client(self) -> httpx.AsyncClient:
         """A client for one download: no environment, no redirects, no cookies to carry on, no kept connections."""
@@ -135,7 +135,7 @@ def _refusal(status: int, url: str) -> ExternalError:
         return NotReady(reasons.SOURCE_UNAUTHORIZED, f"{url} may not be read ({status}). Correct the Secret that "
                                                      "spec.source.http.secretRef names.")
     if status in {408, 429} or status >= 500:
-        return Unavailable(f"{url} answered {status}.", status=status)
+        return _passing(f"{url} answered {status}", status)
     return InvalidInput(reasons.SOURCE_REJECTED, f"{url} answered {status} instead of an archive. Correct "
                                                  "spec.source.http.url.")
 
@@ -171,6 +171,11 @@ async def _written(response: httpx.Response, wanted: Wanted, file: BinaryIO) -> 
 
 def _oversize(wanted: Wanted) -> InvalidInput:
     return too_large(f"{shown(wanted.url)} is larger than {wanted.largest:,} bytes")
+
+
+def _passing(what: str, status: int | None = None) -> Unavailable:
+    """The Unavailable to raise: it may pass by itself; if not, the address is the place to look."""
+    return Unavailable(f"{what}. It is tried again; if this stays so, check spec.source.http.url.", status=status)
 
 
 def _what(error: Exception) -> str:
