@@ -362,6 +362,20 @@ def test_a_refused_create_is_tried_again_slowly_and_says_nothing_new():
     world.run()
     assert world.live() == ["remote-1"]
 
+def test_a_refusal_that_cannot_be_about_the_name_is_not_taken_for_one():
+    world = a_build()
+    script(world, plan.CreateBuild, lambda _c, _p: Rejected("too large", status=413))
+    world.run()
+
+    assert world.condition("Ready") == ("False", "RejectedByRemote")
+    assert "Correct the spec" in world.status["conditions"][0]["message"]
+
+def test_a_context_that_is_refused_is_downloaded_again_slowly_only():
+    world = a_build(source={"http": {"url": "https://x.example.com/a", "digest": "sha256:" + "0" * 64}})
+    script(world, plan.StageContext, lambda _c, _p: InvalidInput("DigestMismatch", "another digest"))
+
+    assert world.run().look_again == world.policy.resync
+
 def test_a_remote_that_is_away_does_not_unmake_ready():
     world = built()
     script(world, plan.LookForOurs, lambda _c, _p: Unavailable("timeout"))

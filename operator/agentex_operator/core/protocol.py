@@ -343,8 +343,8 @@ def remove_the_living(observed: Observed[Any, Any], now: datetime) -> Plan[Any] 
     living = [record for record in observed.seen.records if observed.alive(record)]
     if not living:
         return None
-    return remove_one_of(observed, living, "Deleted", now) or wait_for_teardown(observed, f"Waiting for the remote {observed.noun} {living[0].id} to end "
-                                       f"({living[0].raw_status}).")
+    waiting = f"Waiting for the remote {observed.noun} {living[0].id} to end ({living[0].raw_status})."
+    return remove_one_of(observed, living, "Deleted", now) or wait_for_teardown(observed, waiting)
 
 
 def wait_for_what_may_come(observed: Observed[Any, Any], now: datetime) -> Verdict | None:
