@@ -1,11 +1,6 @@
 """AgentBuild's rules, each seen through a whole pass in a world of values."""
 
 import pytest
-
-from agentex_operator.core import plan
-from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Unavailable
-from agentex_operator.core.plan import AccountProblem
-from agentex_operator.core.remote import RemoteState
 from tests.core.world import (
     CrashError,
     a_build,
@@ -16,6 +11,11 @@ from tests.core.world import (
     never,
     script,
 )
+
+from agentex_operator.core import plan
+from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Unavailable
+from agentex_operator.core.plan import AccountProblem
+from agentex_operator.core.remote import RemoteState
 
 SUCCESS = ("success", RemoteState.SUCCEEDED)
 

@@ -3,11 +3,6 @@
 from datetime import timedelta
 
 import pytest
-
-from agentex_operator.api.build import AgentBuild
-from agentex_operator.core import ownership, plan
-from agentex_operator.core.errors import Throttled
-from agentex_operator.core.remote import RemoteState
 from tests.core.world import (
     ENVIRONMENTS,
     MANIFEST,
@@ -22,6 +17,11 @@ from tests.core.world import (
     never,
     script,
 )
+
+from agentex_operator.api.build import AgentBuild
+from agentex_operator.core import ownership, plan
+from agentex_operator.core.errors import Throttled
+from agentex_operator.core.remote import RemoteState
 
 HEALTHY = ("healthy", RemoteState.SUCCEEDED)
 

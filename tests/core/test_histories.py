@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from tests.core.world import MANIFEST, CrashError, World, a_build, a_deployment, a_preview
 
 from agentex_operator.core import plan
 from agentex_operator.core.errors import Conflict, Throttled, Unavailable
 from agentex_operator.core.remote import BuildRecord, RemoteState
-from tests.core.world import MANIFEST, CrashError, World, a_build, a_deployment, a_preview
 
 SEEDS = int(os.environ.get("HISTORIES", "60"))  # of each kind
 STEPS = 30
@@ -26,7 +26,7 @@ class History:
     """One world and the dice."""
 
     def __init__(self, world: World, seed: str) -> None:
-        self.world, self.dice = world, random.Random(seed)
+        self.world, self.dice = world, random.Random(seed)  # noqa: S311 - dice, not secrets
         self.late: list[tuple] = []
         self.budget = 6
         self.deleted = False
@@ -157,6 +157,12 @@ class History:
         """What is live of ours."""
         return [id_ for id_ in self.world.live() if id_ != "build-1"]
 
+    @property
+    def in_use(self):
+        """What costs something: builds under way, deployments that are there."""
+        return [id_ for id_ in self.alive
+                if self.world.records[id_].state in UNFINISHED or not is_build(self.world, id_)]
+
 
 def a_long_preview():
     return a_preview(ttl="500h")
@@ -180,11 +186,11 @@ def test_whatever_happened_it_ends_as_wished(seed):
     world = history.world
     if history.deleted:
         assert world.obj is None
-        assert [id_ for id_ in history.alive if world.records[id_].state in UNFINISHED or not is_build(world, id_)] == []
+        assert history.in_use == []
     else:
         current = [id_ for id_ in history.alive if not is_build(world, id_) or id_ == world.status["buildID"]]
         assert current == [world.status.get("buildID" if seed.startswith("build") else "deploymentID")]
-        assert [id_ for id_ in history.alive if world.records[id_].state in UNFINISHED] == []
+        assert history.in_use in ([], current)
         assert world.condition("Ready")[0] == "True"
         assert world.keeps_the_contract()
 

@@ -91,32 +91,36 @@ class World:
     # -- the outside ---------------------------------------------------------------------------------------------
 
     def perform(self, call: Any) -> Any:
-        match call:
-            case plan.AddFinalizer() | plan.RemoveFinalizer() | plan.SaveStatus() | plan.WriteIntent():
-                return self.write(call)
-            case plan.DeleteSelf():
-                self.delete()
-            case plan.ResolveSource():
-                return self.source if isinstance(self.source, Exception) else plan.Revision(self.source)
-            case plan.StageContext():
-                return self.source if isinstance(self.source, Exception) else f"hash of {self.source}"
-            case plan.ReadBuildManifest():
-                return f"hash of {self.source}", MANIFEST
-            case plan.ReadText():
-                return self.texts[call.ref.name]
-            case plan.LookForOurs():
-                return Listing(self.now, None, tuple(r for r in self.records.values() if self.is_ours(r, call)))
-            case plan.Confirm() | plan.ConfirmBuild():
-                return self.records.get(call.id)
-            case plan.FindAgent():
-                return self.agents.get(call.name, plan.Agent.FREE)
-            case plan.CreateBuild() | plan.CreateDeployment():
-                return self.create(call)
-            case plan.Remove():
-                return self.remove(call.id)
-            case plan.ReadLogTail():
-                return ("Step 1/2", "ERROR: no such package")
-        return None
+        """What the outside answers to a call."""
+        return self.outside[type(call)](call)
+
+    @property
+    def outside(self) -> dict[type, Callable[[Any], Any]]:
+        """Who answers which call."""
+        writes = (plan.AddFinalizer, plan.RemoveFinalizer, plan.SaveStatus, plan.WriteIntent)
+        return dict.fromkeys(writes, self.write) | {
+            plan.DeleteSelf: lambda _: self.delete() and None,
+            plan.ResolveSource: lambda _: self.read(plan.Revision(str(self.source))),
+            plan.StageContext: lambda _: self.read(f"hash of {self.source}"),
+            plan.ReadBuildManifest: lambda _: (f"hash of {self.source}", MANIFEST),
+            plan.ReadText: lambda call: self.texts[call.ref.name],
+            plan.LookForOurs: self.list,
+            plan.Confirm: lambda call: self.records.get(call.id),
+            plan.ConfirmBuild: lambda call: self.records.get(call.id),
+            plan.FindAgent: lambda call: self.agents.get(call.name, plan.Agent.FREE),
+            plan.CreateBuild: self.create,
+            plan.CreateDeployment: self.create,
+            plan.Remove: lambda call: self.remove(call.id),
+            plan.ReadLogTail: lambda _: ("Step 1/2", "ERROR: no such package"),
+        }
+
+    def read(self, content: Any) -> Any:
+        """What the source holds, or why it cannot be read."""
+        return self.source if isinstance(self.source, Exception) else content
+
+    def list(self, call: plan.LookForOurs) -> Listing[Any]:
+        """All of ours, as of now."""
+        return Listing(self.now, None, tuple(record for record in self.records.values() if self.is_ours(record, call)))
 
     def write(self, call: Any) -> Meta | None:
         assert self.obj is not None
@@ -239,12 +243,6 @@ def conflict(_call: Any, _perform: Callable[[], Any]) -> Any:
     return Conflict("the object changed")
 
 
-def at(kind: type, answer: Callable[[Any, Callable[[], Any]], Any]) -> Callable[[Any, Callable[[], Any]], Any]:
-    """This answer at the first call of that kind; the true one until then. Use with `World.script`."""
-    answer.kind = kind  # type: ignore[attr-defined]  # read by script
-    return answer
-
-
 def script(world: World, kind: type, answer: Callable[[Any, Callable[[], Any]], Any]) -> World:
     """Give this answer to the next call of that kind."""
     def watch(call: Any, perform: Callable[[], Any]) -> Any:
@@ -291,7 +289,7 @@ def a_deployment(**spec: Any) -> World:
     """A world with one AgentDeployment of a named remote build."""
     usual = {"buildID": "build-1", "manifest": {"inline": MANIFEST}, "environments": {"inline": ENVIRONMENTS}}
     world = World(an_object("AgentDeployment", "quote", usual | spec))
-    world.records["build-1"] = BuildRecord("build-1", RemoteState.SUCCEEDED, "success", T0, "quote", "a-1", "quote", "t")
+    world.records["build-1"] = BuildRecord("build-1", RemoteState.SUCCEEDED, "success", T0, "quote", "a-1", "q", "t")
     return world
 
 

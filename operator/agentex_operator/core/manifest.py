@@ -309,7 +309,7 @@ def _invalid_environments(what: str) -> InvalidInput:
 class _Dumper(yaml.SafeDumper):
     """Writes every value out: the entry must not depend on anchors that were cut away."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, value: object) -> bool:
         return True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
-from urllib.parse import quote
 
 from agentex_operator.core.errors import NotReady
 from agentex_operator.kube import access
@@ -98,7 +97,8 @@ class KubeCluster:
         more: str | None = ""
         while more is not None:
             chunk = await self.api.get(f"{kind.collection(namespace)}?limit={CHUNK}&continue={quote(more, safe='')}")
-            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in (chunk or {}).get("items", [])]
+            items = (chunk or {}).get("items", [])
+            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
             more = (chunk or {}).get("metadata", {}).get("continue") or None
         return found
 
