@@ -41,7 +41,7 @@ SHORT_TIMES = (
     "--reference-resync=2s",
     f"--drain-timeout={DRAIN}s",
 )
-START = 60.0
+START = 30.0
 NOT_FOR_IT = ("AGENTEX_OPERATOR_", "KUBECONFIG")
 _numbers = itertools.count(1)
 

@@ -92,7 +92,8 @@ class Proxy:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         unlimited = aiohttp.TCPConnector(ssl=self._trust or True, limit=0)
         self._session = aiohttp.ClientSession(
-            connector=unlimited, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None)
+            connector=unlimited, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None),
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept-Encoding"),
         )
 
     async def _stop(self) -> None:
@@ -103,8 +104,10 @@ class Proxy:
         body = await request.read()
         await self._pause(request, "before")
         kept = {name: value for name, value in request.headers.items() if name.lower() not in NOT_PASSED_ON}
-        url = self._upstream + request.raw_path
-        async with self._session.request(request.method, url, headers=kept, data=body, allow_redirects=False) as answer:
+        call = self._session.request(
+            request.method, self._upstream + request.raw_path, headers=kept, data=body or None, allow_redirects=False
+        )
+        async with call as answer:
             await self._pause(request, "after")
             return await _answer(request, answer)
 
