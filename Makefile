@@ -29,7 +29,7 @@ test-unit: $(READY) ## the tests that need neither control plane nor Helm
 lint: $(READY) ## ruff, mypy, and the import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 crds: $(READY) ## write crds/ from the models in operator/agentex_operator/api
 	@$(BIN)/agentex-operator crds
