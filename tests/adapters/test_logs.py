@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from agentex_operator import logs
 
+QUIETED = ("kopf.objects", "kopf", "httpx", "httpcore", "aiohttp.access", "asyncio")
 SECRET = 'sk-live/4"q\\7+Ünï code'
 
 
@@ -29,13 +30,16 @@ def redactor() -> logs.Redactor:
 
 @pytest.fixture(params=["json", "text"])
 def said(request: pytest.FixtureRequest, redactor: logs.Redactor) -> Iterator[io.StringIO]:
-    """What comes out, with the root logger given back as it was."""
+    """What comes out, with every logger given back as it was."""
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    before = list(root.handlers)
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, QUIETED))}
     stream = io.StringIO()
     logs.configure(form=request.param, level="debug", redactor=redactor, stream=stream)
     yield stream
-    root.handlers[:], root.level = before, level
+    root.handlers[:] = before
+    for logger, level in levels.items():
+        logger.setLevel(level)
     logging.captureWarnings(False)
 
 

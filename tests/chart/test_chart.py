@@ -158,7 +158,7 @@ def test_every_directory_it_writes_to_is_bounded(render: Render) -> None:
 
 @pytest.mark.parametrize(("values", "image"), [
     ((), "agentex-operator:0.1.0"),
-    (("image.registry=ghcr.io/acme", "image.tag=v9"), "ghcr.io/acme/agentex-operator:v9"),
+    (("image.registry=images.example/acme", "image.tag=v9"), "images.example/acme/agentex-operator:v9"),
     (("image.tag=v9", f"image.digest=sha256:{'0' * 64}"), f"agentex-operator@sha256:{'0' * 64}"),
 ])
 def test_a_digest_wins_over_a_tag_and_a_tag_over_the_charts(

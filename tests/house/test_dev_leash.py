@@ -106,7 +106,6 @@ def test_when_the_holder_dies_the_program_and_its_folder_go(tmp_path: Path, how:
     assert not folder.exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process ask to die with its parent")
 def test_when_the_leash_itself_is_killed_the_program_goes_too(tmp_path: Path) -> None:
     part = a_part(tmp_path, "sh", "-c", "echo ready; exec sleep 600")
     part.start()
