@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pytest
 import yaml
+from tests.core.world import a_build
 from tests.house import documents
 from tests.house.documents import DOCUMENTS, SEEN_FROM, name_of
 from tests.house.tree import OPERATOR, ROOT
@@ -55,6 +56,17 @@ def test_every_resource_it_shows_is_valid(document: str, text: str) -> None:
     assert obj["apiVersion"] == "agentex.scale.com/v1alpha1"
     assert known - {"apiVersion", "kind", "metadata", "spec"} <= fields_of(obj["kind"])
     assert read.meta.name == obj["metadata"]["name"]
+
+
+def test_the_walk_names_the_calls_of_a_first_pass_in_their_order() -> None:
+    text = (ROOT / "operator" / "ARCHITECTURE.md").read_text()
+    sentence = re.search(r"calls of a healthy first pass, in order:(.*?)\(", text, re.DOTALL)
+    world = a_build()
+
+    world.run()
+
+    assert sentence is not None
+    assert re.findall(r"`(\w+)`", sentence[1]) == [type(call).__name__ for call in world.calls]
 
 
 def test_every_reason_is_described_and_no_other() -> None:
