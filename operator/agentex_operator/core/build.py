@@ -330,7 +330,7 @@ def follow_the_running(observed: Observed, _now: datetime) -> Verdict | None:
     left = (observed.status.start_time or observed.began) + duration(observed.spec.timeout)
     return Verdict(ready="Unknown", reason=reason, phase=phase, progress=Progress.RECONCILING,
                    message=f"The remote build {record.id} is {record.raw_status}.", follow=observed.follow,
-                   look_again=creation.until(left, observed.began))
+                   look_again=min(creation.until(left, observed.began), _next_look(observed)))
 
 
 IN_FLIGHT = {

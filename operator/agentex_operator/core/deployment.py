@@ -423,14 +423,14 @@ def follow_the_rollout(observed: Observed, now: datetime) -> Verdict | None:
     return Verdict(ready="Unknown", reason=reasons.DEPLOYING if known else reasons.UNRECOGNIZED_STATUS,
                    phase="Deploying", progress=Progress.RECONCILING, follow=observed.follow,
                    message=f"The remote deployment {record.id} is {record.raw_status}.",
-                   look_again=creation.until(deadline, now))
+                   look_again=min(creation.until(deadline, now), observed.policy.reference_resync))
 
 
 def _too_slow(observed: Observed, record: DeploymentRecord) -> Verdict:
     message = (f"The remote deployment {record.id} is still {record.raw_status} after "
                f"{observed.spec.progress_deadline}. It is followed further; change the spec to start over.")
     return Verdict(ready="False", reason=reasons.DEADLINE_EXCEEDED, message=message, phase="Failed",
-                   progress=Progress.STALLED, follow=observed.follow)
+                   progress=Progress.STALLED, follow=observed.follow, look_again=observed.policy.reference_resync)
 
 
 def report_healthy(observed: Observed, now: datetime) -> Verdict | None:
