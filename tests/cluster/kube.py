@@ -94,9 +94,16 @@ def eventually(look: Callable[[], Any], wanted: Callable[[Any], Any] = bool, sec
     """What `look` gives as soon as it is as wanted; fails, showing what was there instead."""
     end = time.monotonic() + seconds
     while not wanted(seen := look()):
-        assert time.monotonic() < end, f"not as wanted after {seconds:.0f} s:\n{json.dumps(seen, indent=1)}"
+        assert time.monotonic() < end, f"not as wanted after {seconds:.0f} s:\n{_shown(seen)}"
         time.sleep(LOOK_EVERY)
     return seen
+
+
+def _shown(seen: Any) -> str:
+    """What was seen, without who wrote it."""
+    if isinstance(seen, dict):
+        seen = {**seen, "metadata": {**seen.get("metadata", {}), "managedFields": ...}}
+    return json.dumps(seen, indent=1, default=str)
 
 
 # --- what one can wait for ------------------------------------------------------------------------------------------
