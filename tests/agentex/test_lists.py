@@ -79,6 +79,17 @@ async def test_a_server_that_answers_the_same_page_for_ever_is_left(
     assert not scan.complete
 
 
+async def test_a_page_of_nothing_but_the_cursors_own_record_is_the_end(
+    simulator: SimulatorThread, client: AgentexClient, five: list[str]
+) -> None:
+    simulator.fault("has-more", value=True, repeat=True, forever=True)
+
+    ids, scan = await walked(client, limit=10)
+
+    assert ids == five
+    assert scan.complete
+
+
 async def test_a_full_page_that_claims_to_be_the_last_is_not_believed(
     simulator: SimulatorThread, client: AgentexClient, five: list[str]
 ) -> None:
@@ -156,8 +167,10 @@ async def test_a_list_without_order_and_without_end_vouches_for_nothing(clock: H
 
 
 async def test_a_list_that_stops_short_of_what_is_needed_is_an_error_not_an_absence(clock: HandClock) -> None:
+    two = a_page("2", LONG_AGO + timedelta(seconds=1)).records + a_page("1", LONG_AGO).records
+
     async def stuck(_limit: int, _after: str | None, _ordered: bool) -> Page[BuildRecord]:
-        return a_page("1", LONG_AGO)
+        return Page(two, has_more=True, last_id="1", length=2)
 
     inventory = Inventory(builds_like(stuck), clock, lambda: 0.5, Woken().append)
 

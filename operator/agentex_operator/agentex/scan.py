@@ -92,8 +92,11 @@ class Scan(Generic[Record]):
         return tuple(unseen.values())
 
     def _note(self, page: Page[Record], fresh: Iterable[Record]) -> None:
-        # A full page that claims to be the last is asked to prove it: has_more may lie.
-        self.complete = page.length == 0 or (not page.has_more and page.length < self._limit)
+        # A full page that claims to be the last is asked to prove it: has_more may lie. It lies the other way too: a
+        # page of the cursor's own record and nothing else is the end. A longer one that repeats may come from a server
+        # that ignores cursors, and proves nothing.
+        at_the_end = page.length == 1 < self._limit and page.last_id == self._after
+        self.complete = page.length == 0 or at_the_end or (not page.has_more and page.length < self._limit)
         self._after = page.last_id
         self._note_dates([record.created_at for record in fresh if record.created_at != UNDATED])
 
