@@ -1,0 +1,74 @@
+"""`python -m tests.model`: search every configuration, then let every mutant be caught; or replay one counterexample."""
+
+from __future__ import annotations
+
+import click
+from tests.model.check import Checked, command, peak_memory, search, trace
+from tests.model.configurations import FULL_ONE, FULL_TWO, MODEL
+from tests.model.environment import Configuration
+from tests.model.mutants import MUTANTS, Mutant
+
+
+@click.command()
+@click.option("--full", is_flag=True, help="The large configurations too; takes long.")
+@click.option("--only", help="Search this configuration alone, for example build:1:K4:crash=1,late=1.")
+@click.option("--most", type=int, help="Give up a search after so many states.")
+@click.option("--replay", help="Show a counterexample of this configuration.")
+@click.option("--mutant", default="", help="With the production rules changed like this.")
+@click.option("--path", help="The choices to replay, as the counterexample printed them.")
+def main(full: bool, only: str | None, most: int | None, replay: str | None, mutant: str, path: str | None) -> None:
+    """Check the create protocol by trying everything."""
+    if replay is not None:
+        click.echo("\n".join(trace(replay, mutant, tuple(map(int, (path or "").split("."))))))
+    elif only is not None:
+        _say(search(only, mutant, most))
+    else:
+        _check_all((*MODEL, *FULL_ONE, *FULL_TWO) if full else MODEL, most)
+
+
+def _check_all(configurations: tuple[str, ...], most: int | None) -> None:
+    """Every configuration, every mutant, and the line that says how it went."""
+    checked = [_say(search(one, most=most)) for one in configurations]
+    _say_sums(checked)
+    killed = sum([_kill(mutant) for mutant in MUTANTS])
+    states = sum(one.result.states for one in checked)
+    violations = sum(one.result.counterexample is not None for one in checked)
+    click.echo(f"model: {states} states, {killed}/{len(MUTANTS)} mutants killed, {violations} violations")
+    if violations or killed < len(MUTANTS):
+        raise SystemExit(1)
+
+
+def _say(checked: Checked) -> Checked:
+    click.echo(checked.line)
+    _show(checked)
+    return checked
+
+
+def _show(checked: Checked) -> None:
+    found = checked.result.counterexample
+    if found is not None:
+        click.echo(f"   {found.violation}, after {len(found.path)} steps:")
+        click.echo("\n".join(f"   {line}" for line in trace(checked.configuration, checked.mutant, found.path)))
+        click.echo(f"   {command(checked, found)}\n")
+
+
+def _say_sums(checked: list[Checked]) -> None:
+    for replicas in (1, 2):
+        mine = [one.result.states for one in checked if Configuration.parse(one.configuration).replicas == replicas]
+        click.echo(f"{sum(mine):,} states with {replicas} replica{'s' if replicas > 1 else ''}")
+    click.echo(f"at most {peak_memory():.2f} GiB of memory")
+
+
+def _kill(mutant: Mutant) -> bool:
+    """Whether each of the mutant's searches notices it."""
+    checked = [search(one, mutant.name) for one in mutant.searches]
+    killed = all(one.result.counterexample is not None for one in checked)
+    click.echo(f"{mutant.name}: {mutant.says}: {'killed' if killed else 'NOT KILLED'}")
+    for one in checked:
+        click.echo(f"   {one.line}")
+        _show(one)
+    return killed
+
+
+if __name__ == "__main__":
+    main()

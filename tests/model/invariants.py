@@ -1,0 +1,137 @@
+"""What must hold: safety, judged on every call that changes something, and the goal, judged where all is at rest.
+
+The numbers are those of reliability.md §3. Each judge answers what is wrong, or None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.model.kinds import FAILED, SUCCEEDED, Object, Post, Remote
+
+from agentex_operator.api.common import FINALIZER
+from agentex_operator.core import conditions
+
+if TYPE_CHECKING:
+    from tests.model.environment import Model, World
+
+SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")           # I1: the only ways to another live one
+ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source")  # I2: the only ways to another create
+
+
+def sent(observed: Any, *, fenced: bool) -> str | None:
+    """I5: a create follows a conditional write of the same pass, and our finalizer."""
+    meta = observed.meta
+    if not fenced:
+        return "I5: a create without a conditional write right before it"
+    return "I5: a create without our finalizer, or of what is deleted" if (
+        FINALIZER not in meta.finalizers or meta.deleting) else None
+
+
+def committed(model: Model, world: World, post: Post) -> str | None:
+    """I1, I2, I8: judged when a create takes effect; the world as it is then."""
+    newest = model.newest(world)
+    if newest is None or newest.uid != post.uid:
+        return "I8: a create took effect after the resource was let go"
+    mine = [one for one in model.remotes(world) if one.uid == post.uid]
+    alike = [one for one in mine if one.wish == post.wish and model.kind.alive(one.record)]
+    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY):
+        return f"I1: {len(alike)} alive of one wish"
+    if len(mine) > 1 + model.spent(world, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(world, ("late",))):
+        return f"I2: {len(mine)} creates, more than anything explains"
+    return None
+
+
+def removed(model: Model, world: World, observed: Any, target: Remote) -> str | None:
+    """I3, I4: what is asked to go is ours, and not what is wanted."""
+    newest = model.newest(world)
+    if f"uid-{target.uid}" != observed.meta.uid:
+        return f"I4: {target.record.id} is not ours to remove"
+    if newest is None or newest.uid != target.uid or newest.deleting or not _useful(model, target):
+        return None
+    if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, world.source):
+        return None
+    if model.passes.statuses[newest.status].remote_id == target.record.id:
+        return f"I3: {target.record.id} is on record, and wanted"
+    others = [one for one in model.remotes(world) if one.wish == target.wish and one.uid == target.uid
+              and one.record.id != target.record.id and _useful(model, one)]
+    return None if others else f"I3: {target.record.id} is the only one of its wish"
+
+
+def _useful(model: Model, one: Remote) -> bool:
+    return model.kind.alive(one.record) or one.record.state in (SUCCEEDED, FAILED)
+
+
+def written(model: Model, world: World, before: Object, after: Any, observed: Any) -> str | None:
+    """I6, I7, I9, I10: what a status may not say after what it said before."""
+    old = model.passes.statuses[before.status]
+    if f"uid-{before.uid}" != observed.meta.uid:
+        return "I9: the status of another resource"
+    if not old.observed_generation <= after.observed_generation <= before.generation:
+        return f"I9: observedGeneration {after.observed_generation} after {old.observed_generation}"
+    if after.remote_id in {*old.condemned, *after.condemned} - {None}:
+        return f"I7: {after.remote_id} is condemned, and on record"
+    return _given_up(model, world, before, old, after) or _taken_back(model, old, after)
+
+
+def _given_up(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
+    held = next((one for one in model.remotes(world) if one.record.id == old.remote_id), None)
+    if held is None or new.remote_id == old.remote_id or not _useful(model, held):
+        return None
+    wanted = (obj.spec, held.wish[1]) == held.wish and held.wish == model.kind.wanted(obj, world.source)
+    return f"I6: {old.remote_id} is alive and wanted, and was given up" if wanted else None
+
+
+def _taken_back(model: Model, old: Any, new: Any) -> str | None:
+    if old.remote_id is None or new.remote_id != old.remote_id:
+        return None
+    ended = getattr(old, "completion_time", None) is not None
+    took_back = ended and (new.completion_time is None or new.remote_status in ("queued", "running"))
+    return f"I10: {old.remote_id} had ended as {old.remote_status}, now {new.remote_status}" if took_back else None
+
+
+def let_go(model: Model, world: World, obj: Object) -> str | None:
+    """I8: our finalizer goes when nothing of ours is alive, or can come."""
+    alive = [one.record.id for one in model.remotes(world) if one.uid == obj.uid and model.kind.alive(one.record)]
+    if alive:
+        return f"I8: let go while {', '.join(alive)} is alive"
+    coming = any(post.uid == obj.uid for post in model.posts(world))
+    return "I8: let go while a create may still take effect" if coming else None
+
+
+# --- the goal -------------------------------------------------------------------------------------------------------
+
+
+def missed(model: Model, world: World) -> str | None:
+    """I20, I21: why this is not how it should end; None if it is."""
+    if world.flights:
+        return "a create is on its way for ever"
+    alive = [one for one in model.remotes(world) if model.kind.alive(one.record)]
+    newest = model.newest(world)
+    if newest is None:
+        return f"I21: {alive[0].record.id} lives without its resource" if alive else None
+    if newest.deleting:
+        return "I21: deleted, and still there"
+    return _not_as_wished(model, world, newest, alive)
+
+
+def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote]) -> str | None:
+    status = model.passes.statuses[obj.status]
+    held = next((one for one in model.remotes(world) if one.record.id == status.remote_id), None)
+    if held is None:
+        return "I20: nothing is on record"
+    if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
+        return f"I20: {held.record.id} is on record, which is not what is wanted"
+    if held.record.state not in (SUCCEEDED, FAILED):
+        return f"I20: {held.record.id} is {held.record.state.value}"
+    serving = getattr(status, "predecessor_id", None) if held.record.state is FAILED else None
+    extra = [one.record.id for one in alive if one is not held and one.record.id != serving]
+    return f"I20: {extra[0]} lives beside {held.record.id}" if extra else _untold(obj, status, held)
+
+
+def _untold(obj: Object, status: Any, held: Remote) -> str | None:
+    ready = conditions.find(status.conditions, conditions.READY)
+    expected = "True" if held.record.state is SUCCEEDED else "False"
+    if ready is None or ready.status != expected or ready.observed_generation != obj.generation:
+        return f"I20: Ready does not say {expected} of generation {obj.generation}"
+    return "I20: a create is still open on record" if status.pending_create is not None else None

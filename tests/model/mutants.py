@@ -1,0 +1,224 @@
+"""Fifteen ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+
+Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
+other rules without which things go wrong. Each mutant is a patch of the core's modules in this process, or a law of
+the outside that the shell would break (M6, M12).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.model.environment import Laws
+from tests.model.kinds import CLUSTER
+from tests.model.values import FAR
+
+from agentex_operator.api.common import Removal
+from agentex_operator.core import build, creation, deployment, plan, protocol
+from agentex_operator.core.errors import Unavailable
+from agentex_operator.core.ownership import deployment_token, owner_of
+from agentex_operator.core.plan import Plan
+
+Patch = tuple[Any, str, Any]
+KINDS = (build, deployment)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong protocol: what is changed, and the searches that must notice."""
+
+    name: str
+    says: str
+    searches: tuple[str, ...]
+    patches: Callable[[], list[Patch]] = list
+    laws: Laws = field(default_factory=Laws)
+
+    @contextmanager
+    def applied(self) -> Iterator[Laws]:
+        """The production rules, changed in this process."""
+        patches = self.patches()
+        before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
+        for owner, name, value in patches:
+            setattr(owner, name, value)
+        try:
+            yield self.laws
+        finally:
+            for owner, name, value in before:
+                setattr(owner, name, value)
+
+
+# --- how rules are changed ------------------------------------------------------------------------------------------
+
+
+def without(*names: str) -> list[Patch]:
+    """Both kinds, and the teardown, without the rules of these names."""
+    lists = [(core, "RULES") for core in KINDS] + [(protocol, "TEARDOWN")]
+    return [(owner, name, tuple(rule for rule in getattr(owner, name) if rule.__name__ not in names))
+            for owner, name in lists]
+
+
+def instead(name: str, rules: dict[Any, Any]) -> list[Patch]:
+    """Both kinds with another rule in the place of this one."""
+    return [(core, "RULES", tuple(rules[core] if rule.__name__ == name else rule for rule in core.RULES))
+            for core in KINDS]
+
+
+def both(patches: list[Patch], more: list[Patch]) -> list[Patch]:
+    """Two sets of patches; the later rules leave out what the earlier left out."""
+    gone = {id(owner): value for owner, name, value in patches if name == "RULES"}
+    merged = [(owner, name, tuple(rule for rule in value if rule in gone[id(owner)] or rule not in owner.RULES)
+               if name == "RULES" and id(owner) in gone else value) for owner, name, value in more]
+    kept = [patch for patch in patches if (id(patch[0]), patch[1]) not in {(id(o), n) for o, n, _ in more}]
+    return kept + merged
+
+
+# --- the mutants ----------------------------------------------------------------------------------------------------
+
+
+def create_unwritten(core: Any) -> Any:
+    """A create rule that makes the intent up in memory."""
+    def create(observed: Any, now: Any) -> Plan[Any]:
+        written = core.intended(observed, core.next_attempt(observed), now)
+        made: Plan[Any] = core.create(dataclasses.replace(observed, status=written), now)
+        return made
+
+    return create
+
+
+def no_intent() -> list[Patch]:
+    return both(without("write_down_the_intent"), instead("create", {core: create_unwritten(core) for core in KINDS}))
+
+
+def never_wanted() -> list[Patch]:
+    return [(core.Observed, "wanted", lambda _self, _record: False) for core in KINDS]
+
+
+def every_error_is_a_no() -> list[Patch]:
+    real = protocol.settle_refusal
+
+    def settle_refusal(observed: Any, error: Any, now: Any) -> Any:
+        after = real(observed, error, now)
+        closed = protocol.holding(after.status, creation.refused(protocol.hold_of(after.status)))
+        return dataclasses.replace(after, status=closed) if isinstance(error, Unavailable) else after
+
+    return [(protocol, "settle_refusal", settle_refusal)]
+
+
+def ambiguous_is_the_end() -> list[Patch]:
+    return [(creation, "settles_at", lambda hold, _policy: FAR if hold.pending else None)]
+
+
+def trust_the_recorded_id() -> list[Patch]:
+    def build_ended(observed: Any) -> bool:
+        return observed.status.remote_id is None or observed.ended
+
+    def deployment_gone(observed: Any) -> bool:
+        return observed.status.remote_id is None
+
+    return [(build.Observed, "nothing_left", property(build_ended)),
+            (deployment.Observed, "nothing_left", property(deployment_gone))]
+
+
+def tokens_by_name() -> list[Patch]:
+    def token_text(observed: Any, attempt: int) -> str:
+        return deployment_token(CLUSTER, observed.meta.name, observed.digest or "", attempt)
+
+    return [(build.Observed, "owner", property(lambda one: owner_of(CLUSTER, one.meta.name))),
+            (deployment.Observed, "owner", property(lambda one: f"{CLUSTER}/{one.meta.name}")),
+            (deployment, "token_text", token_text)]
+
+
+def stale_answers_win() -> list[Patch]:
+    real = build.mirror
+
+    def mirror(status: Any, record: Any, now: Any) -> Any:
+        return dataclasses.replace(real(status, record, now), remote_status=record.raw_status)
+
+    return [(build, "mirror", mirror)]
+
+
+def remove_unwritten() -> list[Patch]:
+    real = protocol.settle
+
+    def remove(observed: Any, record: Any, _why: Any, now: Any) -> Any:
+        asked = protocol.being_removed(observed, record.id, now)
+        leaving = record.state is protocol.RemoteState.LEAVING
+        return None if asked or leaving else Plan(plan.Remove(record.id))
+
+    def settle(observed: Any, call: Any, outcome: Any, now: Any) -> Any:
+        after = real(observed, call, outcome, now)
+        if not isinstance(call, plan.Remove):
+            return after
+        noted = Removal(id=call.id, reason="Duplicate", requested_at=now)
+        return dataclasses.replace(after, status=dataclasses.replace(after.status, removal=noted))
+
+    return [(protocol, "remove", remove), (protocol, "settle", settle)]
+
+
+def write_once(core: Any) -> Any:
+    """A rule that writes the intent of an attempt only the first time."""
+    real = core.write_down_the_intent
+
+    def write_down_the_intent(observed: Any, now: Any) -> Any:
+        pending = observed.status.pending_create
+        written = pending is not None and pending.attempt == core.next_attempt(observed)
+        return None if written else real(observed, now)
+
+    return write_down_the_intent
+
+
+def fence_once() -> list[Patch]:
+    return instead("write_down_the_intent", {core: write_once(core) for core in KINDS})
+
+
+def unlisted_is_gone() -> list[Patch]:
+    def absent(sightings: Any, id_: str) -> bool:
+        return sightings.listing is not None and sightings.find(id_) is None
+
+    return [*without("confirm_what_is_missing", "wait_for_the_missing"),
+            (creation.Sightings, "absent", absent),
+            (protocol, "is_lost", lambda observed, _now: observed.status.missing_since is not None)]
+
+
+def look_away(invariant: str, **laws: bool) -> Laws:
+    """Laws under which one invariant is not judged, so that what comes of breaking it is seen."""
+    return Laws(unjudged=invariant, **laws)
+
+
+MUTANTS = (
+    Mutant("M0", "POST, then write down the id: no intent, nothing is looked for by token",
+           ("build:1:K4:crash=1", "production:1:K4:crash=1"),
+           lambda: no_intent() + never_wanted(), look_away("I5")),
+    Mutant("M1", "every error of a create is a definite no",
+           ("build:1:K4:lost=1", "production:1:K4:lost=1"), every_error_is_a_no),
+    Mutant("M2", "an ambiguous create is never repeated", ("build:1:K4:error=1", "preview:1:K4:error=1"),
+           ambiguous_is_the_end),
+    Mutant("M3", "adopt, but never remove a duplicate", ("preview:1:K4:late=1",),
+           lambda: without("remove_duplicates", "remove_extra_previews")),
+    Mutant("M4", "let go without waiting for T_max",
+           ("build:1:K4:late=1,delete=1", "production:1:K4:late=1,delete=1"),
+           lambda: [(creation, "nothing_can_come_at", lambda _hold, _policy: None)]),
+    Mutant("M5", "the finalizer trusts the recorded id",
+           ("build:1:K4:crash=1,lost=1,delete=1", "production:1:K4:lost=1,delete=1"), trust_the_recorded_id),
+    Mutant("M6", "writes to the API server without resourceVersion",
+           ("build:2:K4:delete=1", "build:2:K4:late=1"), laws=Laws(conditional_writes=False)),
+    Mutant("M7", "tokens made of the name, not of the uid",
+           ("build:1:K4:delete=1,recreate=1",), tokens_by_name),
+    Mutant("M8", "no finalizer before the create (for: the sweeper reads resources before remotes)",
+           ("build:1:K4:delete=1", "preview:1:K4:delete=1"), lambda: without("take_hold"), look_away("I5")),
+    Mutant("M9", "a stale answer overwrites how a build ended (for: the sweeper trusts the watch cache)",
+           ("build:2:K4:stale=1",), stale_answers_win),
+    Mutant("M10", "remove a duplicate without condemning it first by a conditional write",
+           ("build:2:K4:late=1", "preview:2:K4:late=1"), remove_unwritten),
+    Mutant("M11", "no intent is written before the POST",
+           ("build:2:K4:delete=1", "production:2:K4:delete=1"), no_intent, look_away("I5")),
+    Mutant("M12", "the client repeats a POST whose answer is lost",
+           ("build:1:K4:lost=1", "production:1:K4:lost=1"), laws=Laws(client_retries=True)),
+    Mutant("M13", "the intent is written once, not before every POST",
+           ("build:2:K4:error=1", "preview:2:K4:error=1"), fence_once, look_away("I5")),
+    Mutant("M14", "what a listing does not show is gone", ("build:1:K4:lag=1",), unlisted_is_gone),
+)
