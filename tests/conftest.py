@@ -91,7 +91,7 @@ def namespace(cluster: ClusterUnderTest, request: pytest.FixtureRequest) -> Iter
     name = f"{readable}-{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
     yield name
-    cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")

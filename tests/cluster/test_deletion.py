@@ -1,0 +1,167 @@
+"""Deletion: nothing of ours stays alive remotely, whatever was down, away or gone meanwhile; and it always ends."""
+
+from __future__ import annotations
+
+from tests.cluster.builders import STUCK, a_build, a_context, a_deployment, a_preview, a_secret, an_account, an_image
+from tests.cluster.kube import condition, eventually, gone, says
+from tests.cluster.test_lifecycle import building
+from tests.cluster.world import World
+
+KINDS = ("AgentBuild", "AgentDeployment")
+
+
+def at_work(world: World, name: str) -> None:
+    """A build that never ends; and a deployment that is healthy, of the agent `<name>-run`."""
+    world.apply(a_context(name, STUCK), a_build(name), an_image(f"{name}-run"))
+    world.apply({**a_deployment(f"{name}-run"), "metadata": {"name": name}})
+    world.wait("AgentBuild", name, building)
+    world.wait("AgentDeployment", name)
+
+
+def deleted(world: World, name: str) -> None:
+    for kind in KINDS:
+        world.delete(kind, name)
+
+
+def torn_down(world: World, name: str) -> None:
+    """Both are gone, and nothing remote of them lives."""
+    for kind in KINDS:
+        world.wait(kind, name, gone)
+        assert world.living(kind, name) == []
+
+
+def test_what_is_deleted_is_torn_down_and_goes(shared: World) -> None:
+    at_work(shared, "plain")
+
+    deleted(shared, "plain")
+
+    torn_down(shared, "plain")
+
+
+def test_a_finished_build_goes_without_a_call(shared: World) -> None:
+    shared.apply(an_image("finished"))
+    shared.wait("AgentBuild", "finished")
+
+    shared.remove("AgentBuild", "finished")
+
+    assert [one["status"] for one in shared.remotes("AgentBuild", "finished")] == ["success"]
+
+
+def test_what_is_orphaned_lives_on(shared: World) -> None:
+    shared.apply(a_context("kept", STUCK), a_build("kept", deletionPolicy="Orphan"), an_image("kept-run"))
+    shared.apply({**a_deployment("kept-run", deletionPolicy="Orphan"), "metadata": {"name": "kept"}})
+    shared.wait("AgentBuild", "kept", building)
+    shared.wait("AgentDeployment", "kept")
+    for kind in KINDS:
+        shared.leaves_behind(kind, "kept")
+
+    for kind in KINDS:
+        shared.remove(kind, "kept")
+
+    assert [one["status"] for kind in KINDS for one in shared.living(kind, "kept")] == ["running", "healthy"]
+
+
+def test_what_is_suspended_is_torn_down_too(shared: World) -> None:
+    at_work(shared, "halted")
+    for kind in KINDS:
+        shared.patch(kind, "halted", spec={"suspend": True})
+        shared.wait(kind, "halted", says("Suspended", "True"))
+
+    deleted(shared, "halted")
+
+    torn_down(shared, "halted")
+
+
+def test_what_never_reached_the_remote_goes_at_once(shared: World) -> None:
+    shared.apply(a_build("idle"), a_preview("idle"))
+    shared.wait("AgentBuild", "idle", says("SourceReady", "False"))
+    shared.wait("AgentDeployment", "idle", says("BuildReady", "False"))
+
+    for kind in KINDS:
+        shared.remove(kind, "idle")
+        assert shared.creates(kind, "idle") == 0
+
+
+def test_deleted_while_the_operator_was_down_it_is_torn_down_at_the_next_start(world: World) -> None:
+    at_work(world, "quote")
+    world.operator.kill()
+    deleted(world, "quote")
+    assert all(len(world.living(kind, "quote")) == 1 for kind in KINDS)
+
+    world.operator.start()
+
+    torn_down(world, "quote")
+
+
+def test_deleted_while_the_api_is_away_it_waits_says_so_and_ends_when_the_api_returns(world: World) -> None:
+    at_work(world, "quote")
+    world.simulator.fault("outage", forever=True)
+
+    deleted(world, "quote")
+    for kind in KINDS:
+        waiting = world.wait(kind, "quote", says("Ready", "False", "RemoteUnavailable"))
+        assert waiting["status"]["phase"] == "Retrying"
+    world.simulator.clear_faults()
+
+    torn_down(world, "quote")
+
+
+def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_account_returns(world: World) -> None:
+    at_work(world, "quote")
+    world.operator.kill()
+    world.delete("AgentexAccount", "default")
+    world.api.delete("Secret", "agentex", world.namespace)
+    deleted(world, "quote")
+
+    world.operator.start()
+    for kind in KINDS:
+        waiting = world.wait(kind, "quote", says("Ready", "False", "AccountNotFound"))
+        assert waiting["status"]["phase"] == "Deleting"
+        assert "'default'" in condition(waiting, "Ready")["message"]
+    world.apply(a_secret(), an_account(world.endpoint))
+
+    torn_down(world, "quote")
+
+
+def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(world: World) -> None:
+    at_work(world, "quote")
+    world.delete("AgentexAccount", "default")
+    world.api.delete("Secret", "agentex", world.namespace)
+    world.wait("AgentexAccount", "default", gone)
+
+    deleted(world, "quote")
+
+    torn_down(world, "quote")
+
+
+def test_a_namespace_with_everything_in_it_ends(world: World) -> None:
+    at_work(world, "quote")
+
+    world.api.delete("Namespace", world.namespace)
+
+    eventually(lambda: world.api.get("Namespace", world.namespace), gone)
+    assert all(world.living(kind, "quote") == [] for kind in KINDS)
+
+
+def test_deleted_with_a_create_unanswered_it_waits_for_what_may_still_come(world: World) -> None:
+    world.apply(an_image("quote"))
+    world.wait("AgentBuild", "quote")
+    path = {"method": "POST", "path": "/v5/agentex/deployments"}
+    world.simulator.fault("delayed-commit", match=path, delay=4, drop="at-once")
+    world.apply(a_preview())
+    world.wait("AgentDeployment", "quote", says("Ready", "Unknown", "ConfirmingCreate"))
+
+    world.delete("AgentDeployment", "quote")
+
+    world.wait("AgentDeployment", "quote", gone)
+    eventually(lambda: world.creates("AgentDeployment", "quote"), lambda seen: seen == 1)
+    assert world.living("AgentDeployment", "quote") == []
+
+
+def test_a_remote_that_refuses_the_removal_for_a_while_is_asked_again(shared: World) -> None:
+    at_work(shared, "stubborn")
+    shared.simulator.fault("teardown-failure", count=2)
+
+    deleted(shared, "stubborn")
+
+    torn_down(shared, "stubborn")

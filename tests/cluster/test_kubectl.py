@@ -1,0 +1,98 @@
+"""What a user types: the real kubectl waits for, lists, explains and refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cluster.builders import a_build, a_context, a_secret, an_account, from_build
+from tests.cluster.conftest import Installation
+from tests.cluster.world import World
+from tests.clusters import ClusterUnderTest
+
+
+@pytest.fixture(scope="module")
+def kubectl(installation: Installation) -> ClusterUnderTest:
+    return installation.cluster
+
+
+@pytest.fixture(scope="module")
+def walked(module_world: World, kubectl: ClusterUnderTest) -> World:
+    """The main walk, applied by kubectl as one file."""
+    world = module_world
+    everything = [a_secret(), an_account(world.endpoint), a_context(), a_build(), from_build()]
+    file = json.dumps({"apiVersion": "v1", "kind": "List", "items": everything})
+    kubectl.kubectl("apply", "-n", world.namespace, "-f", "-", input=file)
+    return world
+
+
+@pytest.mark.parametrize("resource", ["agentexaccount/default", "ab/quote", "agentdeployment.agentex.scale.com/quote"])
+def test_wait_returns_when_it_is_ready(walked: World, kubectl: ClusterUnderTest, resource: str) -> None:
+    said = kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", resource, "--timeout=60s")
+
+    assert "condition met" in said
+
+
+def test_wait_for_the_phase_works_too(walked: World, kubectl: ClusterUnderTest) -> None:
+    phase = "--for=jsonpath={.status.phase}=Ready"
+
+    assert "condition met" in kubectl.kubectl("wait", "-n", walked.namespace, phase, "ad/quote", "--timeout=60s")
+
+
+@pytest.mark.parametrize("asked", ["ab,ad,aga", "agentex"])
+def test_get_lists_all_with_their_state(walked: World, kubectl: ClusterUnderTest, asked: str) -> None:
+    kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ad/quote", "--timeout=60s")
+
+    listed = kubectl.kubectl("get", asked, "-n", walked.namespace)
+
+    rows = [line.split() for line in listed.splitlines() if "/" in line]
+    names = {row[0].partition(".")[0] + "/" + row[0].partition("/")[2] for row in rows}
+    assert names == {"agentbuild/quote", "agentdeployment/quote", "agentexaccount/default"}
+    assert all("True" in row for row in rows), listed
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("agentbuild.spec.source", ("configMap", "secret", "http", "image", "exactly one")),
+        ("agentdeployment.spec.preview", ("label", "ttl", "expiresAt", "onExpiry")),
+        ("aga.spec", ("endpoint", "accountID", "apiKeySecretRef")),
+    ],
+)
+def test_explain_is_the_documentation(installation: Installation, field: str, words: tuple[str, ...]) -> None:
+    said = installation.cluster.kubectl("explain", field)
+
+    assert [word for word in words if word not in said] == []
+
+
+def test_describe_shows_conditions_and_events(walked: World, kubectl: ClusterUnderTest) -> None:
+    kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ab/quote", "--timeout=60s")
+
+    said = kubectl.kubectl("describe", "ab", "quote", "-n", walked.namespace)
+
+    assert "Image Exists" in said or "The image exists." in said
+    assert "Succeeded" in said
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"source": {}}, "set exactly one of configMap, secret, http or image"),
+        ({"agentID": "a-1"}, "set exactly one of agentName or agentID"),
+        ({"timeout": "soon"}, "timeout"),
+    ],
+)
+def test_apply_refuses_what_cannot_work_and_says_why(
+    installation: Installation, namespace: str, spec: dict[str, object], why: str
+) -> None:
+    file = json.dumps(a_build(**spec))
+
+    assert why in installation.cluster.kubectl("apply", "-n", namespace, "-f", "-", input=file, check=False)
+
+
+def test_delete_waits_until_the_remote_is_gone(walked: World, kubectl: ClusterUnderTest) -> None:
+    kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ad/quote", "--timeout=60s")
+
+    kubectl.kubectl("delete", "ad,ab", "quote", "-n", walked.namespace, "--timeout=60s")
+
+    assert {one["status"] for one in walked.simulator.state()["deployments"]} == {"deleted"}
