@@ -124,8 +124,9 @@ def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote])
         return f"I20: {held.record.id} is on record, which is not what is wanted"
     if held.record.state not in (SUCCEEDED, FAILED):
         return f"I20: {held.record.id} is {held.record.state.value}"
-    serving = getattr(status, "predecessor_id", None) if held.record.state is FAILED else None
-    extra = [one.record.id for one in alive if one is not held and one.record.id != serving]
+    serving = getattr(status, "predecessor_id", None)
+    extra = [one.record.id for one in alive
+             if one is not held and not model.kind.tolerated(held.record, serving, one.record)]
     return f"I20: {extra[0]} lives beside {held.record.id}" if extra else _untold(obj, status, held)
 
 

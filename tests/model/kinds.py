@@ -119,6 +119,10 @@ class Kind(ABC):
         """What the user wants now."""
         return obj.spec, 0
 
+    def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
+        """Whether that one may live on beside the recorded one."""
+        return False
+
     def usurped(self, late: int) -> int:
         """How many creates more so many late commits explain: each may end what was recorded, which is then redone."""
         return 0
@@ -230,6 +234,10 @@ class Production(Kind):
         after = (*remote[:at], moved(remote[at], state, self.words[state]), *remote[at + 1:])
         return self.supersede(after, at) if state is SUCCEEDED else after
 
+    def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
+        """They share one release, so nothing is removed beside it: what failed, or what serves while the new failed."""
+        return extra.state is FAILED or (held.state is FAILED and extra.created_at < held.created_at)
+
     def usurped(self, late: int) -> int:
         return late
 
@@ -247,6 +255,10 @@ class Preview(Production):
 
     name = "preview"
     preview: ClassVar[dict[str, Any]] = {"preview": {"label": "pr-1", "ttl": "500h"}}
+
+    def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
+        """The one before it serves while the new one failed."""
+        return held.state is FAILED and extra.id == serving
 
     def usurped(self, late: int) -> int:
         return 0

@@ -103,7 +103,14 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         if token is None or token.owner != self.owner:
             return False
         pending = self.status.pending_create
-        return token.attempt == pending.attempt if pending else self.status.attempt == 0
+        if pending is not None:
+            return token.attempt == pending.attempt
+        return self.status.attempt == 0 or self._took_effect_late(record, token)
+
+    def _took_effect_late(self, record: BuildRecord, token: BuildToken) -> bool:
+        """The create of this attempt that was still open when its repetition got a definite no."""
+        still_open = self.status.unanswered_create_at is not None and token.attempt == self.status.attempt
+        return still_open and record.state not in UNSUCCESSFUL | {RemoteState.LEAVING}
 
     def mirrored(self, now: datetime) -> Observed:
         """With the recorded build's words, image and times in the status."""

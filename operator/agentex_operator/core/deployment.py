@@ -159,7 +159,14 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
             return pending is not None and self._looks_like_ours(record, pending.started_at)
         if pending is not None:
             return record.token == pending.token
-        return self.status.attempt == 0 and deployment_owner(record.token) == self.owner and self.alive(record)
+        forgotten = self.status.attempt == 0 and deployment_owner(record.token) == self.owner
+        return self.alive(record) and (forgotten or self._took_effect_late(record))
+
+    def _took_effect_late(self, record: DeploymentRecord) -> bool:
+        """The create of this attempt that was still open when its repetition got a definite no."""
+        status, uid = self.status, self.meta.uid
+        token = deployment_token(self.cluster, uid, status.configuration_digest or "", status.attempt)
+        return status.unanswered_create_at is not None and record.token == token
 
     def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:
         """Server-side echo of our comment is documented, not proven: then configuration, label and time must fit."""

@@ -430,7 +430,8 @@ def adopted(observed: SelfT) -> SelfT:
     found = creation.first_of(observed.seen.records, hold, observed.wanted) if hold.id is None else None
     if found is None:
         return observed
-    return replace(observed, status=holding(observed.status, creation.adopt(hold, found.id)))
+    status = replace(observed.status, refused_at=None)
+    return replace(observed, status=holding(status, creation.adopt(hold, found.id)))
 
 
 def forgiven(observed: SelfT) -> SelfT:
