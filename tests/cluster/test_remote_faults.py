@@ -45,11 +45,12 @@ class Scenario:
     def account(self) -> str:
         return f"acct-{self.name}"
 
-    def script(self, world: World) -> None:
-        """Open the account, and have everything go wrong in it."""
+    def script(self, world: World, elsewhere: Depot | None = None) -> None:
+        """Open the account, and have everything go wrong in it; redirects lead elsewhere."""
         world.simulator.set_keys(self.account, f"key-{self.name}")
         for fault in self.faults:
-            go_wrong(world, self, **fault)
+            where = {"location": f"http://{elsewhere.host}/v5/builds"} if elsewhere else {}
+            go_wrong(world, self, **fault, **(where if fault["kind"] == "redirect" else {}))
 
     def apply(self, world: World) -> None:
         """The account, and the resource; a deployment deploys a registered image."""
@@ -107,7 +108,6 @@ AT_CREATE: dict[str, Script] = {
     "a conflict": {"kind": "status", "status": 409},
     "a pause in seconds": {"kind": "throttle", "retry_after": "2"},
     "a pause in garbage": {"kind": "throttle", "retry_after": "soon"},
-    "a refused key": {"kind": "unauthorized"},
     "three 503": {"kind": "status", "status": 503, "count": 3},
     "no id": {"kind": "id", "missing": True},
     "a null id": {"kind": "id"},
@@ -160,18 +160,33 @@ def scenarios() -> Iterator[Scenario]:
 
 ALL = {one.name: one for one in scenarios()}
 
+PROBED = {one.name: one for one in (  # a refused key is tried again every minute
+    Scenario(f"{kind[5].lower()}-refused-key", kind, ({"kind": "unauthorized", "match": on("POST", kind)},))
+    for kind in KINDS)}
+REDIRECTED = {one.name: one for one in (
+    Scenario(f"{kind[5].lower()}-redirect-{status}", kind, ({"kind": "redirect", "status": status, "count": 2,
+                                                           "match": on("POST", kind)},))
+    for kind in KINDS for status in (301, 302, 307, 308))}
+
 # --- the stage ------------------------------------------------------------------------------------------------------
 
 WORLD = {"time_scale": 20, "flags": ("--workers=64",)}
 
 
 @pytest.fixture(scope="module")
-def trouble(module_world: World) -> World:
+def elsewhere() -> Iterator[Depot]:
+    """Where redirects lead."""
+    with Depot() as depot:
+        yield depot
+
+
+@pytest.fixture(scope="module")
+def trouble(module_world: World, elsewhere: Depot) -> World:
     """Everything goes wrong at once."""
-    for one in ALL.values():
-        one.script(module_world)
+    for one in (*ALL.values(), *PROBED.values(), *REDIRECTED.values()):
+        one.script(module_world, elsewhere)
     with ThreadPoolExecutor(8) as hands:
-        list(hands.map(lambda one: one.apply(module_world), ALL.values()))
+        list(hands.map(lambda one: one.apply(module_world), [*PROBED.values(), *REDIRECTED.values(), *ALL.values()]))
     return module_world
 
 
@@ -217,17 +232,12 @@ def begin(trouble: World) -> Callable[..., Scenario]:
 Begin = Callable[..., Scenario]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_not_followed_and_the_key_stays_at_home(
-    trouble: World, begin: Begin, kind: str, status: int
-) -> None:
-    with Depot() as elsewhere:
-        away = {"kind": "redirect", "location": f"http://{elsewhere.host}/v5/builds", "status": status, "count": 2}
-        one = begin(f"redirect-{status}-{kind[5:].lower()}", kind, {**away, "match": on("POST", kind)})
-        one.wait(trouble)
+@pytest.mark.parametrize("name", REDIRECTED)
+def test_a_redirect_is_not_followed_and_the_key_stays_at_home(trouble: World, elsewhere: Depot, name: str) -> None:
+    one = REDIRECTED[name]
+    one.wait(trouble)
 
-        assert elsewhere.asked == []
+    assert elsewhere.asked == []
     require_one(trouble, one)
 
 
@@ -263,7 +273,8 @@ def test_a_known_id_that_is_missing_once_is_kept(trouble: World, begin: Begin, k
     id_ = one.remote_id(trouble)
     hidden = go_wrong(trouble, one, kind="hide", ids=[id_], forever=True)
     go_wrong(trouble, one, kind="not-found", match={"id": id_})
-    one.wait(trouble, says("Ready", "Unknown", "RemoteMissing"))
+    missed = says("Ready", "Unknown", "RemoteMissing")
+    eventually(lambda: [missed(version) for version in trouble.versions(one.kind, one.name)], any)
     trouble.simulator.clear_faults(hidden)
 
     one.wait(trouble)
@@ -327,6 +338,16 @@ def test_a_cancel_that_came_to_nothing_is_asked_for_again(trouble: World, begin:
 
     one.wait(trouble, gone)
     assert trouble.living(one.kind, one.name) == []
+
+
+# --- at last --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROBED)
+def test_a_key_that_is_accepted_again_is_found_by_a_probe(trouble: World, name: str) -> None:
+    PROBED[name].wait(trouble)
+
+    require_one(trouble, PROBED[name])
 
 
 def test_the_operator_found_no_bug_of_its_own(trouble: World) -> None:

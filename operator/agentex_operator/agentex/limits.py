@@ -124,13 +124,13 @@ class Gate:
 
     def _refuse_what_is_held(self) -> None:
         if left := self.held_for:
-            raise Throttled(f"The remote asked for a pause; {_seconds(left)} of it are left.", retry_after=left)
+            raise Throttled("The remote asked for a pause, which is not over.", retry_after=left)
 
     def _refuse_what_is_barred(self, reads: bool) -> None:
         left = self.barred_for
         if self._refused is not None and left is not None and (left or not reads):
-            said = f"{self._refused.message} Nothing is sent until a probe succeeds; the next goes in {_seconds(left)}."
-            raise Unauthorized(said, status=self._refused.status)
+            # Word for word what was answered: a message that counts down would be written into every status each time.
+            raise Unauthorized(self._refused.message, status=self._refused.status)
 
     def _let_through(self, reads: bool) -> bool:
         """Whether this request is the probe: one read per interval; others have waited in vain."""
@@ -154,7 +154,3 @@ class Gate:
             raise Throttled("The account's own request limit is used up.", retry_after=timedelta(seconds=wait))
         self._theoretical = theoretical + interval
         return wait
-
-
-def _seconds(left: timedelta) -> str:
-    return f"{left.total_seconds():.0f} s"
