@@ -26,7 +26,7 @@ from agentex_operator.reconcile.deployment import DeploymentReconciler
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.world import World
 from agentex_operator.sources import Sources
-from agentex_operator.watch import Pulse, build_registry, watch
+from agentex_operator.watch import Drain, Pulse, build_registry, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,14 +52,14 @@ async def serve(settings: Settings, redactor: logs.Redactor) -> None:
     cluster = await KubeCluster.connect(settings, clock)
     async with contextlib.aclosing(cluster):
         await cluster.require_kinds()
-        async with operating(settings, redactor, cluster, clock) as (engine, pulse):
-            registry = build_registry(engine, cluster.access, pulse, drain=lambda: engine.drain(settings.drain_timeout))
+        async with operating(settings, redactor, cluster, clock) as (engine, pulse, rest):
+            registry = build_registry(engine, cluster.access, pulse, drain=rest)
             await watch(registry, settings, asyncio.Event())
 
 
 @contextlib.asynccontextmanager
 async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster,
-                    clock: Clock) -> AsyncIterator[tuple[Engine, Pulse]]:
+                    clock: Clock) -> AsyncIterator[tuple[Engine, Pulse, Drain]]:
     """The engine at work, with all it works on; started before the watch, so that kopf leaves its tasks alone."""
     engine, pulse = Engine(clock, settings.workers, random.random), Pulse(clock)
     recorder = Recorder(cluster.api, clock, socket.gethostname(), redactor.clean)
@@ -70,11 +70,16 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     await recorder.start()
     await prime(engine, cluster, settings)
     await engine.start()
-    try:
-        yield engine, pulse
-    finally:
+
+    async def rest() -> None:
+        """The passes end, then the sessions: kopf would wait five seconds for tasks of theirs, at every stop."""
         await engine.drain(settings.drain_timeout)
         await world.accounts.stop()
+
+    try:
+        yield engine, pulse, rest
+    finally:
+        await rest()
         world.sources.close()
         await recorder.drain(EVENTS_AT_THE_END)
         await health.stop()

@@ -133,6 +133,7 @@ def _register_life(registry: Registry, pulse: Pulse, drain: Drain) -> None:
     async def stopped(**_: Any) -> None:
         log.info("watch stopped, draining")
         await drain()
+        registry.stop.set()  # else kopf waits five seconds for its own task that waits for this flag
 
     kopf.on.startup(registry=registry, id="started")(started)
     kopf.on.cleanup(registry=registry, id="stopped")(stopped)
