@@ -226,6 +226,7 @@ class World:
     def _faults(self, one: Tracked) -> list[str]:
         versions = self._chronicles[one.kind].of(one.uid)
         faults = [fault for version in versions for fault in faults_of(version)] + went_back(versions)
+        faults += [] if versions else ["no version of it was seen, so nothing could be judged"]
         return [f"{one.kind} {one.name}: {fault}" for fault in dict.fromkeys(faults)]
 
 
