@@ -1,4 +1,4 @@
-"""`python -m tests.model`: search every configuration, then let every mutant be caught; or replay one counterexample."""
+"""`python -m tests.model`: search every configuration, let every mutant be caught; or replay one counterexample."""
 
 from __future__ import annotations
 

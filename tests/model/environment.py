@@ -8,14 +8,28 @@ a budget for. Only system steps count when asking where it all ends.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from tests.model import invariants
-from tests.model.kinds import CREATES, KINDS, LEAVING, Kind, Object, Post, Remote, meta_of
-from tests.model.kinds import CANCELLED, FAILED, SUCCEEDED, WAITING
+from tests.model.kinds import (
+    AGENT,
+    CANCELLED,
+    CREATES,
+    FAILED,
+    KINDS,
+    LEAVING,
+    SUCCEEDED,
+    WAITING,
+    Kind,
+    Object,
+    Post,
+    Remote,
+    meta_of,
+)
 from tests.model.passes import Passes
 from tests.model.values import HORIZON, LONGEST_LIFE, NOW, TICK, Pool, age, ticks
 
@@ -23,8 +37,9 @@ from agentex_operator.core import plan
 from agentex_operator.core.errors import Conflict, Rejected, Unavailable
 from agentex_operator.core.remote import Listing
 
-FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "travel")
-ACTS = ("edit", "source", "delete", "recreate")
+FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge",
+          "travel")
+ACTS = ("edit", "source", "revert", "pause", "delete", "recreate")
 BUDGETS = FAULTS + ACTS
 AT = {name: n for n, name in enumerate(BUDGETS)}
 NEVER, GONE = -1, 0
@@ -32,6 +47,7 @@ WRITES = (plan.AddFinalizer, plan.RemoveFinalizer, plan.SaveStatus, plan.WriteIn
 LOST = Unavailable("the connection was reset")
 OVERLOADED = Unavailable("503", status=503)
 REFUSED = Rejected("422", status=422)
+TAKEN = Unavailable("409", status=409)
 OVERTAKEN = Conflict("the object changed")
 
 
@@ -163,8 +179,8 @@ class Model:
         """What a listing for this owner and these ids shows."""
         key = world.remote, call.owner, call.ids
         if key not in self._seen:
-            self._seen[key] = tuple(n for n in world.remote if self.records[n].record.id in call.ids
-                                    or self.kind.owner(self.records[n].record) == call.owner)
+            self._seen[key] = tuple(n for n in world.remote if not self.records[n].gone and (
+                self.records[n].record.id in call.ids or self.kind.owner(self.records[n].record) == call.owner))
         return self._seen[key]
 
     # -- changing a world ----------------------------------------------------------------------------------------
@@ -252,7 +268,7 @@ class Model:
 
     def looks_different(self, world: World, replica: Replica, view: Object) -> bool:
         """Whether the inventory has something new to tell."""
-        mine = tuple(n for n in world.remote if self.records[n].uid == view.uid)
+        mine = tuple(n for n in world.remote if self.records[n].uid == view.uid and not self.records[n].gone)
         return replica.shown == 0 or self.sights[replica.shown][0] != mine
 
     def begin(self, world: World, at: int) -> World:
@@ -318,6 +334,10 @@ class Model:
             case plan.Confirm():
                 yield self.confirms(world, at, call)
                 yield from self.fails(world, at, call)
+            case plan.FindAgent():
+                found = AGENT if world.remote else plan.Agent.FREE
+                yield Edge(("find", at, call), self.settle(world, at, ("agent", found), found), system=True)
+                yield from self.fails(world, at, call)
             case plan.CreateBuild() | plan.CreateDeployment():
                 yield from self.creates(world, at, call)
             case plan.Remove():
@@ -351,7 +371,7 @@ class Model:
 
     def confirms(self, world: World, at: int, call: plan.Confirm) -> Edge:
         """A GET."""
-        found = next((one.record for one in self.remotes(world) if one.record.id == call.id), None)
+        found = next((one.record for one in self.remotes(world) if one.record.id == call.id and not one.gone), None)
         return Edge(("get", at, call), self.settle(world, at, ("get", found), found), system=True)
 
     def creates(self, world: World, at: int, call: Any) -> Iterator[Edge]:
@@ -359,6 +379,10 @@ class Model:
         replica = world.replicas[at]
         post, fault = self.post_of(replica), self.judged_create(replica)
         world = self.with_replica(world, at, replica._replace(fenced=False))
+        if self.kind.refuses(self.remotes(world), call):
+            yield Edge(("create refused: the name is taken", at, call), self.settle(world, at, "taken", TAKEN),
+                       system=True, violation=fault)
+            return
         yield self.created(("create", at, call), world, at, post, fault)
         if (spent := self.spend(world, "lost")) is not None:
             yield self.created(("create, answer lost", at, call), spent, at, post, fault)
@@ -395,7 +419,7 @@ class Model:
         target = self.records[world.remote[place]]
         world = self.with_replica(world, at, world.replicas[at]._replace(fenced=False))
         fault = invariants.removed(self, world, self.passes.memories[world.replicas[at].memory].observed, target)
-        record = self.kind.removed(target.record)
+        record = None if target.gone else self.kind.removed(target.record)
         after, key, answer = world, "no", REFUSED
         if record is not None:
             number, key, answer = self.records.number(target._replace(record=record)), "removed", None
@@ -462,9 +486,17 @@ class Model:
                 yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED), system=True)
                 if (spent := self.spend(world, "fail")) is not None:
                     yield Edge(("remote", one.record.id, "fails"), self.finished(spent, at, FAILED))
+            if not one.gone and (spent := self.spend(world, "purge")) is not None:
+                yield Edge(("remote", one.record.id, "vanishes"), self.vanished(spent, at, one))
             if one.record.state is LEAVING:
                 yield Edge(("remote", one.record.id, "is cancelled"), self.finished(world, at, CANCELLED), system=True)
                 yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED), system=True)
+
+    def vanished(self, world: World, at: int, one: Remote) -> World:
+        """Somebody else did away with it: for the judge it is dead, for us it is a 404."""
+        dead = dataclasses.replace(one.record, state=CANCELLED, raw_status="cancelled")
+        number = self.records.number(one._replace(record=dead, gone=True))
+        return world._replace(remote=(*world.remote[:at], number, *world.remote[at + 1:]))
 
     def finished(self, world: World, at: int, state: Any) -> World:
         """One record has got so far."""
@@ -479,8 +511,9 @@ class Model:
         for at, number in enumerate(world.flights):
             rest = world._replace(flights=(*world.flights[:at], *world.flights[at + 1:]))
             post = self.posts_sent[number]
-            after = self.commit(rest, post)
-            yield Edge(("late commit",), after, system=True, violation=invariants.committed(self, after, post))
+            if not self.kind.refuses(self.remotes(world), post.call):
+                after = self.commit(rest, post)
+                yield Edge(("late commit",), after, system=True, violation=invariants.committed(self, after, post))
             yield Edge(("a create on its way is lost",), rest, system=True)
 
     # -- time ----------------------------------------------------------------------------------------------------
@@ -544,20 +577,32 @@ class Model:
         """Somebody edits, deletes, or creates anew under the same name."""
         newest = self.newest(world)
         if newest is None:
-            if (spent := self.spend(world, "recreate")) is not None:
-                again = Object(1 + self.spent(spent, ("recreate",)), 1, -1, held=False, spec=0,
-                               status=self.passes.statuses.number(self.kind.empty))
-                yield Edge(("user creates it again",), self.push(spent, again))
-            return
-        if newest.deleting:
-            return
+            yield from self.creates_again(world)
+        elif not newest.deleting:
+            yield from self.edits(world, newest)
+            if (spent := self.spend(world, "source")) is not None:
+                yield Edge(("the source changes",), spent._replace(source=world.source + 1))
+            if (spent := self.spend(world, "delete")) is not None:
+                yield Edge(("user deletes",), self.push(spent, newest._replace(deleted=0) if newest.held else None))
+
+    def creates_again(self, world: World) -> Iterator[Edge]:
+        """A successor under the same name."""
+        if (spent := self.spend(world, "recreate")) is not None:
+            again = Object(1 + self.spent(spent, ("recreate",)), 1, -1, held=False, spec=0,
+                           status=self.passes.statuses.number(self.kind.empty))
+            yield Edge(("user creates it again",), self.push(spent, again))
+
+    def edits(self, world: World, newest: Object) -> Iterator[Edge]:
+        """Another wish, the wish before, a pause; who paused it resumes it, sooner or later."""
+        edited = newest._replace(generation=newest.generation + 1)
         if (spent := self.spend(world, "edit")) is not None:
-            edited = newest._replace(spec=newest.spec + 1, generation=newest.generation + 1)
-            yield Edge(("user edits",), self.push(spent, edited))
-        if (spent := self.spend(world, "source")) is not None:
-            yield Edge(("the source changes",), spent._replace(source=world.source + 1))
-        if (spent := self.spend(world, "delete")) is not None:
-            yield Edge(("user deletes",), self.push(spent, newest._replace(deleted=0) if newest.held else None))
+            yield Edge(("user edits",), self.push(spent, edited._replace(spec=newest.spec + 1)))
+        if newest.spec and (spent := self.spend(world, "revert")) is not None:
+            yield Edge(("user takes the edit back",), self.push(spent, edited._replace(spec=newest.spec - 1)))
+        if not newest.paused and (spent := self.spend(world, "pause")) is not None:
+            yield Edge(("user suspends it",), self.push(spent, edited._replace(paused=True)))
+        if newest.paused:
+            yield Edge(("user resumes it",), self.push(world, edited._replace(paused=False)), system=True)
 
 
 def _due(planned: plan.Plan[Any]) -> int:

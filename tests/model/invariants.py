@@ -15,8 +15,9 @@ from agentex_operator.core import conditions
 if TYPE_CHECKING:
     from tests.model.environment import Model, World
 
-SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")           # I1: the only ways to another live one
-ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source")  # I2: the only ways to another create
+# The only ways to another live one (I1), and to another create (I2).
+SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
+ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge")
 
 
 def sent(observed: Any, *, fenced: bool) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from functools import lru_cache
+from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
@@ -20,6 +20,8 @@ from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteSt
 
 CLUSTER = "cluster-uid"
 NAME = "quote"
+AGENT = "agent-1"
+WISHES = 4
 WAITING, SUCCEEDED, FAILED = RemoteState.WAITING, RemoteState.SUCCEEDED, RemoteState.FAILED
 LEAVING, CANCELLED = RemoteState.LEAVING, RemoteState.CANCELLED
 DELETED, SUPERSEDED = RemoteState.DELETED, RemoteState.SUPERSEDED
@@ -37,6 +39,7 @@ class Object(NamedTuple):
     held: bool        # whether our finalizer is on it
     spec: int         # which wish
     status: int       # number of its status
+    paused: bool = False
 
     @property
     def deleting(self) -> bool:
@@ -51,6 +54,7 @@ class Remote(NamedTuple):
     uid: int
     wish: tuple[int, int]   # spec and source it was made from
     young: bool = False     # so new that a listing may not show it yet
+    gone: bool = False      # somebody else made it vanish: it is not listed, and a GET says 404
 
 
 class Post(NamedTuple):
@@ -62,7 +66,7 @@ class Post(NamedTuple):
     age: int = 0            # ticks since its intent was written
 
 
-@lru_cache(maxsize=None)
+@cache
 def meta_of(uid: int, generation: int, deleted: int, held: bool) -> Meta:
     """The metadata as the core sees it; the resourceVersion is the model's own affair."""
     return Meta(name=NAME, namespace="team", uid=f"uid-{uid}", generation=generation, creation_timestamp=ORIGIN,
@@ -87,8 +91,8 @@ class Kind(ABC):
     def begin(self, obj: Object, status: Any) -> Any:
         """What a pass begins with."""
         return self.core.Observed(
-            meta=meta_of(*obj[:4]), spec=self.specs[obj.spec], stored=status, status=status, cluster=CLUSTER,
-            account=ACCOUNT, policy=POLICY, began=NOW, seen=Sightings())
+            meta=meta_of(*obj[:4]), spec=self.specs[obj.spec + WISHES * obj.paused], stored=status, status=status,
+            cluster=CLUSTER, account=ACCOUNT, policy=POLICY, began=NOW, seen=Sightings())
 
     def key(self, observed: Any) -> Any:
         """Stands for it in a dictionary."""
@@ -97,7 +101,7 @@ class Kind(ABC):
                 *(getattr(observed, name) for name in self.fields))
 
     def spec_number(self, observed: Any) -> int:
-        """Which wish it is about."""
+        """Which spec it is about: the wish, and whether it is paused."""
         return next(n for n, spec in enumerate(self.specs) if spec is observed.spec)
 
     def plain(self, observed: Any) -> Any:
@@ -113,11 +117,15 @@ class Kind(ABC):
 
     def wish(self, observed: Any) -> tuple[int, int]:
         """What a create in this pass is made from."""
-        return self.spec_number(observed), 0
+        return self.spec_number(observed) % WISHES, 0
 
     def wanted(self, obj: Object, source: int) -> tuple[int, int]:
         """What the user wants now."""
         return obj.spec, 0
+
+    def refuses(self, remote: list[Remote], call: Any) -> bool:
+        """Whether the remote refuses a create for what there is already."""
+        return False
 
     def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
         """Whether that one may live on beside the recorded one."""
@@ -145,7 +153,7 @@ class Kind(ABC):
 
     @abstractmethod
     def removed(self, record: Any) -> Any:
-        """The record after it was asked to go; None: refused, it has ended before."""
+        """The record after it was asked to go; None: refused, it has ended before, or is not there."""
 
 
 def moved(one: Remote, state: RemoteState, word: str) -> Remote:
@@ -160,16 +168,18 @@ class Build(Kind):
     core = build
     dead = frozenset({SUCCEEDED, FAILED, CANCELLED})
     words: ClassVar[dict[RemoteState, str]] = {SUCCEEDED: "success", FAILED: "failed", CANCELLED: "cancelled"}
+    agent: ClassVar[dict[str, str]] = {"agentID": AGENT}
 
     def __init__(self) -> None:
         super().__init__()
-        usual = {"agentID": "agent-1", "image": {"name": NAME}, "source": {"configMap": {"name": NAME, "key": "ctx"}}}
+        usual = self.agent | {"image": {"name": NAME}, "source": {"configMap": {"name": NAME, "key": "ctx"}}}
         make = adapter(AgentBuildSpec).validate_python
-        self.specs = tuple(make(usual | {"buildArgs": [{"name": "N", "value": str(n)}]}) for n in range(4))
+        self.specs = tuple(make(usual | {"buildArgs": [{"name": "N", "value": str(n)}], "suspend": paused})
+                           for paused in (False, True) for n in range(WISHES))
         self.empty = AgentBuildStatus()
 
     def wish(self, observed: Any) -> tuple[int, int]:
-        return self.spec_number(observed), int((observed.staged or "0")[-1])
+        return self.spec_number(observed) % WISHES, int((observed.staged or "0")[-1])
 
     def wanted(self, obj: Object, source: int) -> tuple[int, int]:
         return obj.spec, source
@@ -189,7 +199,7 @@ class Build(Kind):
 
     def made(self, number: int, call: Any) -> Any:
         asked = call.request
-        return BuildRecord(f"r{number}", WAITING, "queued", ORIGIN + number * TICK, NAME, asked.agent_id,
+        return BuildRecord(f"r{number}", WAITING, "queued", ORIGIN + number * TICK, NAME, AGENT,
                            asked.image_name, asked.image_tag, source_ref=asked.source_ref)
 
     def finished(self, remote: tuple[Remote, ...], at: int, state: RemoteState) -> tuple[Remote, ...]:
@@ -199,6 +209,16 @@ class Build(Kind):
         if record.state is not WAITING:
             return record
         return dataclasses.replace(record, state=LEAVING, raw_status="cancelling")
+
+
+class Named(Build):
+    """AgentBuild of an agent by name: its first build creates the agent, and a name is given only once."""
+
+    name = "named"
+    agent: ClassVar[dict[str, str]] = {"agentName": NAME}
+
+    def refuses(self, remote: list[Remote], call: Any) -> bool:
+        return bool(remote) and call.request.agent_name is not None
 
 
 class Production(Kind):
@@ -214,8 +234,9 @@ class Production(Kind):
         super().__init__()
         usual = {"buildID": "build-1", "environments": {"inline": ENVIRONMENTS}} | self.preview
         make = adapter(AgentDeploymentSpec).validate_python
-        texts = (MANIFEST.replace("Answers", f"Answers {n}") for n in range(4))
-        self.specs = tuple(make(usual | {"manifest": {"inline": text}}) for text in texts)
+        texts = [MANIFEST.replace("Answers", f"Answers {n}") for n in range(WISHES)]
+        self.specs = tuple(make(usual | {"manifest": {"inline": text}, "suspend": paused})
+                           for paused in (False, True) for text in texts)
         self.empty = AgentDeploymentStatus()
 
     def local(self, call: Any, source: int) -> Any:
@@ -250,6 +271,13 @@ class Production(Kind):
         return dataclasses.replace(record, state=DELETED, raw_status="deleted") if self.alive(record) else None
 
 
+class Corrected(Production):
+    """A production deployment that is deployed again when somebody else removes it."""
+
+    name = "corrected"
+    preview: ClassVar[dict[str, Any]] = {"onExternalChange": "Correct"}
+
+
 class Preview(Production):
     """AgentDeployment with a release of its own, which nobody takes over."""
 
@@ -267,4 +295,4 @@ class Preview(Production):
         return remote
 
 
-KINDS = {kind.name: kind for kind in (Build, Production, Preview)}
+KINDS = {kind.name: kind for kind in (Build, Named, Production, Corrected, Preview)}

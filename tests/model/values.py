@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from agentex_operator.api.common import Condition
@@ -107,7 +107,7 @@ def plain_render(previous: Any, verdict: Any, facts: Any, generation: int, now: 
     return tuple(_plain(fact.type, fact.status, fact.reason, generation) for fact in said)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _plain(kind: str, status: Any, reason: str, generation: int) -> Condition:
     return Condition(type=kind, status=status, reason=reason, message="-", observed_generation=generation,
                      last_transition_time=ORIGIN)
