@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from tests.core.world import a_build, a_preview, never, script
+from tests.core.world import MANIFEST, a_build, a_preview, never, script
 
 from agentex_operator.core import plan
 from agentex_operator.core.errors import Rejected, Unauthorized
+from agentex_operator.core.remote import RemoteState
 
 
 def the_first_hangs_and_the_second_is_refused(world, kind, answer):
@@ -35,3 +36,29 @@ def test_what_took_effect_after_its_repetition_was_refused_is_adopted_not_remove
 
     assert world.status[id_field] == late
     assert world.made(plan.Remove) == 0
+
+
+def test_an_unfinished_preview_that_is_replaced_does_not_come_between_the_intent_and_its_create():
+    world = a_preview()
+    world.run()
+
+    world.edit(manifest={"inline": MANIFEST.replace("Answers", "Answers better")}).run()
+
+    assert world.condition("Ready") == ("Unknown", "Deploying")
+    assert [id_ for id_ in world.live() if id_ != "build-1"] == ["remote-3"]
+
+
+def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the_next_create():
+    world, hanging = a_build(), []
+    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    world.run()
+    world.now += timedelta(seconds=31)
+    world.run()
+    world.create(hanging[0])
+    world.becomes("remote-1", "success", RemoteState.SUCCEEDED)
+    world.becomes("remote-2", "cancelling", RemoteState.LEAVING)
+
+    world.edit(buildArgs=[{"name": "N", "value": "2"}]).run()
+
+    assert world.condition("Ready") == ("Unknown", "Replacing")
+    assert "pendingCreate" not in world.status

@@ -441,7 +441,9 @@ class Model:
             return
         after = self.after_write(before, call)
         fault = self.judged_write(world, at, before, after, call)
-        yield Edge(("write", at, call), self.wrote(world, at, after, call), system=True, writes=True, violation=fault)
+        written = self.wrote(world, at, after, call)
+        fault = fault or invariants.followed(call, self.passes.memories[written.replicas[at].memory])
+        yield Edge(("write", at, call), written, system=True, writes=True, violation=fault)
         if (spent := self.spend(world, "lost")) is not None:
             unheard = self.push(spent, after)
             yield Edge(("write, answer lost", at, call), self.settle(unheard, at, "lost", LOST), violation=fault)

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.model.kinds import FAILED, SUCCEEDED, Object, Post, Remote
+from tests.model.kinds import CREATES, FAILED, SUCCEEDED, Object, Post, Remote
 
 from agentex_operator.api.common import FINALIZER
-from agentex_operator.core import conditions
+from agentex_operator.core import conditions, plan
 
 if TYPE_CHECKING:
     from tests.model.environment import Model, World
+    from tests.model.passes import Memory
 
 # The only ways to another live one (I1), and to another create (I2).
 SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
 ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge")
-
-
 def sent(observed: Any, *, fenced: bool) -> str | None:
     """I5: a create follows a conditional write of the same pass, and our finalizer."""
     meta = observed.meta
@@ -29,6 +28,17 @@ def sent(observed: Any, *, fenced: bool) -> str | None:
         FINALIZER not in meta.finalizers or meta.deleting) else None
 
 
+def followed(call: Any, memory: Memory | None) -> str | None:
+    """P3, P7: the call that a conditional write announces comes right after it. What else came between would have the
+    next pass believe that an answer was lost.
+    """
+    if not isinstance(call, plan.WriteIntent):
+        return None
+    announced: tuple[type, ...] = CREATES if call.purpose.startswith("create") else (plan.Remove,)
+    came = None if memory is None else memory.plan.call
+    return None if isinstance(came, announced) else f"P3: {call.purpose} is written down, and not done"
+
+
 def committed(model: Model, world: World, post: Post) -> str | None:
     """I1, I2, I8: judged when a create takes effect; the world as it is then."""
     newest = model.newest(world)
@@ -36,7 +46,7 @@ def committed(model: Model, world: World, post: Post) -> str | None:
         return "I8: a create took effect after the resource was let go"
     mine = [one for one in model.remotes(world) if one.uid == post.uid]
     alike = [one for one in mine if one.wish == post.wish and model.kind.alive(one.record)]
-    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY):
+    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY) + model.kind.returned(model.spent(world, ("revert",))):
         return f"I1: {len(alike)} alive of one wish"
     if len(mine) > 1 + model.spent(world, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(world, ("late",))):
         return f"I2: {len(mine)} creates, more than anything explains"
@@ -52,11 +62,24 @@ def removed(model: Model, world: World, observed: Any, target: Remote) -> str | 
         return None
     if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, world.source):
         return None
-    if model.passes.statuses[newest.status].remote_id == target.record.id:
+    status = model.passes.statuses[newest.status]
+    if status.remote_id == target.record.id:
         return f"I3: {target.record.id} is on record, and wanted"
-    others = [one for one in model.remotes(world) if one.wish == target.wish and one.uid == target.uid
-              and one.record.id != target.record.id and _useful(model, one)]
-    return None if others else f"I3: {target.record.id} is the only one of its wish"
+    needless = _is_replaced(model, world, status, target) or _others(model, world, target, ())
+    return None if needless else f"I3: {target.record.id} is the only one of its wish"
+
+
+def _is_replaced(model: Model, world: World, status: Any, target: Remote) -> bool:
+    """An edit that was taken back wants again what it replaced before: by then a later attempt is on record, and what
+    was made before that is of another generation, of which I3 speaks.
+    """
+    return model.spent(world, ("revert",)) > 0 and model.kind.attempt(target.record) < status.attempt
+
+
+def _others(model: Model, world: World, target: Remote, condemned: tuple[str, ...]) -> list[Remote]:
+    """What else there is of the same wish. What somebody else made vanish counts: nobody is told of it in time."""
+    return [one for one in model.remotes(world) if one.wish == target.wish and one.uid == target.uid
+            and one.record.id not in {target.record.id, *condemned} and (one.gone or _useful(model, one))]
 
 
 def _useful(model: Model, one: Remote) -> bool:
@@ -72,7 +95,17 @@ def written(model: Model, world: World, before: Object, after: Any, observed: An
         return f"I9: observedGeneration {after.observed_generation} after {old.observed_generation}"
     if after.remote_id in {*old.condemned, *after.condemned} - {None}:
         return f"I7: {after.remote_id} is condemned, and on record"
-    return _given_up(model, world, before, old, after) or _taken_back(model, old, after)
+    return (_given_up(model, world, before, old, after) or _taken_back(model, old, after)
+            or _condemned(model, world, before, old, after))
+
+
+def _condemned(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
+    """I3 once more, where it is decided: the conditional write that condemns."""
+    wanted = [] if obj.deleting else [
+        one for one in model.remotes(world) if one.record.id in {*new.condemned} - {*old.condemned}
+        and one.wish == model.kind.wanted(obj, world.source) and _useful(model, one)]
+    return next((f"I3: {one.record.id} is condemned, the only one of its wish" for one in wanted
+                 if not _is_replaced(model, world, new, one) and not _others(model, world, one, new.condemned)), None)
 
 
 def _given_up(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
@@ -123,7 +156,7 @@ def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote])
         return "I20: nothing is on record"
     if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
         return f"I20: {held.record.id} is on record, which is not what is wanted"
-    if held.record.state not in (SUCCEEDED, FAILED):
+    if not model.kind.rests(held):
         return f"I20: {held.record.id} is {held.record.state.value}"
     serving = getattr(status, "predecessor_id", None)
     extra = [one.record.id for one in alive

@@ -135,6 +135,14 @@ class Kind(ABC):
         """How many creates more so many late commits explain: each may end what was recorded, which is then redone."""
         return 0
 
+    def returned(self, reverts: int) -> int:
+        """How many more alive of one wish so many edits taken back explain."""
+        return 0
+
+    def rests(self, held: Remote) -> bool:
+        """Whether the recorded one may stay like that for good."""
+        return held.record.state in (SUCCEEDED, FAILED)
+
     @abstractmethod
     def local(self, call: Any, source: int) -> Any:
         """The answer to a question about something that is no part of the protocol."""
@@ -142,6 +150,10 @@ class Kind(ABC):
     @abstractmethod
     def owner(self, record: Any) -> str | None:
         """Whose the record is, by what it says, as the inventory reads it."""
+
+    @abstractmethod
+    def attempt(self, record: Any) -> int:
+        """Which attempt of its resource made the record."""
 
     @abstractmethod
     def made(self, number: int, call: Any) -> Any:
@@ -197,6 +209,10 @@ class Build(Kind):
         token = ownership.build_token(record.image_tag, record.source_ref)
         return token.owner if token else None
 
+    def attempt(self, record: Any) -> int:
+        token = ownership.build_token(record.image_tag, record.source_ref)
+        return token.attempt if token else 0
+
     def made(self, number: int, call: Any) -> Any:
         asked = call.request
         return BuildRecord(f"r{number}", WAITING, "queued", ORIGIN + number * TICK, NAME, AGENT,
@@ -245,6 +261,9 @@ class Production(Kind):
     def owner(self, record: Any) -> str | None:
         return ownership.deployment_owner(record.token) if record.token else None
 
+    def attempt(self, record: Any) -> int:
+        return int(record.token.rpartition("/")[2]) if record.token else 0
+
     def made(self, number: int, call: Any) -> Any:
         asked = call.request
         return DeploymentRecord(f"r{number}", WAITING, "pending", ORIGIN + number * TICK, "team-quote",
@@ -262,6 +281,14 @@ class Production(Kind):
     def usurped(self, late: int) -> int:
         return late
 
+    def returned(self, reverts: int) -> int:
+        """The first of the wish serves, or waits to be superseded, until what was made anew is healthy."""
+        return reverts
+
+    def rests(self, held: Remote) -> bool:
+        """What somebody else removed is told, and left alone: spec.onExternalChange is Report."""
+        return held.gone or super().rests(held)
+
     def supersede(self, remote: tuple[Remote, ...], at: int) -> tuple[Remote, ...]:
         """The healthy one takes the agent's only release from the older ones."""
         return tuple(moved(one, SUPERSEDED, "superseded") if n < at and self.alive(one.record) else one
@@ -276,6 +303,9 @@ class Corrected(Production):
 
     name = "corrected"
     preview: ClassVar[dict[str, Any]] = {"onExternalChange": "Correct"}
+
+    def rests(self, held: Remote) -> bool:
+        return Kind.rests(self, held)
 
 
 class Preview(Production):

@@ -259,15 +259,14 @@ def hands_off_when_suspended(observed: Observed, _now: datetime) -> Verdict | No
                    message="spec.suspend is true: the remote side is watched, nothing is started or stopped.")
 
 
-def remove_duplicates(observed: Observed, now: datetime) -> Plan[Any] | Verdict | None:
+def remove_duplicates(observed: Observed, now: datetime) -> Plan[Any] | None:
     """P7: whatever of ours is alive beside the one on record goes first."""
-    extras = [record for record in observed.seen.records
-              if observed.alive(record) and record.id != observed.status.build_id]
-    if step := protocol.remove_one_of(observed, extras, "Duplicate", now):
-        return step
-    if extras and observed.status.build_id is None:
-        return _wait_for_the_end(observed, extras[0], reasons.REPLACING)
-    return None
+    return protocol.remove_one_of(observed, _duplicates(observed), "Duplicate", now)
+
+
+def _duplicates(observed: Observed) -> list[BuildRecord]:
+    return [record for record in observed.seen.records
+            if observed.alive(record) and record.id != observed.status.build_id]
 
 
 def cancel_when_asked(observed: Observed, now: datetime) -> Plan[Any] | Verdict | None:
@@ -411,6 +410,12 @@ def wait_for_the_open_create(observed: Observed, now: datetime) -> Verdict | Non
     return None if observed.name_refused is not None else protocol.wait_for_the_open_create(observed, now)
 
 
+def wait_for_the_duplicates(observed: Observed, _now: datetime) -> Verdict | None:
+    """What was asked to go runs on for a while: no other is started meanwhile."""
+    leaving = _duplicates(observed)
+    return _wait_for_the_end(observed, leaving[0], reasons.REPLACING) if leaving else None
+
+
 def name_the_agent(observed: Observed, _now: datetime) -> Plan[Any] | Verdict | None:
     """`agent_id` for an agent there is; `agent_name` only for the very first build (agentex-api.md §3)."""
     name = observed.spec.agent_name
@@ -552,6 +557,7 @@ RULES = (
     report_failure,
     stop_without_source,
     protocol.rest_when_refused,
+    wait_for_the_duplicates,
     wait_for_the_open_create,
     name_the_agent,
     have_the_archive,

@@ -334,7 +334,7 @@ def hands_off_when_suspended(observed: Observed, _now: datetime) -> Verdict | No
 def remove_extra_previews(observed: Observed, now: datetime) -> Plan[Any] | None:
     """P7: of a preview's deployments one stays, and one more while it is replaced. Production ones supersede
     each other remotely; deleting one would tear down the release they share."""
-    if observed.spec.preview is None:
+    if observed.spec.preview is None or protocol.creating(observed):
         return None
     kept = {observed.status.deployment_id, observed.status.predecessor_id}
     extras = [record for record in observed.seen.records if observed.alive(record) and record.id not in kept]
