@@ -18,6 +18,7 @@ from agentex_simulator.records import (
     Deployment,
     Identity,
     JsonObject,
+    Provenance,
     agent_facts,
     build_facts,
     deployment_facts,
@@ -26,6 +27,8 @@ from agentex_simulator.world import World
 
 Body = Mapping[str, Any]
 STRANGER = Identity("user-somebody-else", "user")
+ANOTHERS_TAG = "0123456789ab-0a0b0c0d1"
+ANOTHERS_COMMENT = "# agentex.scale.com/owner: another-cluster/another-uid/0123456789ab/1"
 
 
 def supersede(world: World, body: Body) -> JsonObject:
@@ -113,6 +116,15 @@ def archive_deployment(world: World, body: Body) -> JsonObject:
     return deployment_facts(world.deployments.become(body["id"], ACTOR, archived=bool(body.get("archived", True))))
 
 
+def give_away(world: World, body: Body) -> JsonObject:
+    """The id of a record becomes somebody else's: {id}. What it names carries another resource's token from now on."""
+    if world.builds.shelves.anywhere(body["id"]):
+        return build_facts(world.builds.become(body["id"], ACTOR, image_tag=ANOTHERS_TAG, provenance=Provenance()))
+    record = world.deployments.known(body["id"])
+    manifest = f"{ANOTHERS_COMMENT}\n{_without_comments(record.manifest_file)}"
+    return deployment_facts(world.deployments.become(body["id"], ACTOR, manifest_file=manifest))
+
+
 ACTORS: dict[str, Callable[[World, Body], JsonObject]] = {
     "supersede": supersede,
     "delete-deployment": delete_deployment,
@@ -126,6 +138,7 @@ ACTORS: dict[str, Callable[[World, Body], JsonObject]] = {
     "delete-build": delete_build,
     "finish-build": finish_build,
     "set-status": set_status,
+    "give-away": give_away,
 }
 
 

@@ -34,7 +34,8 @@ class Course:
     """The default bends nothing: read, commit, answer.
 
     - `refusal` answers before anything is read or committed; `unread_drop` cuts the connection there.
-    - `read_drop` cuts it after the request was read, with nothing committed.
+    - `retry_until`: seconds from now that a refusal's Retry-After names as a date.
+    - `half_drop` cuts it in the middle of the request, `read_drop` after it; with nothing committed.
     - `commit_delay`: seconds between reading and committing; `leave_at_once` cuts the connection before them.
     - `without_effect` answers a cancel as usual and does nothing.
     - `answer_drop` cuts it after the commit; `answer` replaces the true answer after the commit.
@@ -44,6 +45,8 @@ class Course:
     names: list[str] = field(default_factory=list)
     refusal: Reply | None = None
     unread_drop: Drop | None = None
+    retry_until: float | None = None
+    half_drop: Drop | None = None
     read_drop: Drop | None = None
     commit_delay: float = 0
     leave_at_once: Drop | None = None

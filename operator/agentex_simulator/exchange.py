@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from email.utils import format_datetime
 
 from aiohttp import ClientError, web
@@ -64,7 +65,7 @@ async def _carry(simulation: Simulation, call: Call, prepare: Prepare) -> web.St
 async def _reply(call: Call, course: Course, prepare: Prepare) -> Reply:
     _cut_if(course.unread_drop)
     if course.refusal is not None:
-        return course.refusal
+        return _refused(call, course, course.refusal)
     try:
         reply = await _committed(call, course, prepare)
     except RejectedError as error:
@@ -73,9 +74,19 @@ async def _reply(call: Call, course: Course, prepare: Prepare) -> Reply:
     return _bent(course.answer or reply, course)
 
 
+def _refused(call: Call, course: Course, refusal: Reply) -> Reply:
+    if course.retry_until is None:
+        return refusal
+    end = call.world.clock.now() + timedelta(seconds=course.retry_until)
+    return replace(refusal, headers={"Retry-After": format_datetime(end, usegmt=True)})
+
+
 async def _committed(call: Call, course: Course, prepare: Prepare) -> Reply:
     headers = call.request.headers
     call.account = call.world.accounts.admit(headers.get("x-api-key"), headers.get("x-selected-account-id"))
+    if course.half_drop is not None:
+        await call.request.content.readany()
+        raise _CutError(course.half_drop)
     commit = await prepare(call)
     _cut_if(course.read_drop)
     if course.leave_at_once is not None:

@@ -2,14 +2,15 @@
 
 Around the commit (`how` is rst or fin, rst unless told):
 - commit-then-drop-response {how} · commit-then-500 {status=500, body, headers, content_type}, any status will do
-- drop-before-commit {how, after_body=false} · teardown-failure {status=500, body}, DELETE of deployments only
+- drop-before-commit {how, after_body=false, half=false}: before the request is read, after it, or in the middle of it
+- teardown-failure {status=500, body}, DELETE of deployments only
 - delayed-commit {delay=1, drop="at-once"|"client", how}: the commit comes `delay` after the request was read; the
   connection is cut at once, or stays silent until then · cancel-ignored: 202, and nothing is cancelled
 
 Instead of the answer, nothing committed:
 - status {status=500, body, headers, content_type} · unauthorized · not-found · html-502 {status, body}
-- throttle {retry_after}, verbatim · outage {mode="503"|"rst"} · redirect {location, status=307}
-- cursor-400, only lists with a cursor
+- throttle {retry_after}, verbatim, or {until}: a date so many seconds from now by the remote's clock
+- outage {mode="503"|"rst"} · redirect {location, status=307} · cursor-400, only lists with a cursor
 
 The bytes of the answer; the connection is closed after them:
 - slow {header_delay, chunk, chunk_delay}: seconds before the first byte, then `chunk` bytes per `chunk_delay` seconds
@@ -17,7 +18,8 @@ The bytes of the answer; the connection is closed after them:
 
 What the answer says:
 - has-more {value=true, repeat=false} · stale-list {seconds=5} · hide {ids}, all without ids · filter-ignored
-- overlap {items=1}: a page repeats the end of the one before
+- overlap {items=1}: a page repeats the end of the one before · skip {items=1}: it leaves its own beginning out
+- page-size {items=1}: no page has more, whatever is asked for · endless: every page has records never seen before
 - id {value | missing | length} · null-agent-id · field {name, value | missing}
 - status-words {map: {old: new}, case="upper"|"lower"} or {value}
 - clock-skew {seconds}: the remote's clock, for stamps, Date and expiry, while the fault is scripted
@@ -25,6 +27,7 @@ What the answer says:
 `KINDS` maps a kind's name to its bend and to the calls it concerns; parameters come from the fault's JSON.
 """
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,7 +58,9 @@ def _commit_then_answer(course: Course, params: Params) -> None:
 
 
 def _drop_before_commit(course: Course, params: Params) -> None:
-    if params.get("after_body"):
+    if params.get("half"):
+        course.half_drop = _how(params)
+    elif params.get("after_body"):
         course.read_drop = _how(params)
     else:
         course.unread_drop = _how(params)
@@ -83,6 +88,7 @@ def _html(course: Course, params: Params) -> None:
 def _throttle(course: Course, params: Params) -> None:
     headers = {"Retry-After": str(params["retry_after"])} if "retry_after" in params else {}
     course.refusal = replace(json_reply({"detail": "Too many requests"}, 429), headers=headers)
+    course.retry_until = float(params["until"]) if "until" in params else None
 
 
 def _outage(course: Course, params: Params) -> None:
@@ -139,6 +145,24 @@ def _ignore_filters(course: Course, params: Params) -> None:
 
 def _overlap(course: Course, params: Params) -> None:
     course.view.overlap = int(params.get("items", 1))
+
+
+def _skip(course: Course, params: Params) -> None:
+    course.view.overlap = -int(params.get("items", 1))
+
+
+def _page_size(course: Course, params: Params) -> None:
+    course.view.page_size = int(params.get("items", 1))
+
+
+def _endless(course: Course, _params: Params) -> None:
+    course.view.endless = True
+    course.rewrites.append(_never_seen_before)
+
+
+def _never_seen_before(body: dict[str, Any]) -> dict[str, Any]:
+    items = [{**item, "id": str(uuid.uuid4())} for item in body["items"]]
+    return {**body, "items": items, "has_more": True}
 
 
 def _id(course: Course, params: Params) -> None:
@@ -262,6 +286,9 @@ KINDS: dict[str, Kind] = {
     "hide": Kind(_hide, _is_list),
     "filter-ignored": Kind(_ignore_filters, _is_list),
     "overlap": Kind(_overlap, _is_list),
+    "skip": Kind(_skip, lambda call: _is_list(call) and _has_cursor(call)),
+    "page-size": Kind(_page_size, _is_list),
+    "endless": Kind(_endless, _is_list),
     "cursor-400": Kind(_answer_instead(400), lambda call: _is_list(call) and _has_cursor(call)),
     "id": Kind(_id),
     "field": Kind(_field),

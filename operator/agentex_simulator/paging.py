@@ -1,7 +1,7 @@
 """Lists: filters, order, cursors and pages (agentex-api.md section 1.3)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from agentex_simulator.errors import RejectedError, broken_rule, invalid
@@ -17,13 +17,16 @@ class View:
     """How a scripted fault bends what a list shows; the default bends nothing.
 
     - `min_age`: seconds before a record appears; `hidden`: ids left out, None hides all; `overlap`: how many items
-      of the page before are repeated.
+      of the page before are repeated, or left out where it is negative.
+    - `page_size`: the most a page has, 0 for no such limit; `endless`: a cursor that nobody knows begins anew.
     """
 
     min_age: float = 0
     hidden: frozenset[str] | None = frozenset()
     ignore_filters: bool = False
     overlap: int = 0
+    page_size: int = 0
+    endless: bool = False
 
     def shows(self, record_id: str, age: timedelta) -> bool:
         """Whether a record that exists is listed."""
@@ -83,6 +86,8 @@ def limit_of(query: Mapping[str, str], default: int, most: int) -> int:
 
 def page(shelf: Shelf[R], query: PageQuery, view: View, now: datetime) -> bytes:
     """The page as JSON, {"items": [...], "has_more": bool}; 400 for a cursor the account never had."""
+    if view.page_size:
+        query = replace(query, limit=min(query.limit, view.page_size))
     found = _walk(shelf, query, view, _visible(query, view, now))
     chosen = found[: query.limit]
     if query.ending_before:
@@ -118,6 +123,8 @@ def _start(shelf: Shelf[R], query: PageQuery, view: View) -> int:
     if query.cursor is None:
         return 0 if query.step == 1 else len(shelf.order) - 1
     position = shelf.position(query.cursor)
+    if position is None and view.endless:
+        return _start(shelf, replace(query, starting_after=None, ending_before=None), view)
     if position is None:
         raise RejectedError(400, f"cursor {query.cursor} is not known")
     start = position + query.step * (1 - view.overlap)

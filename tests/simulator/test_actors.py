@@ -167,3 +167,13 @@ def test_an_actor_that_cannot_act_says_why(simulator: SimulatorThread, actor: st
         simulator.actor(actor, **body)
 
     assert simulator.ledger() == []
+
+
+def test_an_id_of_ours_can_become_somebody_elses(client: SGPClient, simulator: SimulatorThread, live: str) -> None:
+    built = build(client, agent_name="mine", image_tag="0123456789ab-ffffffff1")
+
+    for id_ in (built.id, live):
+        simulator.actor("give-away", id=id_)
+
+    assert client.build.retrieve(built.id).image_tag == "0123456789ab-0a0b0c0d1"
+    assert client.deploy.retrieve(live).manifest_file.startswith("# agentex.scale.com/owner: another-cluster/")

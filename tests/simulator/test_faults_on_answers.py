@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -346,3 +347,34 @@ def test_a_bad_script_is_refused_at_once(simulator: SimulatorThread, kind: str, 
         simulator.fault(kind, **script)
 
     assert simulator.faults() == []
+
+
+def test_a_throttle_can_name_a_date_by_the_remotes_own_clock(simulator: SimulatorThread) -> None:
+    simulator.fault("clock-skew", seconds=3600)
+    simulator.fault("throttle", until=10)
+
+    answer = raw(simulator)
+
+    until, now = (parsedate_to_datetime(answer.headers[name]) for name in ("Retry-After", "Date"))
+    assert timedelta(seconds=9) <= until - now <= timedelta(seconds=11)
+
+
+def test_pages_can_be_smaller_than_asked_and_skip_a_record(client: SGPClient, simulator: SimulatorThread) -> None:
+    first = image(client)
+    others = [image(client, agent_id=first.agent_id) for _ in range(3)]
+    simulator.fault("page-size", items=1, forever=True)
+    simulator.fault("skip", nth=2)
+
+    seen = ids(client.build.list(limit=100))
+
+    assert seen == [first.id, others[0].id, others[2].id]
+
+
+def test_a_list_can_go_on_for_ever_with_records_never_seen_before(client: SGPClient, simulator: SimulatorThread
+                                                                  ) -> None:
+    image(client)
+    simulator.fault("endless", forever=True)
+
+    visited = [build.id for _, build in zip(range(20), client.build.list(), strict=False)]
+
+    assert len(set(visited)) == 20

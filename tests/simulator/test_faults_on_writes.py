@@ -59,11 +59,9 @@ def test_a_build_can_be_committed_and_answered_with_an_error(client: SGPClient, 
     assert builds_made(simulator) == 1
 
 
-@pytest.mark.parametrize("after_body", [False, True])
-def test_a_connection_can_be_cut_before_the_commit(
-    client: SGPClient, simulator: SimulatorThread, after_body: bool
-) -> None:
-    simulator.fault("drop-before-commit", match=CREATE, after_body=after_body)
+@pytest.mark.parametrize("when", [{}, {"after_body": True}, {"half": True}], ids=["before", "after", "in it"])
+def test_a_connection_can_be_cut_before_the_commit(client: SGPClient, simulator: SimulatorThread, when: dict) -> None:
+    simulator.fault("drop-before-commit", match=CREATE, **when)
 
     with pytest.raises(APIConnectionError):
         build(client)
