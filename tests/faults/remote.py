@@ -1,0 +1,63 @@
+"""The remote family: a remote that lies, breaks off and forgets, in every call, once, three times and for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from tests.cluster.world import World
+from tests.faults.plans import Ended, Scale
+from tests.faults.remote_matrix import USUAL, Plan, matrix
+from tests.faults.remote_stage import Scene, Stage
+from tests.judge.evidence import Evidence
+from tests.judge.findings import Finding, Harm
+from tests.judge.invariants import judge_one, strangers
+
+if TYPE_CHECKING:
+    from tests.faults.bench import Bench
+
+TOGETHER = 40
+PLANS: dict[str, Plan] = {plan.name: plan for plan in matrix()}
+
+
+class Remote:
+    """Plans are told side by side, forty to a world; what is peculiar to a setting has worlds of its own."""
+
+    name = "remote"
+
+    def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
+        if scale.gate:
+            usual = [name for name, plan in PLANS.items() if plan.setting == USUAL]
+            yield usual[:: len(usual) // TOGETHER + 1]
+            return
+        for _, plans in groupby(sorted(PLANS.values(), key=lambda plan: plan.setting), lambda plan: plan.setting):
+            yield from _shared([plan.name for plan in plans])
+
+    def run(self, bench: Bench, plans: Sequence[str]) -> Iterable[Ended]:
+        stage = Stage(bench.ready(), bench.depot)
+        scenes = {name: Scene(stage, name, PLANS[name].kind) for name in plans}
+        found = stage.tell({name: PLANS[name].story(scene) for name, scene in scenes.items()})
+        evidence, of_all = stage.world.evidence(), _of_all(stage.world)
+        for name, scene in scenes.items():
+            yield Ended(name, (*found[name], *_judged(evidence, scene), *of_all))
+
+
+def _shared(names: list[str]) -> Iterator[list[str]]:
+    """Near neighbours apart: each world gets plans of every row."""
+    worlds = -(-len(names) // TOGETHER)
+    yield from (names[first::worlds] for first in range(worlds))
+
+
+def _judged(evidence: Evidence, scene: Scene) -> Iterator[Finding]:
+    if scene.tracked is not None:
+        scene.tracked.creates = scene.creates
+        yield from judge_one(replace(evidence.case(scene.tracked), ambiguous=scene.ambiguous))
+
+
+def _of_all(world: World) -> tuple[Finding, ...]:
+    """What cannot be said of one plan: objects that belong to nobody, a bug that the operator found in itself."""
+    bugs = [line for line in world.operator.log.splitlines() if "this is a bug" in line or "Traceback" in line]
+    said = [Finding("I13", f"the operator's log says: {line[:1500]}", Harm.OTHER) for line in bugs[:1]]
+    return (*said, *strangers(world.evidence()))

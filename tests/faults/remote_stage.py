@@ -1,0 +1,291 @@
+"""Many stories told at the same time in one world, each with an account of the remote of its own.
+
+A story is a generator: it acts, and yields what it waits for. Nobody polls but the stage: one look at everything,
+four times a second, serves all stories, so that fifty of them cost little more than one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster import ledger
+from tests.cluster.builders import a_secret, an_account
+from tests.cluster.hostile import Depot
+from tests.cluster.kube import Object, condition
+from tests.cluster.ledger import REMOTE, Tracked
+from tests.cluster.world import World
+from tests.judge.findings import Finding, Harm
+
+EVERY = 0.25
+PATIENCE = 60.0
+OVER = {"cancelled", "deleted", "superseded"}
+ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
+HERDED = 40  # calls of one account in one second that nobody but a hot loop makes
+
+
+@dataclass(frozen=True)
+class Until:
+    """A story goes on when this is so; if not in time, the harm is done."""
+
+    what: str
+    holds: Callable[[], object]
+    seconds: float = PATIENCE
+    harm: Harm = Harm.STUCK
+    shown: Callable[[], str] = str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A story goes on when the operator was killed and started again, once every other story wants that or ended."""
+
+
+Story = Generator[Until | Restart, None, None]
+
+
+class BrokenError(Exception):
+    """A promise was broken in a story, which goes no further."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(str(finding))
+        self.finding = finding
+
+
+def require(holds: object, invariant: str, text: str, harm: Harm = Harm.OTHER) -> None:
+    """Break the story off unless this is so."""
+    if not holds:
+        raise BrokenError(Finding(invariant, text, harm))
+
+
+@dataclass(frozen=True)
+class Sight:
+    """Everything at one moment: resources by kind and name, remote objects, the scripted faults by id."""
+
+    resources: Mapping[tuple[str, str], Object]
+    remotes: tuple[Object, ...]
+    faults: Mapping[str, Object]
+
+    @classmethod
+    def of(cls, world: World) -> Sight:
+        state, faults = world.simulator.state(), world.simulator.faults()
+        found = {(kind, one["metadata"]["name"]): one for kind in REMOTE
+                 for one in world.api.list(kind, world.namespace)}
+        return cls(found, (*state["builds"], *state["deployments"]), {one["id"]: one for one in faults})
+
+
+class Stage:
+    """The world, the newest sight of it, and every story that is being told in it."""
+
+    def __init__(self, world: World, elsewhere: Depot) -> None:
+        self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
+        self.sight = Sight.of(world)
+
+    def tell(self, stories: Mapping[str, Story]) -> dict[str, tuple[Finding, ...]]:
+        """Tell all of them to their ends; what each found broken, nothing for most."""
+        telling = {name: _Telling(story) for name, story in stories.items()}
+        while waiting := [one for one in telling.values() if one.wait is not None]:
+            if all(isinstance(one.wait, Restart) for one in waiting):
+                self.world.operator.restart()
+                for one in waiting:
+                    one.go_on()
+            time.sleep(EVERY)
+            self.sight = Sight.of(self.world)
+            for one in waiting:
+                one.look()
+        return {name: one.findings for name, one in telling.items()}
+
+
+class _Telling:
+    """One story, as far as it was told; `wait` is None at its end."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self.findings: tuple[Finding, ...] = ()
+        self.wait: Until | Restart | None = None
+        self._began = 0.0
+        self.go_on()
+
+    def look(self) -> None:
+        if not isinstance(self.wait, Until):
+            return
+        if self.wait.holds():
+            self.go_on()
+        elif time.monotonic() > self._began + self.wait.seconds:
+            text = f"{self.wait.what}: not so after {self.wait.seconds:.0f} s; {self.wait.shown()}"
+            self._break_off(Finding("I20", text, self.wait.harm))
+
+    def go_on(self) -> None:
+        self._began = time.monotonic()
+        try:
+            self.wait = next(self._story)
+        except StopIteration:
+            self.wait = None
+        except BrokenError as broken:
+            self._break_off(broken.finding)
+
+    def _break_off(self, finding: Finding) -> None:
+        self.findings += (finding,)
+        self.wait = None
+        self._story.close()
+
+
+def name_for(plan: str) -> str:
+    """A name that objects of the cluster can have, readable and of this plan alone."""
+    words = re.sub(r"[^a-z0-9]+", "-", plan.lower()).strip("-").removeprefix("remote-")
+    return f"{words[:44].strip('-')}-{hashlib.sha256(plan.encode()).hexdigest()[:6]}"
+
+
+@dataclass
+class Scene:
+    """One plan on the stage: an account, and the resource in it that has to live through everything.
+
+    `creates`: how many remote creates the story explains; `ambiguous`: how many more may be alive for a moment, because
+    nobody answered them. `settled`: remote ids that may stay beside the one on record.
+    """
+
+    stage: Stage
+    plan: str
+    kind: str
+    creates: int = 1
+    ambiguous: int = 0
+    settled: set[str] = field(default_factory=set)
+    tracked: Tracked | None = None
+    fired: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.name = name_for(self.plan)
+        self.account = f"acct-{self.name}"
+        self.key = f"key-{self.name}"
+        self.ref = {"accountRef": {"name": self.name}}
+
+    @property
+    def world(self) -> World:
+        return self.stage.world
+
+    # --- acting -----------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """The account, in a remote that knows nothing of it yet."""
+        self.world.simulator.set_keys(self.account, self.key)
+        reference = {"name": self.name, "key": "api-key"}
+        account = an_account(self.world.endpoint, self.name, accountID=self.account, apiKeySecretRef=reference)
+        self.world.apply(a_secret(self.name, self.key), account)
+
+    def apply(self, *objects: Object) -> None:
+        """Apply these; the one of our kind and name is the resource."""
+        for obj in objects:
+            applied = self.world.apply(obj)
+            if (obj["kind"], obj["metadata"]["name"]) == (self.kind, self.name):
+                uid = applied["metadata"]["uid"]
+                self.tracked = next(one for one in self.world.tracked if one.uid == uid)
+
+    def go_wrong(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
+        """Script a fault in this account; its id."""
+        match = {"account": self.account, **(match or {})}
+        id_ = self.world.simulator.fault(kind, match=match, **how)
+        self.fired[id_] = 0
+        return id_
+
+    def heal(self, *ids: str) -> None:
+        """Take faults away again; what they did is remembered."""
+        for id_ in ids or tuple(self.fired):
+            self.times(id_)
+            self.world.simulator.clear_faults(id_)
+
+    def delete(self) -> None:
+        self.world.delete(self.kind, self.name)
+
+    # --- looking ----------------------------------------------------------------------------------------------------
+
+    @property
+    def resource(self) -> Object | None:
+        return self.stage.sight.resources.get((self.kind, self.name))
+
+    @property
+    def status(self) -> Object:
+        return (self.resource or {}).get("status") or {}
+
+    @property
+    def remote_id(self) -> str | None:
+        """The id on record."""
+        return self.status.get(ID[self.kind])
+
+    @property
+    def remotes(self) -> list[Object]:
+        """The remote objects that carry our token, as they truly are."""
+        owner = self.tracked.owner(self.world.cluster) if self.tracked else None
+        return [one for one in self.stage.sight.remotes if owner and ledger.owner_in(one) == owner]
+
+    def times(self, fault: str) -> int:
+        """How often a fault fired so far."""
+        seen = self.stage.sight.faults.get(fault)
+        self.fired[fault] = seen["fired"] if seen else self.fired[fault]
+        return self.fired[fault]
+
+    def calls(self) -> list[Object]:
+        """What was asked of this account, oldest first."""
+        return [one for one in self.world.simulator.calls() if one["account"] == self.account]
+
+    def versions(self) -> list[Object]:
+        """Every version the resource had."""
+        return self.world.versions(self.kind, self.name)
+
+    def shown(self) -> str:
+        """Where it stands, for whoever reads a finding."""
+        said = condition(self.resource, "Ready")
+        return f"{self.kind} {self.name}: {said.get('status')} {said.get('reason')} {said.get('message', '')[:160]}"
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def until(self, what: str, holds: Callable[[], object], seconds: float = PATIENCE, harm: Harm = Harm.STUCK
+              ) -> Until:
+        """Wait for anything."""
+        return Until(what, holds, seconds, harm, self.shown)
+
+    def becomes(self, wanted: Callable[[Object | None], bool], what: str, seconds: float = PATIENCE) -> Until:
+        """Wait for the resource to be so."""
+        return self.until(what, lambda: wanted(self.resource), seconds)
+
+    def passes(self, seconds: float) -> Until:
+        """Wait for time alone."""
+        end = time.monotonic() + seconds
+        return self.until("time", lambda: time.monotonic() >= end, seconds + PATIENCE)
+
+    def is_hit(self, fault: str, times: int = 1) -> Until:
+        """Wait for a fault to have fired."""
+        return self.until(f"a fault that fires {times} times", lambda: self.times(fault) >= times)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def has_one(self) -> bool:
+        """Exactly one of ours is there, and it is the one on record (I20)."""
+        there = {one["id"] for one in self.remotes if one["status"] not in OVER} - self.settled
+        return there == {self.remote_id}
+
+    def is_alone(self) -> Until:
+        """Wait until whatever was made twice is gone."""
+        return self.until("exactly one remote object, the one on record", self.has_one, harm=Harm.DUPLICATED)
+
+    def leaves(self) -> Story:
+        """Delete the resource: it goes, nothing of it stays alive, and no more was created than is explained."""
+        self.delete()
+        yield self.until("it is gone after its deletion", lambda: self.resource is None)
+        alive = [one["id"] for one in self.remotes if ledger.is_alive(one)]
+        require(not alive, "I21", f"{self.name} is deleted, and these live on: {alive}", Harm.LEAKED)
+        if self.tracked is not None:
+            self.tracked.gone = True
+        self.judge_calls()
+
+    def judge_calls(self) -> None:
+        """As many creates as are explained (I2); no hot loop (I12); every fault fired."""
+        made = len(ledger.created(self.world.simulator, self.tracked.owner(self.world.cluster))) if self.tracked else 0
+        require(made <= self.creates, "I2", f"{made} creates, {self.creates} explained", Harm.DUPLICATED)
+        times = [one["elapsed"] for one in self.calls()]
+        herd = max((sum(1 for other in times if 0 <= other - one < 1) for one in times), default=0)
+        require(herd <= HERDED, "I12", f"{herd} calls within one second")
+        idle = [id_ for id_ in self.fired if not self.times(id_)]
+        require(not idle, "none", f"the plan's faults {idle} never fired")
