@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from tests.core.world import MANIFEST, a_build, a_preview, never, script
+from tests.core.world import MANIFEST, a_build, a_deployment, a_preview, never, script
 
 from agentex_operator.core import plan
 from agentex_operator.core.errors import Rejected, Unauthorized
@@ -62,3 +62,20 @@ def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the
 
     assert world.condition("Ready") == ("Unknown", "Replacing")
     assert "pendingCreate" not in world.status
+
+
+def test_a_late_twin_that_outlives_the_recorded_deployment_takes_its_place():
+    world, hanging = a_deployment(), []
+    script(world, plan.CreateDeployment, lambda call, perform: hanging.append(call) or never(call, perform))
+    world.run()
+    world.now += timedelta(seconds=31)
+    world.run()
+    recorded = world.status["deploymentID"]
+    world.create(hanging[0])
+    late = max(world.records)
+    del world.records[recorded]
+
+    world.becomes(late, "healthy", RemoteState.SUCCEEDED).settle_down(4)
+
+    assert world.status["deploymentID"] == late
+    assert world.condition("Ready") == ("True", "Healthy")

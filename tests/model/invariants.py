@@ -65,15 +65,17 @@ def removed(model: Model, world: World, observed: Any, target: Remote) -> str | 
     status = model.passes.statuses[newest.status]
     if status.remote_id == target.record.id:
         return f"I3: {target.record.id} is on record, and wanted"
-    needless = _is_replaced(model, world, status, target) or _others(model, world, target, ())
+    needless = (_is_replaced(model, world, status.attempt, status.condemned, target)
+                or _others(model, world, target, ()))
     return None if needless else f"I3: {target.record.id} is the only one of its wish"
 
 
-def _is_replaced(model: Model, world: World, status: Any, target: Remote) -> bool:
-    """An edit that was taken back wants again what it replaced before: by then a later attempt is on record, and what
-    was made before that is of another generation, of which I3 speaks.
+def _is_replaced(model: Model, world: World, attempt: int, condemned: tuple[str, ...], target: Remote) -> bool:
+    """An edit that was taken back wants again what it replaced before: by then that is condemned on record, or a later
+    attempt is. It was made for another generation than I3 speaks of; to condemn it was judged when it was done.
     """
-    return model.spent(world, ("revert",)) > 0 and model.kind.attempt(target.record) < status.attempt
+    replaced = model.kind.attempt(target.record) < attempt or target.record.id in condemned
+    return replaced and model.spent(world, ("revert",)) > 0
 
 
 def _others(model: Model, world: World, target: Remote, condemned: tuple[str, ...]) -> list[Remote]:
@@ -105,7 +107,8 @@ def _condemned(model: Model, world: World, obj: Object, old: Any, new: Any) -> s
         one for one in model.remotes(world) if one.record.id in {*new.condemned} - {*old.condemned}
         and one.wish == model.kind.wanted(obj, world.source) and _useful(model, one)]
     return next((f"I3: {one.record.id} is condemned, the only one of its wish" for one in wanted
-                 if not _is_replaced(model, world, new, one) and not _others(model, world, one, new.condemned)), None)
+                 if not _is_replaced(model, world, new.attempt, old.condemned, one)
+                 and not _others(model, world, one, new.condemned)), None)
 
 
 def _given_up(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
@@ -156,7 +159,7 @@ def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote])
         return "I20: nothing is on record"
     if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
         return f"I20: {held.record.id} is on record, which is not what is wanted"
-    if not model.kind.rests(held):
+    if not model.kind.rests(held, model.remotes(world)):
         return f"I20: {held.record.id} is {held.record.state.value}"
     serving = getattr(status, "predecessor_id", None)
     extra = [one.record.id for one in alive

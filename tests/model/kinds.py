@@ -25,6 +25,7 @@ WISHES = 4
 WAITING, SUCCEEDED, FAILED = RemoteState.WAITING, RemoteState.SUCCEEDED, RemoteState.FAILED
 LEAVING, CANCELLED = RemoteState.LEAVING, RemoteState.CANCELLED
 DELETED, SUPERSEDED = RemoteState.DELETED, RemoteState.SUPERSEDED
+NOT_SERVING = frozenset({FAILED, CANCELLED})
 NAMED_BUILD = BuildRecord("build-1", SUCCEEDED, "success", ORIGIN, NAME, "a-1", NAME, "t")
 LOCAL = (plan.ResolveSource, plan.StageContext, plan.ReadLogTail, plan.ConfirmBuild)
 CREATES = (plan.CreateBuild, plan.CreateDeployment)
@@ -139,7 +140,7 @@ class Kind(ABC):
         """How many more alive of one wish so many edits taken back explain."""
         return 0
 
-    def rests(self, held: Remote) -> bool:
+    def rests(self, held: Remote, remote: list[Remote]) -> bool:
         """Whether the recorded one may stay like that for good."""
         return held.record.state in (SUCCEEDED, FAILED)
 
@@ -275,8 +276,10 @@ class Production(Kind):
         return self.supersede(after, at) if state is SUCCEEDED else after
 
     def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
-        """They share one release, so nothing is removed beside it: what failed, or what serves while the new failed."""
-        return extra.state is FAILED or (held.state is FAILED and extra.created_at < held.created_at)
+        """They share one release, so nothing is removed beside it: what failed, or what serves while the new one failed
+        or was removed by somebody else.
+        """
+        return extra.state is FAILED or (held.state in NOT_SERVING and extra.created_at < held.created_at)
 
     def usurped(self, late: int) -> int:
         return late
@@ -285,9 +288,12 @@ class Production(Kind):
         """The first of the wish serves, or waits to be superseded, until what was made anew is healthy."""
         return reverts
 
-    def rests(self, held: Remote) -> bool:
-        """What somebody else removed is told, and left alone: spec.onExternalChange is Report."""
-        return held.gone or super().rests(held)
+    def rests(self, held: Remote, remote: list[Remote]) -> bool:
+        """What somebody else removed, or the late one that superseded it, is told, and left alone: spec.onExternalChange
+        is Report.
+        """
+        superseded = held.record.state is SUPERSEDED and any(one.gone for one in remote)
+        return held.gone or superseded or super().rests(held, remote)
 
     def supersede(self, remote: tuple[Remote, ...], at: int) -> tuple[Remote, ...]:
         """The healthy one takes the agent's only release from the older ones."""
@@ -304,8 +310,8 @@ class Corrected(Production):
     name = "corrected"
     preview: ClassVar[dict[str, Any]] = {"onExternalChange": "Correct"}
 
-    def rests(self, held: Remote) -> bool:
-        return Kind.rests(self, held)
+    def rests(self, held: Remote, remote: list[Remote]) -> bool:
+        return Kind.rests(self, held, remote)
 
 
 class Preview(Production):
@@ -315,8 +321,8 @@ class Preview(Production):
     preview: ClassVar[dict[str, Any]] = {"preview": {"label": "pr-1", "ttl": "500h"}}
 
     def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
-        """The one before it serves while the new one failed."""
-        return held.state is FAILED and extra.id == serving
+        """The one before it serves while the new one failed, or was removed by somebody else."""
+        return held.state in NOT_SERVING and extra.id == serving
 
     def usurped(self, late: int) -> int:
         return 0

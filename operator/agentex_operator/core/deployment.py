@@ -164,9 +164,13 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     def _took_effect_late(self, record: DeploymentRecord) -> bool:
         """The create of this attempt that was still open when its repetition got a definite no."""
-        status, uid = self.status, self.meta.uid
-        token = deployment_token(self.cluster, uid, status.configuration_digest or "", status.attempt)
-        return status.unanswered_create_at is not None and record.token == token
+        return self.status.unanswered_create_at is not None and record.token == self._token
+
+    @property
+    def _token(self) -> str:
+        """The ownership token of the attempt on record."""
+        digest = self.status.configuration_digest or ""
+        return deployment_token(self.cluster, self.meta.uid, digest, self.status.attempt)
 
     def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:
         """Server-side echo of our comment is documented, not proven: then configuration, label and time must fit."""
@@ -186,13 +190,15 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         return replace(current, status=replace(current.status, missing_since=since))
 
     def _with_successor(self) -> Observed:
-        """A late commit of our own create superseded the recorded one remotely: the living one is ours."""
-        record = self.recorded
-        if record is None or record.state is not RemoteState.SUPERSEDED or record.token is None:
+        """A late commit of our own create superseded the recorded one, or outlived it: the living one is ours."""
+        id_, record = self.status.remote_id, self.recorded
+        if id_ is None or not (self.seen.absent(id_) or (record and record.state is RemoteState.SUPERSEDED)):
             return self
-        heirs = [one for one in self.seen.records if one.token == record.token and self.alive(one)]
-        newest = max(heirs, key=lambda one: (one.created_at, one.id), default=record)
-        return replace(self, status=self.status.with_remote_id(newest.id))
+        token = record.token if record else self._token
+        heirs = [one for one in self.seen.records if one.token is not None and one.token == token
+                 and self.alive(one) and one.id not in self.status.condemned]
+        newest = max(heirs, key=lambda one: (one.created_at, one.id), default=None)
+        return self if newest is None else replace(self, status=self.status.with_remote_id(newest.id))
 
     def _without_dead_predecessor(self) -> Observed:
         predecessor, record = self.status.predecessor_id, self.predecessor
