@@ -276,10 +276,11 @@ class Production(Kind):
         return self.supersede(after, at) if state is SUCCEEDED else after
 
     def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:
-        """They share one release, so nothing is removed beside it: what failed, or what serves while the new one failed
-        or was removed by somebody else.
+        """They share one release, so nothing is removed beside it: what failed, or what an earlier attempt made and
+        serves while the new one failed or was removed by somebody else.
         """
-        return extra.state is FAILED or (held.state in NOT_SERVING and extra.created_at < held.created_at)
+        earlier = (self.attempt(extra), extra.created_at) < (self.attempt(held), held.created_at)
+        return extra.state is FAILED or (held.state in NOT_SERVING and earlier)
 
     def usurped(self, late: int) -> int:
         return late
@@ -289,9 +290,7 @@ class Production(Kind):
         return reverts
 
     def rests(self, held: Remote, remote: list[Remote]) -> bool:
-        """What somebody else removed, or the late one that superseded it, is told, and left alone: spec.onExternalChange
-        is Report.
-        """
+        """onExternalChange is Report: what somebody else removed, or the late one that superseded it, is left alone."""
         superseded = held.record.state is SUPERSEDED and any(one.gone for one in remote)
         return held.gone or superseded or super().rests(held, remote)
 
