@@ -7,17 +7,15 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.kube import OURS_ARE_SERVED, ApiServer, eventually
+from tests.cluster.installation import Installation, installed
 from tests.cluster.operator import Operator
 from tests.cluster.world import World, with_account
 from tests.clusters import ClusterUnderTest
 
-from agentex_dev import demo_access
 from agentex_simulator import Settings, SimulatorThread
 
 TIME_SCALE = 60  # a build of two minutes takes two seconds, a rollout of one minute one
@@ -25,42 +23,11 @@ FAILED = pytest.StashKey[bool]()
 MakeWorld = Callable[..., World]
 
 
-@dataclass(frozen=True)
-class Installation:
-    """A cluster with CRDs and service account; `kubeconfig` is the operator's."""
-
-    cluster: ClusterUnderTest
-    api: ApiServer
-    kubeconfig: Path
-    uid: str
-
-
 @pytest.fixture(scope="session")
 def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
     """What an administrator installs before the operator starts."""
-    _install(cluster)
-    operator = cluster.service_account_kubeconfig(demo_access.NAMESPACE, demo_access.ACCOUNT)
-    api = ApiServer(cluster.url, cluster.server.ca, _administrator(cluster))
-    eventually(lambda: [api.http.get(path).status_code for path in OURS_ARE_SERVED], lambda seen: set(seen) == {200})
-    kube_system = api.get("Namespace", "kube-system") or {}
-    yield Installation(cluster, api, operator, kube_system["metadata"]["uid"])
-    api.close()
-
-
-def _install(cluster: ClusterUnderTest) -> None:
-    objects = {"apiVersion": "v1", "kind": "List", "items": demo_access.service_account()}
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(demo_access.CRDS))
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(objects))
-    cluster.kubectl("wait", "--for=condition=Established", "-f", str(demo_access.CRDS), "--timeout=60s")
-
-
-def _administrator(cluster: ClusterUnderTest) -> str:
-    """A token for the tests themselves, whatever the cluster's own administrator logs in with."""
-    where, name = "default", f"tests-{secrets.token_hex(3)}"
-    cluster.kubectl("create", "serviceaccount", name, "-n", where)
-    subject = f"--serviceaccount={where}:{name}"
-    cluster.kubectl("create", "clusterrolebinding", name, "--clusterrole=cluster-admin", subject)
-    return cluster.kubectl("create", "token", name, "-n", where, "--duration=12h").strip()
+    with installed(cluster) as found:
+        yield found
 
 
 @contextmanager

@@ -1,14 +1,9 @@
-"""The judge: what the simulator's ledger must say of the resources of a test (reliability.md section 3).
-
-I1 at most one live remote object each; I2 no create without need; I4 nothing of anybody else touched; I21 nothing
-left of what was deleted; and nothing of ours there that belongs to no resource.
-"""
+"""Reading the simulator's ledger: whose a remote object is, and whether it is alive. The judge of it is tests/judge."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +21,20 @@ COMMENT = re.compile(r"^# agentex\.scale\.com/owner: (\S+/\S+)/[0-9a-f]{12}/\d+$
 
 @dataclass
 class Tracked:
-    """A resource of this test. `creates` counts the remote creates that the test explains; `orphan` may stay."""
+    """A resource of this test, and what the test explains.
+
+    `creates`: how many remote creates; `unanswered`: how many more that nobody was told of; `orphan`: the remote
+    object may stay when the resource is gone; `beside`: how many may be alive beside the one on record, as the
+    predecessor of a preview that failed.
+    """
 
     kind: str
     name: str
     uid: str
     creates: int = 1
+    unanswered: int = 0
     orphan: bool = False
+    beside: int = 0
     gone: bool = False
 
     def owner(self, cluster: str) -> str:
@@ -63,32 +65,5 @@ def remotes(simulator: SimulatorClient, owner: str) -> list[Entry]:
 
 def created(simulator: SimulatorClient, owner: str) -> list[Entry]:
     """Every create of this owner that was committed."""
-    return [one for one in _by_us(simulator.ledger()) if one["verb"] == "create" and owner_in(one) == owner]
-
-
-def _by_us(ledger: Iterable[Entry]) -> list[Entry]:
-    """What was committed through the API, to builds and deployments."""
-    return [one for one in ledger if one["cause"] == "api" and one["kind"] in REMOTE.values()]
-
-
-def judge(simulator: SimulatorClient, cluster: str, tracked: Sequence[Tracked], known: Iterable[Tracked]) -> list[str]:
-    """Every way in which the ledger breaks the promises; empty when they are kept."""
-    owners = {one.owner(cluster) for one in known}
-    return [fault for one in tracked for fault in _faults(simulator, one, cluster)] + _strangers(simulator, owners)
-
-
-def _faults(simulator: SimulatorClient, one: Tracked, cluster: str) -> list[str]:
-    owner, name = one.owner(cluster), f"{one.kind} {one.name}"
-    creates, living = created(simulator, owner), [it["id"] for it in remotes(simulator, owner) if is_alive(it)]
-    most = 0 if one.gone and not one.orphan else 1
-    alive = [f"{name} has {len(living)} live: {living}"] if len(living) > most else []
-    often = [f"{name} was created {len(creates)} times, not {one.creates}"] if len(creates) > one.creates else []
-    return alive + often
-
-
-def _strangers(simulator: SimulatorClient, owners: set[str]) -> list[str]:
-    """Our tokens that name no resource of ours; and removals of what carries no token of ours."""
-    ours = _by_us(simulator.ledger())
-    unknown = [one["id"] for one in ours if owner_in(one) not in {*owners, None}]
-    touched = [one["id"] for one in ours if one["verb"] in ("delete", "cancel") and owner_in(one) is None]
-    return [f"{one} belongs to no resource" for one in unknown] + [f"{one}, not ours, was touched" for one in touched]
+    mine = (one for one in simulator.ledger() if one["cause"] == "api" and one["kind"] in REMOTE.values())
+    return [one for one in mine if one["verb"] == "create" and owner_in(one) == owner]

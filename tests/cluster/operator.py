@@ -76,7 +76,7 @@ class Operator:
 
     def start(self) -> None:
         """Start it, and return when /readyz says so."""
-        self._port = _free_port()
+        self._port = free_port()
         self._part = Part("agentex-operator", self._command(), self.log_path)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
         self._part.start(environment=kept, folder=self.folder)
@@ -128,6 +128,7 @@ class Operator:
             return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         return int(reserved.getsockname()[1])

@@ -12,6 +12,7 @@ import asyncio
 import re
 import ssl
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -21,6 +22,7 @@ from aiohttp import web
 PATIENCE = 60
 NOT_PASSED_ON = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
 Point = Literal["before", "after"]
+Handler = Callable[[], Awaitable[None]]
 
 
 @dataclass
@@ -53,15 +55,63 @@ class Held:
         return bool(named) and point == self.point and not self.caught.is_set()
 
 
+class Server:
+    """HTTP servers of one thread, on free ports of the loopback."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+        self._open: list[tuple[web.AppRunner, Handler]] = []
+
+    def listen(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], start: Handler,
+               stop: Handler) -> str:
+        """Serve every request with the handler; the address. `start` and `stop` are awaited around it."""
+        return asyncio.run_coroutine_threadsafe(self._listen(handler, start, stop), self._loop).result(PATIENCE)
+
+    def close(self) -> None:
+        """Close all of them, and end the thread."""
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(PATIENCE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+    async def _listen(self, handler: Any, start: Handler, stop: Handler) -> str:
+        await start()
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", handler)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._open.append((runner, stop))
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    async def _close(self) -> None:
+        for runner, stop in self._open:
+            await runner.cleanup()
+            await stop()
+
+    @staticmethod
+    def trust(ca: bytes | None) -> Any:
+        """What vouches for an upstream; None where it speaks plain HTTP."""
+        return ssl.create_default_context(cadata=ca.decode()) if ca else None
+
+    @staticmethod
+    def session(trust: Any) -> aiohttp.ClientSession:
+        """A client that adds nothing, changes nothing and waits for ever."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=trust or True, limit=0), auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            skip_auto_headers=("Content-Type", "User-Agent", "Accept-Encoding"),
+        )
+
+
 class Proxy:
     """`with Proxy(server) as proxy: proxy.url` behaves like the server."""
 
     def __init__(self, upstream: str, ca: bytes | None = None) -> None:
-        self._upstream = upstream
-        self._trust: Any = ssl.create_default_context(cadata=ca.decode()) if ca else None
+        self._upstream, self._trust = upstream, Server.trust(ca)
         self._holds: list[Held] = []
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self.url = ""
 
     def hold(self, method: str, pattern: str, point: Point) -> Held:
@@ -71,33 +121,19 @@ class Proxy:
         return held
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE)
+        self._server = Server("proxy")
+        self.url = self._server.listen(self._pass_on, self._start, self._stop)
         return self
 
     def __exit__(self, *_: object) -> None:
         for held in self._holds:
             held.drop()
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(PATIENCE)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
+        self._server.close()
 
     async def _start(self) -> None:
-        app = web.Application(client_max_size=64 * 1024 * 1024)
-        app.router.add_route("*", "/{path:.*}", self._pass_on)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        unlimited = aiohttp.TCPConnector(ssl=self._trust or True, limit=0)
-        self._session = aiohttp.ClientSession(
-            connector=unlimited, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None),
-            skip_auto_headers=("Content-Type", "User-Agent", "Accept-Encoding"),
-        )
+        self._session = Server.session(self._trust)
 
     async def _stop(self) -> None:
-        await self._runner.cleanup()
         await self._session.close()
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,8 @@ from tests.cluster.conftest import Installation, opened
 from tests.cluster.hostile import Depot
 from tests.cluster.kube import Object, condition, eventually, says
 from tests.cluster.operator import Operator
-from tests.cluster.world import World, faults_of
+from tests.cluster.world import World
+from tests.judge.invariants import faults_of
 
 API_KEY, WRONG_KEY, BROKEN_KEY, TOKEN, PASSWORD, SPOKEN = CANARIES = tuple(
     f"{name}-{secrets.token_hex(12)}" for name in ("apikey", "wrongkey", "brokenkey", "token", "password", "spoken"))

@@ -220,7 +220,7 @@ def test_a_create_that_commits_too_late_leaves_one_preview_alive(world: World) -
     world.simulator.fault("delayed-commit", match=path, delay=4)
 
     world.apply(a_preview())
-    world.explain("AgentDeployment", "quote", creates=2)
+    world.explain("AgentDeployment", "quote", unanswered=1)
     world.wait("AgentDeployment", "quote")
     eventually(lambda: world.creates("AgentDeployment", "quote"), lambda seen: seen == 2)
     eventually(lambda: len(world.living("AgentDeployment", "quote")), lambda seen: seen == 1)

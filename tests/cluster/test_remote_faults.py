@@ -25,7 +25,8 @@ from tests.cluster.builders import (
 )
 from tests.cluster.hostile import Depot
 from tests.cluster.kube import Object, condition, eventually, gone, ready, says
-from tests.cluster.world import World, faults_of
+from tests.cluster.world import World
+from tests.judge.invariants import faults_of
 
 PATHS = {"AgentBuild": "/v5/builds", "AgentDeployment": "/v5/agentex/deployments"}
 KINDS = tuple(PATHS)

@@ -14,33 +14,28 @@ from typing import Any
 import httpx
 from scale_gp_beta import DefaultHttpxClient, SGPClient
 from tests.cluster import builders, ledger
-from tests.cluster.kube import PLURALS, ApiServer, Object, eventually, gone, ready
+from tests.cluster.kube import GROUP, PLURALS, ApiServer, Object, eventually, gone, ready
 from tests.cluster.ledger import Tracked
 from tests.cluster.operator import Operator
+from tests.judge.evidence import Evidence
+from tests.judge.findings import Finding
+from tests.judge.invariants import OURS, judge_one, strangers
 
-from agentex_operator.api.account import AgentexAccount
-from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import Resource
-from agentex_operator.api.deployment import AgentDeployment
-from agentex_operator.core import conditions
 from agentex_simulator import SimulatorThread
 
-OURS: dict[str, type[Resource]] = {
-    "AgentBuild": AgentBuild,
-    "AgentDeployment": AgentDeployment,
-    "AgentexAccount": AgentexAccount,
-}
 REMOTE = ("AgentDeployment", "AgentBuild")
 TRUST = ssl.create_default_context()  # once: reading the certificates costs more than most tests
 
 
 class Chronicle:
-    """Every version that the objects of one kind ever had, from one watch."""
+    """Every version that the objects of one kind ever had, from one watch that begins anew when it breaks off."""
 
     def __init__(self, api: ApiServer, kind: str, namespace: str) -> None:
         self.versions: list[Object] = []
         self._api, self._path = api, api._path(kind, namespace)
+        self._kind = {"apiVersion": GROUP, "kind": kind}
         self._socket: socket.socket | None = None
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"chronicle of {kind}", daemon=True)
         self._thread.start()
 
@@ -48,21 +43,39 @@ class Chronicle:
         """The versions of one object, oldest first."""
         return [one for one in list(self.versions) if one["metadata"].get("uid") == uid]
 
+    def forget(self) -> None:
+        """Begin a new chapter: what was so far is nobody's business any more."""
+        self.versions = []
+
     def close(self) -> None:
         """End the watch."""
+        self._over.set()
         with suppress(OSError):
             if self._socket is not None:
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(5)
 
     def _follow(self) -> None:
-        with (
-            suppress(httpx.HTTPError),
-            self._api.http.stream("GET", self._path, params={"watch": "1"}, timeout=None) as answer,
-        ):
+        while not self._over.is_set():
+            with suppress(httpx.HTTPError, KeyError):
+                self._watch_from(self._api.http.get(self._path).json())
+            self._over.wait(0.2)
+
+    def _watch_from(self, listing: Object) -> None:
+        """Write down what there is, then what happens, until the watch breaks off."""
+        since = {"watch": "1", "resourceVersion": listing["metadata"]["resourceVersion"]}
+        for obj in listing["items"]:
+            self._write("ADDED", {**self._kind, **obj})
+        with self._api.http.stream("GET", self._path, params=since, timeout=None) as answer:
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
             for line in filter(None, answer.iter_lines()):
-                self.versions.append(json.loads(line)["object"])  # one by one, to be read meanwhile
+                event = json.loads(line)
+                self._write(event["type"], event["object"])  # one by one, to be read meanwhile
+
+    def _write(self, happened: str, obj: Object) -> None:
+        if happened == "ERROR" or (self.versions and self.versions[-1] == obj):
+            return
+        self.versions.append(obj)
 
 
 @dataclass
@@ -156,9 +169,10 @@ class World:
 
     # --- the judge ------------------------------------------------------------------------------------------------
 
-    def explain(self, kind: str, name: str, creates: int) -> None:
-        """This many creates have a reason in this test; without a word it is one."""
-        self._tracked(kind, name).creates = creates
+    def explain(self, kind: str, name: str, creates: int = 1, unanswered: int = 0) -> None:
+        """This many creates have a reason in this test; so many more may take effect that nobody was told of."""
+        one = self._tracked(kind, name)
+        one.creates, one.unanswered = creates, unanswered
 
     def leaves_behind(self, kind: str, name: str) -> None:
         """What is remote of this resource may outlive it (deletionPolicy: Orphan)."""
@@ -166,14 +180,23 @@ class World:
 
     def judge(self) -> None:
         """Fail on every broken promise of what was applied since the last judgement: conditions, writes, ledger."""
+        found = self.findings()
+        self.tracked.clear()
+        assert not found, "promises broken:\n" + "\n".join(map(str, found))
+
+    def findings(self, ambiguous: int = 0) -> tuple[Finding, ...]:
+        """The broken promises; `ambiguous` creates were sent whose answer the operator never had."""
         for one in self._known:
             found = self.get(one.kind, one.name)
             one.gone = found is None or found["metadata"]["uid"] != one.uid
-        faults = [fault for one in self.tracked for fault in self._faults(one)]
-        remote = [one for one in self.tracked if one.kind in REMOTE]
-        faults += ledger.judge(self.simulator, self.cluster, remote, self._known)
-        self.tracked.clear()
-        assert not faults, "promises broken:\n" + "\n".join(faults)
+        evidence = self.evidence(ambiguous)
+        of_each = [one for it in self.tracked for one in judge_one(evidence.case(it))]
+        return tuple(dict.fromkeys([*of_each, *strangers(evidence)]))
+
+    def evidence(self, ambiguous: int = 0) -> Evidence:
+        """What the judge goes by."""
+        versions = {one.uid: self._chronicles[one.kind].of(one.uid) for one in self._known}
+        return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
 
     def close(self) -> None:
         """Delete every resource, accounts last; with the operator at work, see them go and leave nothing alive."""
@@ -222,36 +245,6 @@ class World:
     def _tracked(self, kind: str, name: str) -> Tracked:
         """The newest resource of that name."""
         return next(one for one in reversed(self._known) if (one.kind, one.name) == (kind, name))
-
-    def _faults(self, one: Tracked) -> list[str]:
-        versions = self._chronicles[one.kind].of(one.uid)
-        faults = [fault for version in versions for fault in faults_of(version)] + went_back(versions)
-        faults += [] if versions else ["no version of it was seen, so nothing could be judged"]
-        return [f"{one.kind} {one.name}: {fault}" for fault in dict.fromkeys(faults)]
-
-
-def faults_of(obj: Object) -> list[str]:
-    """What is wrong with one version of a resource: its conditions, its generations, who wrote what."""
-    resource: Any = OURS[obj["kind"]].parse(obj)
-    seen, generation = resource.status.observed_generation, resource.meta.generation
-    untouched = seen == -1 and not resource.status.conditions
-    faults = [] if untouched else conditions.lint(resource.status.conditions, seen)
-    ahead = [f"observedGeneration {seen} is ahead of {generation}"] if seen > generation else []
-    return faults + ahead + overreach(obj)
-
-
-def went_back(versions: list[Object]) -> list[str]:
-    """observedGeneration never decreases (I9)."""
-    seen = [(one.get("status") or {}).get("observedGeneration", -1) for one in versions]
-    return [] if seen == sorted(seen) else [f"observedGeneration went back: {seen}"]
-
-
-def overreach(obj: Object) -> list[str]:
-    """The operator owns the status and its finalizer, and never a field of the spec, a label or an annotation."""
-    mine = [one for one in obj["metadata"].get("managedFields") or () if one["manager"] == "agentex-operator"]
-    paths = {(root, field) for one in mine for root, fields in one["fieldsV1"].items() for field in fields}
-    strange = sorted(path for path in paths if path[0] != "f:status" and path != ("f:metadata", "f:finalizers"))
-    return [f"the operator wrote {strange}"] if strange else []
 
 
 def with_account(world: World) -> None:

@@ -1,0 +1,257 @@
+"""A workbench: one namespace, one simulator, one director, one operator after the other; plans are run on it in turn.
+
+Each worker of a run has one. The control plane and the installation are shared; `Site` says where they are.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from tests.cluster import builders
+from tests.cluster.conftest import TIME_SCALE
+from tests.cluster.hostile import Depot
+from tests.cluster.kube import ApiServer, gone
+from tests.cluster.operator import DRAIN, Operator, free_port
+from tests.faults.calls import KUBE
+from tests.faults.calls import REMOTE as AGENTEX
+from tests.faults.director import Cue, Director, View
+from tests.faults.nursery import ForkedPart, Nursery
+from tests.faults.stage import Stage
+from tests.judge.findings import Finding, Harm
+
+from agentex_dev.kubeconfig import Server, write_kubeconfig
+from agentex_simulator import Settings, SimulatorThread
+from agentex_simulator.settings import Durations
+
+QUICK = (
+    "--settle=1s", "--missing-grace=1500ms", "--expiry-grace=1s", "--create-longest-life=4s", "--resync=1500ms",
+    "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
+)
+SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))
+REST = 2.5           # seconds without a write that show two resyncs went by
+LONGEST_UNREST = 25.0
+REMOVAL = 40.0
+TROUBLE = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the control plane is, and who may do what there; plain values, for other processes."""
+
+    url: str
+    ca: bytes
+    administrator: str   # a token
+    operator: str        # the token of the operator's ServiceAccount
+    cluster: str         # the uid of the namespace kube-system
+    folder: Path         # for files of this run
+
+
+class ForkedOperator(Operator):
+    """The operator as a child of the nursery: the same process, started in a tenth of the time."""
+
+    def __init__(self, nursery: Nursery, kubeconfig: Path, namespaces: Sequence[str], folder: Path,
+                 flags: Sequence[str]) -> None:
+        super().__init__(kubeconfig, namespaces, folder, (*QUICK, *flags))
+        self._nursery = nursery
+        self.part: ForkedPart | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.part is not None and self.part.running
+
+    def start(self) -> None:
+        """Start it, and return when it is ready."""
+        self.launch()
+        self._await_health()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        if self.part is not None:
+            self.part.close()
+        self._port = free_port()
+        self.part = ForkedPart(self._nursery, self._command()[1:], self.log_path, self.folder)
+
+    def kill(self) -> None:
+        if self.part is not None:
+            self.part.end(signal.SIGKILL)
+
+    def stop(self) -> int | None:
+        """SIGTERM: 0 if it ended by itself in time, else None."""
+        assert self.part is not None
+        return 0 if self.part.end(signal.SIGTERM, DRAIN + 10) else None
+
+    def strike(self, how: signal.Signals) -> None:
+        """Send a signal, and do not wait for what comes of it."""
+        if self.part is not None:
+            self.part.send(how)
+
+    def _await_health(self) -> None:
+        end = time.monotonic() + 30
+        while not self._is_ready():
+            assert self.running, f"the operator ended at its start:\n{self.log[-2000:]}"
+            assert time.monotonic() < end, f"the operator does not get ready:\n{self.log[-2000:]}"
+            time.sleep(0.05)
+
+
+class Reviver:
+    """Starts an operator again whenever it was struck down; `pause` is how long it stays dead."""
+
+    def __init__(self, operator: ForkedOperator, pause: float = 0.0) -> None:
+        self.operator, self.pause = operator, pause
+        self.deaths = 0
+        self._struck, self._over = threading.Event(), threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._thread = threading.Thread(target=self._revive, name="reviver", daemon=True)
+        self._thread.start()
+
+    def strike(self) -> None:
+        """Kill the operator, at once; it is started again soon."""
+        self.operator.strike(signal.SIGKILL)
+        self.deaths += 1
+        self._idle.clear()
+        self._struck.set()
+
+    def settled(self) -> None:
+        """Return when nobody is to be started again."""
+        assert self._idle.wait(40), "the operator was not started again"
+
+    def end(self) -> None:
+        """Revive no more."""
+        self._over.set()
+        self._struck.set()
+        self._thread.join(45)
+
+    def _revive(self) -> None:
+        while self._struck.wait() and not self._over.is_set():
+            self._struck.clear()
+            time.sleep(self.pause)
+            self.operator.kill()
+            self.operator.launch()
+            self._idle.set()
+
+
+@dataclass
+class Bench:
+    """What plans are run on: `with Bench(site, "3") as bench: bench.ready(); ...; bench.judged(plan)`."""
+
+    site: Site
+    label: str
+    flags: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _log_began: int = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _build(self, stack: ExitStack) -> None:
+        site, self.namespace = self.site, f"faults-{self.label}"
+        self.folder = site.folder / self.namespace
+        self.folder.mkdir(exist_ok=True)
+        api = ApiServer(site.url, site.ca, site.administrator)
+        stack.callback(api.close)
+        api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        self.nursery = stack.enter_context(Nursery())
+        self.simulator = stack.enter_context(SimulatorThread(Settings(
+            **{"time_scale": 2 * TIME_SCALE, "durations": SHORT, **self.settings})))
+        self.depot = stack.enter_context(Depot())
+        self.director = Director(self.strike)
+        stack.callback(self.director.close)
+        self.operator = self.an_operator(self.director)
+        stack.callback(self.operator.end)
+        self.reviver = Reviver(self.operator)
+        stack.callback(self.reviver.end)
+        self.world = Stage(api, self.namespace, self.simulator, self.operator, self.director.urls[AGENTEX],
+                           site.cluster, depot=self.depot)
+        self.world.open()
+        stack.callback(self.world.discard)
+
+    def an_operator(self, director: Director) -> ForkedOperator:
+        """An operator that speaks to everybody through this director, whose doors are opened."""
+        door = director.open(KUBE, self.site.url, self.site.ca)
+        director.open(AGENTEX, self.simulator.url)
+        config = write_kubeconfig(self.folder / f"kubeconfig-{door.rpartition(':')[2]}", Server(door, self.site.ca),
+                                  "operator", self.site.operator)
+        flags = (f"--allowed-source-hosts={self.depot.host}", *self.flags)
+        return ForkedOperator(self.nursery, config, (self.namespace,), self.folder, flags)
+
+    def strike(self) -> None:
+        """What the director does at a cue: the operator dies, and is started again."""
+        self.reviver.strike()
+
+    # --- a plan ---------------------------------------------------------------------------------------------------
+
+    def ready(self, *acts: Sequence[Cue], view: View | None = None) -> Stage:
+        """An empty world with an account, and an operator that has just started: from now on, calls are counted."""
+        self.operator.kill()
+        self._log_began = len(self.operator.log)
+        self.simulator.reset()
+        self.world.begin_anew()
+        self.director.begin(*acts, view=view)
+        self.operator.start()
+        self.world.apply(builders.a_secret(), builders.an_account(self.world.endpoint))
+        self.world.wait("AgentexAccount", "default")
+        return self.world
+
+    def told(self, act: Callable[[], None]) -> tuple[Finding, ...]:
+        """Do this; what is waited for in vain is stuck."""
+        try:
+            act()
+        except AssertionError as error:
+            return (Finding("I20", str(error)[:3000], Harm.STUCK),)
+        return ()
+
+    def at_rest(self) -> tuple[Finding, ...]:
+        """I11: nothing is written, in the cluster or remotely, once all is done."""
+        self.reviver.settled()
+        end, seen, since = time.monotonic() + LONGEST_UNREST, self._written(), time.monotonic()
+        while time.monotonic() < since + REST:
+            time.sleep(0.2)
+            if (now := self._written()) != seen:
+                seen, since = now, time.monotonic()
+            if time.monotonic() > end:
+                return (Finding("I11", f"writes go on for ever, the last: {self.world.last_written()}", Harm.STUCK),)
+        return ()
+
+    def judged(self) -> tuple[Finding, ...]:
+        """What the judge says of the world as it is, and of the operator's log."""
+        return (*self.world.findings(self.director.ambiguous()), *self._log_findings())
+
+    def cleared(self) -> tuple[Finding, ...]:
+        """I21: everything is deleted, and goes, and leaves nothing alive."""
+        return self.told(self._delete_everything) or tuple(self.world.left_alive())
+
+    def ended(self) -> tuple[Finding, ...]:
+        """The end of every plan: rest, the judge, removal, the judge again, and no secret spilled."""
+        found = [*self.at_rest(), *self.judged()]
+        found += [*self.cleared(), *self.judged()]
+        return tuple(dict.fromkeys(found))
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _written(self) -> tuple[int, int]:
+        return self.world.amount_written, sum(one["cause"] == "api" for one in self.simulator.ledger())
+
+    def _log_findings(self) -> Iterator[Finding]:
+        if found := TROUBLE.search(self.operator.log, self._log_began):
+            around = self.operator.log[max(0, found.start() - 300): found.end() + 1500]
+            yield Finding("I19", f"the log says: {around}", Harm.OTHER)
+
+    def _delete_everything(self) -> None:
+        for kind, name in self.world.delete_all():
+            self.world.wait(kind, name, gone, REMOVAL)

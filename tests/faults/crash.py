@@ -1,0 +1,108 @@
+"""Crash points: the operator dies before, during and after every call of every scenario, and starts again.
+
+`crash/build-runs/remote POST /v5/builds #1/post`: in the scenario `build-runs`, the first create was done, and the
+operator died before it had the answer. `doubles/…/A then B`: it dies again at call B, counted from its second start.
+The calls are learned by running each scenario twice, so a new call of the operator has its plans by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from tests.faults import learned
+from tests.faults.bench import Bench
+from tests.faults.calls import KUBE, Call
+from tests.faults.director import PHASES, Cue
+from tests.faults.learned import Learned
+from tests.faults.plans import Ended, Scale
+from tests.faults.scenarios import STORIES
+
+UPLOAD = ("bytes=0", "bytes=1", "bytes=2500000", "bytes=4999999")
+LINES = ("lines=0", "lines=1")
+FIVE_MEGABYTES = "build-five-megabytes"
+GATE = ("build-succeeds", "build-edited-running", "preview-edited", "deployment-deleted")
+THEN = " then "
+
+
+class Crash:
+    """One death each."""
+
+    name = "crash"
+
+    def __init__(self, found: dict[str, Learned]) -> None:
+        self._found = found
+
+    def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
+        """Each plan by itself; the gate has the mutating calls of a few scenarios, in the two hardest phases."""
+        if scale.gate:
+            return [[plan] for name in GATE for plan in self._gate(name)]
+        return [[plan] for name in STORIES for plan in self._plans(name)]
+
+    def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
+        """Play each with its deaths."""
+        for plan in plans:
+            yield run(bench, plan, self._found)
+
+    def _plans(self, name: str) -> Iterator[str]:
+        for call in self._found[name].calls:
+            yield from (f"{self.name}/{name}/{call}/{phase}" for phase in phases(call))
+            if name == FIVE_MEGABYTES and call.creates:
+                yield from (f"{self.name}/{name}/{call}/{phase}" for phase in UPLOAD)
+
+    def _gate(self, name: str) -> Iterator[str]:
+        mutating = [call for call in self._found[name].calls if call.mutates]
+        return (f"{self.name}/{name}/{call}/{phase}" for call in mutating for phase in ("mid", "post"))
+
+
+class Doubles(Crash):
+    """Two deaths: at every mutating call, and at every mutating call after the start that follows."""
+
+    name = "doubles"
+
+    def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
+        """None but in a full run."""
+        return [[plan] for name in STORIES for plan in self._pairs(name)] if scale.full else []
+
+    def _pairs(self, name: str) -> Iterator[str]:
+        mutating = [call for call in self._found[name].calls if call.mutates]
+        for at, first in enumerate(mutating):
+            for phase in PHASES:
+                for second in again(mutating[at:]):
+                    yield f"{self.name}/{name}/{first}/{phase}{THEN}{second}/post"
+
+
+def phases(call: Call) -> tuple[str, ...]:
+    """In which phases the operator may die at such a call."""
+    return LINES if call.verb == "WATCH" else PHASES
+
+
+def again(calls: Sequence[Call]) -> Iterator[Call]:
+    """The mutating calls from here on as they are counted by an operator that starts now."""
+    before: dict[tuple[str, str, str], int] = {}
+    for call in calls:
+        key = call[:3]
+        before[key] = before.get(key, 0) + 1
+        yield call._replace(number=before[key])
+
+
+def run(bench: Bench, plan: str, found: dict[str, Learned]) -> Ended:
+    """One plan, from an empty world to an empty world."""
+    _, name, deaths = plan.split("/", 2)
+    acts = [[Cue.parse(text)] for text in deaths.split(THEN)]
+    stage = bench.ready(*acts)
+    stuck = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
+    learned.explain(stage, name)
+    reached = all(cue.struck.is_set() for act in acts[:1] for cue in act)
+    unlike = () if stuck else learned.differences(stage, found[name], bench.director.ambiguous())
+    return Ended(plan, (*stuck, *unlike, *bench.ended()), reached=reached)
+
+
+def uncovered(found: dict[str, Learned], seen: Iterable[Call]) -> list[str]:
+    """Call sites that were used somewhere in a run, and at which no plan of these has the operator die."""
+    covered = {call.site for one in found.values() for call in one.calls}
+    return sorted({call.site for call in seen if _matters(call)} - covered)
+
+
+def _matters(call: Call) -> bool:
+    """Discovery and events aside: the first is no part of any pass, and an event lost is an event lost."""
+    return not (call.server == KUBE and (call.what.startswith("/") or call.what == "events"))

@@ -1,0 +1,158 @@
+"""What a scenario does when nothing goes wrong: the calls it makes in every run, and how it ends.
+
+The first is where crash plans come from; the second is what every run with faults must end like (I24).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.ledger import REMOTE, owner_in
+from tests.faults.bench import Bench
+from tests.faults.calls import Call
+from tests.faults.scenarios import STORIES
+from tests.faults.stage import Stage
+from tests.judge.findings import Finding, Harm
+
+MASKED = re.compile(
+    r"[0-9a-f]{12}-[0-9a-f]{8}\d+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b|\bsha256:\S+"
+    r"|\b(?:build|deploy|agent)[-_][0-9a-zA-Z]+\b|\d{4}-\d\d-\d\dT[0-9:.]+Z|[0-9a-f]{8}\.\d+|127\.0\.0\.1:\d+"
+)
+UNEQUAL = {  # of a status, and why it may differ from run to run
+    "attempt": "counts creates, of which a lost answer may explain more",
+    "unansweredCreateAt": "is there after a lost answer",
+    "condemned": "names duplicates until they are gone",
+    "removal": "may tell of a duplicate",
+    "lastHealthyDeploymentID": "an id",
+    "predecessorID": "an id",
+}
+MOVING = ("lastTransitionTime", "observedGeneration")
+MOST_NUMBER = 6      # the calls of one site beyond this are the same again
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Of one scenario: its calls in every run, in order, and how it ends."""
+
+    calls: tuple[Call, ...]
+    end: dict[str, Any]
+    creates: int
+    removals: int
+
+    def as_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**vars(self), "calls": [str(call) for call in self.calls]}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Learned:
+        """From plain values."""
+        return cls(**{**found, "calls": tuple(Call.parse(text) for text in found["calls"])})
+
+
+def learn(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
+    """Play a scenario twice without faults; what is the same in both, and what is wrong already."""
+    (first, wrong), (second, also_wrong) = play(bench, name), play(bench, name)
+    calls = tuple(call for call in first.calls if call in set(second.calls) and call.number <= MOST_NUMBER)
+    unlike = () if first.end == second.end else (Finding("I24", unlike_each_other(first.end, second.end), Harm.OTHER),)
+    return Learned(calls, first.end, first.creates, first.removals), (*wrong, *also_wrong, *unlike)
+
+
+def play(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
+    """One run without faults."""
+    stage = bench.ready()
+    found = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
+    explain(stage, name)
+    learned = Learned(tuple(bench.director.trace), end_of(stage), creates(stage), removals(stage))
+    return learned, (*found, *bench.ended())
+
+
+def explain(stage: Stage, name: str) -> None:
+    """Tell the judge what the story explains."""
+    story = STORIES[name]
+    for one in stage.tracked:
+        one.creates = story.creates.get((one.kind, one.name), 1)
+        one.beside = story.beside.get((one.kind, one.name), 0)
+
+
+def kept(folder: Path, found: dict[str, Learned]) -> None:
+    """Keep what was learned where every worker finds it."""
+    (folder / "learned.json").write_text(json.dumps({name: one.as_json() for name, one in found.items()}))
+
+
+def known(folder: Path) -> dict[str, Learned]:
+    """What was learned in this run; empty before."""
+    path = folder / "learned.json"
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {name: Learned.from_json(one) for name, one in found.items()}
+
+
+# --- how it ends ----------------------------------------------------------------------------------------------------
+
+
+def end_of(stage: Stage) -> dict[str, Any]:
+    """Every resource's status, and what is remote of it, without ids, times and tokens."""
+    found: dict[str, Any] = {}
+    for one in stage.resources():
+        found[f"{one['kind']} {one['metadata']['name']}"] = _plain({
+            key: value for key, value in (one.get("status") or {}).items() if key not in UNEQUAL})
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items() if key not in MOVING}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return MASKED.sub("*", value) if isinstance(value, str) else value
+
+
+def creates(stage: Stage) -> int:
+    """How many creates of ours there were."""
+    return _verbs(stage)["create"]
+
+
+def removals(stage: Stage) -> int:
+    """How many removals."""
+    verbs = _verbs(stage)
+    return verbs["cancel"] + verbs["delete"]
+
+
+def _verbs(stage: Stage) -> Counter[str]:
+    mine = (one for one in stage.simulator.ledger() if one["cause"] == "api" and one["kind"] in REMOTE.values())
+    return Counter(one["verb"] for one in mine if owner_in(one))
+
+
+def unlike_each_other(one: Any, other: Any) -> str:
+    """Where two ends differ."""
+    return "; ".join(_differences(one, other, ""))[:1500]
+
+
+def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif one != other:
+        yield f"{path}: {one!r} and {other!r}"
+
+
+def differences(stage: Stage, learned: Learned, ambiguous: int) -> tuple[Finding, ...]:
+    """I24: the end is that of a run without faults; more creates and removals only where answers were lost."""
+    end, found = end_of(stage), []
+    if end != learned.end:
+        found.append(Finding("I24", f"ends otherwise: {unlike_each_other(learned.end, end)}", Harm.OTHER))
+    if (made := creates(stage)) > learned.creates + ambiguous:
+        found.append(Finding("I2", f"{made} creates, not {learned.creates}", Harm.DUPLICATED))
+    if (removed := removals(stage)) > learned.removals + max(0, made - learned.creates):
+        found.append(Finding("I3", f"{removed} removals, not {learned.removals}", Harm.WRONGLY_DELETED))
+    return tuple(found)
+
+
+def sites(found: dict[str, Learned], names: Sequence[str]) -> set[str]:
+    """The call sites that these scenarios reach."""
+    return {call.site for name in names for call in found[name].calls}

@@ -1,0 +1,147 @@
+"""Operators that start in a tenth of a second: forked from a process that has imported everything, and done nothing.
+
+A fault programme starts the operator thousands of times, and importing its libraries is nine tenths of each start.
+What is forked is the operator's own command line, in a process and a session of its own, that dies like any other.
+
+Run as `python -m tests.faults.nursery`: each line of standard input is an order, `{"told": [...], "log": path,
+"folder": path}`; the answer on standard output is the process id. It ends, and all its children with it, when its
+standard input does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from tests.cluster.operator import NOT_FOR_IT
+
+PR_SET_PDEATHSIG = 1
+ROOT = Path(__file__).resolve().parents[2]
+
+
+# --- in the nursery -------------------------------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Fork an operator for every order, until there are no more orders."""
+    from agentex_operator import bootstrap  # noqa: F401, PLC0415 - imported for the children, who find it there
+    from agentex_operator.cli.main import main  # noqa: PLC0415 - as above
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not kept: their pid is theirs until they are gone
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _be_an_operator(main, order)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+
+
+def _be_an_operator(main: Any, order: Mapping[str, Any]) -> None:
+    """Become what `agentex-operator TOLD` would be; does not return."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setsid()
+    os.chdir(order["folder"])
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for old, new in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(old, new)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
+    status = 1
+    try:
+        main(list(order["told"]), prog_name="agentex-operator")
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        with suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)
+
+
+# --- who orders -----------------------------------------------------------------------------------------------------
+
+
+class Nursery:
+    """The process that forks; `with Nursery() as nursery: nursery.start(told, log, folder)` gives a process id."""
+
+    def __enter__(self) -> Self:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.nursery"], cwd=ROOT, env=kept, text=True, bufsize=1,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(BrokenPipeError):
+            self._process.communicate(timeout=10)
+        self._process.wait(10)
+
+    def start(self, told: Sequence[str], log: Path, folder: Path) -> int:
+        """Have an operator started; its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"told": list(told), "log": str(log), "folder": str(folder)}) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+class ForkedPart:
+    """One operator of the nursery; speaks as agentex_dev.parts.Part does."""
+
+    def __init__(self, nursery: Nursery, told: Sequence[str], log: Path, folder: Path) -> None:
+        self._watch: int | None = None
+        self.log = log
+        self.pid = nursery.start(told, log, folder)
+        with suppress(ProcessLookupError):  # it may have ended before we looked
+            self._watch = os.pidfd_open(self.pid)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there, frozen or not."""
+        return self._watch is not None and not select.select([self._watch], [], [], 0)[0]
+
+    def send(self, how: signal.Signals) -> None:
+        """Send a signal; to one that is gone, nothing."""
+        if self._watch is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._watch, how)
+
+    def end(self, how: signal.Signals = signal.SIGTERM, grace: float = 20.0) -> bool:
+        """Send the signal and see the process gone; killed when it stays. Whether it went by itself."""
+        self.send(how)
+        went = self._gone_within(grace)
+        if not went:
+            self.send(signal.SIGKILL)
+            assert self._gone_within(10), f"process {self.pid} survives SIGKILL"
+        return went
+
+    def close(self) -> None:
+        """Let the process id go."""
+        if self._watch is not None:
+            os.close(self._watch)
+            self._watch = None
+
+    def _gone_within(self, seconds: float) -> bool:
+        if self._watch is None:
+            return True
+        deadline = time.monotonic() + seconds
+        while self.running and (left := deadline - time.monotonic()) > 0:
+            select.select([self._watch], [], [], left)
+        return not self.running
+
+
+if __name__ == "__main__":
+    serve()

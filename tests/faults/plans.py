@@ -1,0 +1,47 @@
+"""What a fault programme is made of: plans with a name that replays them, families of plans, and how a plan ended.
+
+A plan's name is whole: `crash/build-created/remote POST /v5/builds #1/post` says everything that its family needs to
+do it again, in another process or on another day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tests.judge.findings import Finding
+
+if TYPE_CHECKING:
+    from tests.faults.bench import Bench
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one plan ended; no findings is how it should. `reached`: what it is about came to pass."""
+
+    plan: str
+    findings: tuple[Finding, ...] = ()
+    reached: bool = True
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is run: the gate of every `make test`, the whole, or everything with doubles."""
+
+    gate: bool = False
+    full: bool = False
+
+
+class Family(Protocol):
+    """One sort of plans. Its batches are independent: each runs in a world of its own, several at the same time."""
+
+    name: str
+
+    def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
+        """The names of the plans, in groups that share a world."""
+        ...
+
+    def run(self, bench: Bench, plans: Sequence[str]) -> Iterable[Ended]:
+        """Run these plans, and say of each how it ended; one that raises is stuck."""
+        ...

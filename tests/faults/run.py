@@ -1,0 +1,118 @@
+"""A run of the fault programme: the control plane, the workers, and the plans that they take one after the other."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.faults import learned
+from tests.faults.bench import Bench, Site
+from tests.faults.crash import Crash, Doubles
+from tests.faults.learned import Learned
+from tests.faults.plans import Ended, Family, Scale
+from tests.faults.scenarios import STORIES
+from tests.judge.findings import Finding, Harm
+
+WORKERS = 8
+MINE: list[Bench] = []   # of a worker process: its bench, once it has one
+
+
+def families(found: dict[str, Learned]) -> dict[str, Family]:
+    """Every family, by name."""
+    every: tuple[Family, ...] = (Crash(found), Doubles(found))
+    return {family.name: family for family in every}
+
+
+# --- in a worker ----------------------------------------------------------------------------------------------------
+
+
+def open_bench(site: Site) -> None:
+    """Give this worker its bench."""
+    bench = Bench(site, str(os.getpid()))
+    MINE.append(bench.__enter__())
+    multiprocessing.util.Finalize(bench, bench.__exit__, args=(None, None, None), exitpriority=100)
+
+
+def learn(name: str) -> tuple[str, Learned, tuple[Finding, ...]]:
+    """What a scenario does without faults."""
+    return name, *learned.learn(MINE[0], name)
+
+
+def run_batch(name: str, plans: Sequence[str]) -> list[Ended]:
+    """Run a batch of a family; a plan that raises has failed, and says where."""
+    family = families(learned.known(MINE[0].site.folder))[name]
+    try:
+        return list(family.run(MINE[0], plans))
+    except Exception:  # a bug of the programme must not end the run, and must not pass either
+        return [Ended(plan, (Finding("-", traceback.format_exc()[-3000:], Harm.STUCK),)) for plan in plans]
+
+
+# --- in the process that leads --------------------------------------------------------------------------------------
+
+
+@dataclass
+class Crew:
+    """The workers of one run."""
+
+    site: Site
+    pool: ProcessPoolExecutor
+
+    def learn(self, names: Iterable[str] = tuple(STORIES)) -> Iterator[Ended]:
+        """Have every scenario played without faults; what is learned is kept for the plans."""
+        found: dict[str, Learned] = learned.known(self.site.folder)
+        for done in as_completed([self.pool.submit(learn, name) for name in names]):
+            name, one, findings = done.result()
+            found[name] = one
+            yield Ended(f"learn/{name}", findings)
+        learned.kept(self.site.folder, found)
+
+    def run(self, wanted: Iterable[str], scale: Scale, chosen: Callable[[str], bool] = bool,
+            most: int | None = None) -> Iterator[Ended]:
+        """Run the chosen plans of these families, at most so many of each."""
+        every = families(learned.known(self.site.folder))
+        batches = [(name, batch) for name in wanted for batch in spread(every[name].batches(scale), chosen, most)]
+        work = [self.pool.submit(run_batch, name, plans) for name, plans in batches]
+        for done in as_completed(work):
+            yield from done.result()
+
+    def replay(self, name: str, plan: str) -> list[Ended]:
+        """One plan of a family, again."""
+        return self.pool.submit(run_batch, name, [plan]).result()
+
+
+def spread(batches: Iterable[Sequence[str]], chosen: Callable[[str], bool], most: int | None) -> list[list[str]]:
+    """The batches with the chosen plans; of too many, those at even distances."""
+    found = [plans for batch in batches if (plans := [plan for plan in batch if chosen(plan)])]
+    step = max(1, len(found) // most) if most else 1
+    return found[::step][:most]
+
+
+def needs_learning(wanted: Iterable[str]) -> bool:
+    """Whether any of these families goes by what is learned first."""
+    return bool({"crash", "doubles"} & set(wanted))
+
+
+def after(site: Site) -> Iterator[Ended]:
+    """What is judged over a whole run."""
+    return iter(())
+
+
+@contextmanager
+def crew(site: Site, workers: int = WORKERS) -> Iterator[Crew]:
+    """The workers, each with a bench of its own."""
+    how = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=how, initializer=open_bench, initargs=(site,)) as pool:
+        yield Crew(site, pool)
+
+
+def kept_figures(folder: Path, figures: dict[str, Any]) -> None:
+    """Write the figures of a run where the document's author finds them."""
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1))

@@ -1,0 +1,40 @@
+"""Where a run takes place: a control plane with the operator installed, whose audit log tells what it asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster.installation import Installation, installed
+from tests.faults.bench import Site
+
+from agentex_dev import demo_access
+from agentex_dev.controlplane import ControlPlane
+from agentex_dev.flags import Audit
+from agentex_dev.programs import find_programs
+
+OPERATOR = f"system:serviceaccount:{demo_access.NAMESPACE}:{demo_access.ACCOUNT}"
+POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [{"level": "Metadata", "users": [OPERATOR]}, {"level": "None"}],
+}
+
+
+@contextmanager
+def on_control_plane(folder: Path) -> Iterator[Site]:
+    """A control plane of its own, with an audit log in the folder."""
+    audit = Audit(folder / "policy.json", folder / "audit.log")
+    audit.policy.write_text(json.dumps(POLICY))
+    with ControlPlane(find_programs(), audit) as plane, installed(plane.cluster) as installation:
+        yield site_of(installation, folder)
+
+
+def site_of(installation: Installation, folder: Path) -> Site:
+    """The plain values that workers need."""
+    cluster = installation.cluster
+    token = cluster.kubectl("create", "token", demo_access.ACCOUNT, "-n", demo_access.NAMESPACE, "--duration=12h")
+    return Site(cluster.url, cluster.server.ca, installation.administrator, token.strip(), installation.uid, folder)

@@ -1,0 +1,108 @@
+"""What the judge goes by: the simulator's ledger, every version of every resource, and what a test explains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster.ledger import REMOTE, Entry, Tracked, is_alive, owner_in
+
+Object = dict[str, Any]
+ATTEMPT = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}(\d+)$|\(agentex\.scale\.com/owner [0-9a-f]{8}\.(\d+)\)$|/(\d+)$")
+WISH = re.compile(r"^([0-9a-f]{12})-[0-9a-f]{8}\d+$|^# agentex\.scale\.com/owner: \S+/([0-9a-f]{12})/\d+$")
+ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One resource before the judge: every version of it, and every remote mutation that concerns it, oldest first."""
+
+    tracked: Tracked
+    versions: Sequence[Object]
+    entries: Sequence[Entry]
+    ambiguous: int = 0                  # creates of it that were sent, and whose answer the operator never had
+
+    @property
+    def title(self) -> str:
+        """How a finding names it."""
+        return f"{self.tracked.kind} {self.tracked.name}"
+
+    @property
+    def creates(self) -> list[Entry]:
+        """Its creates."""
+        return [one for one in self.entries if one["verb"] == "create"]
+
+    @property
+    def removals(self) -> list[Entry]:
+        """What the operator had removed of it."""
+        return [one for one in self.entries if one["verb"] in ("delete", "cancel") and one["cause"] == "api"]
+
+    @property
+    def statuses(self) -> list[Object]:
+        """Its statuses, oldest first."""
+        return [one.get("status") or {} for one in self.versions]
+
+    @property
+    def alive(self) -> list[str]:
+        """The ids that are alive at the end."""
+        last = {one["id"]: one for one in self.entries}
+        return [id_ for id_, one in last.items() if is_alive(one)]
+
+    def id_in(self, status: Object) -> str | None:
+        """The remote id on record in one of its statuses."""
+        found: str | None = status.get(ID[self.tracked.kind])
+        return found
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything of one world."""
+
+    cluster: str
+    ledger: Sequence[Entry]
+    known: Sequence[Tracked]
+    versions: Mapping[str, Sequence[Object]] = field(default_factory=dict)
+    ambiguous: int = 0
+
+    def case(self, one: Tracked) -> Case:
+        """What concerns one resource."""
+        owner = one.owner(self.cluster)
+        ids = {it["id"] for it in self.ledger if it["kind"] in REMOTE.values() and owner_in(it) == owner}
+        entries = [it for it in self.ledger if it["id"] in ids]
+        return Case(one, self.versions.get(one.uid, ()), entries, self.ambiguous + one.unanswered)
+
+    @property
+    def by_us(self) -> list[Entry]:
+        """What was committed through the API, to builds and deployments."""
+        return [it for it in self.ledger if it["cause"] == "api" and it["kind"] in REMOTE.values()]
+
+    @staticmethod
+    def owner_of(entry: Entry) -> str | None:
+        """Whose it is, by its token; None where it carries none."""
+        return owner_in(entry)
+
+    @property
+    def owners(self) -> set[str]:
+        """The tokens of every resource that there ever was."""
+        return {one.owner(self.cluster) for one in self.known}
+
+
+def carriers(entry: Entry) -> tuple[str, ...]:
+    """The fields of a remote record that may carry our token."""
+    if entry["kind"] == "deployment":
+        return (entry["manifest_first_line"],)
+    return (entry.get("source_ref") or "", entry["image_tag"])
+
+
+def attempt_in(entry: Entry) -> int | None:
+    """Which attempt of its owner it was made by."""
+    found = next((it for text in carriers(entry) if (it := ATTEMPT.search(text))), None)
+    return int(next(filter(None, found.groups()))) if found else None
+
+
+def wish_in(entry: Entry) -> str | None:
+    """The digest of what it was made from; None where the token does not say."""
+    found = next((it for text in carriers(entry) if (it := WISH.match(text))), None)
+    return next(filter(None, found.groups())) if found else None

@@ -1,0 +1,216 @@
+"""The invariants of reliability.md §3, each a function of one case; the numbers are its.
+
+Judged elsewhere: I11 (no call while all is at rest) by tests/faults/bench.py, I12 (rates) and I13 (nobody is held up)
+by tests/faults/remote.py and load.py, I16 (secrets) by tests/faults/canaries.py, I17 (addresses) and I18 (bounds) by
+tests/faults/hostile.py, I24 (confluence) by tests/faults/bench.py and transitions.py. I14 and I22 speak of a sweeper,
+which there is none of: a finalizer stands in its place, and I8 and I21 judge that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.cluster.ledger import Tracked, is_alive
+from tests.judge.evidence import Case, Evidence, Object, attempt_in, wish_in
+from tests.judge.findings import Finding, Harm
+
+from agentex_operator.api.account import AgentexAccount
+from agentex_operator.api.build import AgentBuild
+from agentex_operator.api.common import FINALIZER, Resource
+from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.core import conditions
+
+OURS: dict[str, type[Resource]] = {
+    "AgentBuild": AgentBuild, "AgentDeployment": AgentDeployment, "AgentexAccount": AgentexAccount,
+}
+LONGEST_MESSAGE = 1024
+MOST_CONDITIONS = 20
+FIELD_MANAGER = "agentex-operator"
+Told = Iterator[str]
+
+
+def one_alive_of_each_wish(case: Case) -> Told:
+    """I1: whenever a create takes effect, nothing else of the same wish is alive, but for creates nobody answered."""
+    alive: dict[str, str | None] = {}
+    for one in case.entries:
+        alive = {id_: wish for id_, wish in alive.items() if id_ != one["id"]}
+        if is_alive(one):
+            alive[one["id"]] = wish_in(one)
+        most = max(Counter(alive.values()).values(), default=0)
+        if one["verb"] == "create" and most > 1 + case.ambiguous:
+            yield f"{most} alive of one wish when {one['id']} was created"
+
+
+def creates_have_a_reason(case: Case) -> Told:
+    """I2: as many creates as the test explains, and one more for each that nobody answered."""
+    most = case.tracked.creates + case.ambiguous
+    if len(case.creates) > most:
+        yield f"was created {len(case.creates)} times, not {most}: {[one['id'] for one in case.creates]}"
+
+
+def removals_are_written_down(case: Case) -> Told:
+    """I3, P7: what is removed was condemned, or named for removal, by a write before; or its resource is deleted."""
+    written = {(it.get("removal") or {}).get("id") for it in case.statuses}
+    written |= {id_ for it in case.statuses for id_ in it.get("condemned", ())}
+    for one in case.removals:
+        if one["id"] not in written:
+            yield f"{one['id']} was removed, and nothing written said that it would be"
+
+
+def what_is_wanted_stays(case: Case) -> Told:
+    """I3: nothing removes the id that is on record at the end, unless it was asked for, or the resource is deleted."""
+    last = case.statuses[-1] if case.versions else {}
+    why = {it["removal"]["id"]: it["removal"]["reason"] for it in case.statuses if "removal" in it}
+    deleted = any("deletionTimestamp" in it["metadata"] for it in case.versions)
+    for one in case.removals:
+        wanted = one["id"] == case.id_in(last) and not deleted
+        if wanted and why.get(one["id"]) not in ("Requested", "TimedOut", "Expired"):
+            yield f"{one['id']} was removed ({why.get(one['id'])}), and is on record"
+
+
+def creates_are_written_down(case: Case) -> Told:
+    """I5: every create was written down before, by a version with our finalizer and without a deletion."""
+    intents = {it["status"]["pendingCreate"]["attempt"] for it in case.versions if _may_create(it)}
+    for one in case.creates:
+        if attempt_in(one) not in intents:
+            yield f"{one['id']} is of attempt {attempt_in(one)}, which no write announced"
+
+
+def _may_create(version: Object) -> bool:
+    metadata = version["metadata"]
+    held = FINALIZER in metadata.get("finalizers", ()) and "deletionTimestamp" not in metadata
+    return held and "pendingCreate" in (version.get("status") or {})
+
+
+def ids_are_kept(case: Case) -> Told:
+    """I6: a recorded id changes to nothing or to another attempt's; it never comes back once given up."""
+    seen: list[str | None] = [None]
+    for status in case.statuses:
+        now = case.id_in(status)
+        if now == seen[-1]:
+            continue
+        if now is not None and now in seen:
+            yield f"{now} was given up, and is on record again"
+        seen.append(now)
+
+
+def the_condemned_are_not_adopted(case: Case) -> Told:
+    """I7: an id that was ever condemned is not on record afterwards."""
+    condemned: set[str] = set()
+    for status in case.statuses:
+        condemned |= set(status.get("condemned", ()))
+        if case.id_in(status) in condemned:
+            yield f"{case.id_in(status)} is condemned, and on record"
+
+
+def nothing_outlives_it(case: Case) -> Told:
+    """I8, I21: when the resource is gone, nothing of it is alive, and nothing comes any more."""
+    if case.tracked.gone and not case.tracked.orphan and case.alive:
+        yield f"is gone, and {case.alive} live on"
+
+
+def one_alive_at_the_end(case: Case) -> Told:
+    """I20: at rest, one remote object at most is alive."""
+    most = 1 + case.tracked.beside
+    if not case.tracked.gone and len(case.alive) > most:
+        yield f"has {len(case.alive)} live: {case.alive}"
+
+
+def generations_go_forward(case: Case) -> Told:
+    """I9: observedGeneration never decreases, and is never ahead."""
+    seen = [it.get("observedGeneration", -1) for it in case.statuses]
+    if seen != sorted(seen):
+        yield f"observedGeneration went back: {seen}"
+    for version in case.versions:
+        said = (version.get("status") or {}).get("observedGeneration", -1)
+        if said > version["metadata"]["generation"]:
+            yield f"observedGeneration {said} is ahead of {version['metadata']['generation']}"
+
+
+def what_ended_stays_ended(case: Case) -> Told:
+    """I10: the end of a build is never taken back."""
+    for old, new in zip(case.statuses, case.statuses[1:], strict=False):
+        same = case.id_in(old) is not None and case.id_in(old) == case.id_in(new)
+        if same and "completionTime" in old and "completionTime" not in new:
+            yield f"{case.id_in(old)} had ended, and runs again"
+
+
+def writes_only_its_own(case: Case) -> Told:
+    """I15: the operator owns the status and its finalizer, and never a field of the spec, a label or an annotation."""
+    for version in case.versions:
+        mine = [it for it in version["metadata"].get("managedFields") or () if it["manager"] == FIELD_MANAGER]
+        paths = {(root, name) for it in mine for root, names in it["fieldsV1"].items() for name in names}
+        strange = sorted(it for it in paths if it[0] != "f:status" and it != ("f:metadata", "f:finalizers"))
+        if strange:
+            yield f"the operator wrote {strange}"
+
+
+def conditions_are_whole(case: Case) -> Told:
+    """I19: conditions keep the status contract, and are bounded (ecosystem.md R1-R16)."""
+    for version in case.versions:
+        resource: Any = OURS[case.tracked.kind].parse(version)
+        said, seen = resource.status.conditions, resource.status.observed_generation
+        if seen != -1 or said:
+            yield from conditions.lint(said, seen)
+        if len(said) > MOST_CONDITIONS:
+            yield f"{len(said)} conditions"
+        yield from (f"a message of {len(it.message)} characters" for it in said if len(it.message) > LONGEST_MESSAGE)
+
+
+def it_was_seen(case: Case) -> Told:
+    """Nothing is judged of what was not seen."""
+    if not case.versions:
+        yield "no version of it was seen, so nothing could be judged"
+
+
+INVARIANTS: tuple[tuple[str, Harm, Callable[[Case], Told]], ...] = (
+    ("I1", Harm.DUPLICATED, one_alive_of_each_wish),
+    ("I2", Harm.DUPLICATED, creates_have_a_reason),
+    ("I3", Harm.WRONGLY_DELETED, removals_are_written_down),
+    ("I3", Harm.WRONGLY_DELETED, what_is_wanted_stays),
+    ("I5", Harm.OTHER, creates_are_written_down),
+    ("I6", Harm.OTHER, ids_are_kept),
+    ("I7", Harm.OTHER, the_condemned_are_not_adopted),
+    ("I8", Harm.LEAKED, nothing_outlives_it),
+    ("I9", Harm.OTHER, generations_go_forward),
+    ("I10", Harm.OTHER, what_ended_stays_ended),
+    ("I15", Harm.OTHER, writes_only_its_own),
+    ("I19", Harm.OTHER, conditions_are_whole),
+    ("I20", Harm.DUPLICATED, one_alive_at_the_end),
+    ("-", Harm.OTHER, it_was_seen),
+)
+REMOTE_KINDS = ("AgentBuild", "AgentDeployment")
+OF_EVERY_KIND = (generations_go_forward, writes_only_its_own, conditions_are_whole, it_was_seen)
+
+
+def judge(evidence: Evidence) -> tuple[Finding, ...]:
+    """Every broken promise, each once."""
+    found = [one for tracked in evidence.known for one in judge_one(evidence.case(tracked))]
+    return tuple(dict.fromkeys([*found, *strangers(evidence)]))
+
+
+def judge_one(case: Case) -> Iterator[Finding]:
+    """What one resource was promised, and did not get."""
+    remote = case.tracked.kind in REMOTE_KINDS
+    for number, harm, invariant in INVARIANTS:
+        if remote or invariant in OF_EVERY_KIND:
+            yield from (Finding(number, f"{case.title}: {fault}", harm) for fault in invariant(case))
+
+
+def faults_of(version: Object) -> list[str]:
+    """What is wrong with one version of a resource: its conditions, its generations, who wrote what."""
+    metadata = version["metadata"]
+    case = Case(Tracked(version["kind"], metadata["name"], metadata["uid"]), [version], [])
+    return [fault for invariant in OF_EVERY_KIND for fault in invariant(case)]
+
+
+def strangers(evidence: Evidence) -> Iterator[Finding]:
+    """I4, I22: tokens of ours that name no resource of ours; removals of what carries no token of ours."""
+    for one in evidence.by_us:
+        owner = evidence.owner_of(one)
+        if owner is not None and owner not in evidence.owners:
+            yield Finding("I22", f"{one['id']} belongs to no resource", Harm.LEAKED)
+        if owner is None and one["verb"] in ("delete", "cancel"):
+            yield Finding("I4", f"{one['id']}, not ours, was touched", Harm.WRONGLY_DELETED)
