@@ -110,6 +110,7 @@ class Builds:
             archive=order.archive,
             build_args=order.build_args,
             platform=order.platform,
+            copied_from=order.image_url,
         )
         return build if order.archive else self._with_image(records.finished(build, "success", now))
 

@@ -61,7 +61,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Build:
-    """One build; `archive`, `build_args` and `platform` are known here but never shown by the API."""
+    """One build; `archive`, `build_args`, `platform` and `copied_from` are known here but never shown by the API."""
 
     id: str
     account_id: str
@@ -82,6 +82,7 @@ class Build:
     archive: ArchiveFacts | None = None
     build_args: str | None = None
     platform: str | None = None
+    copied_from: str | None = None
 
     @property
     def source_commit(self) -> str | None:
@@ -250,6 +251,7 @@ def build_facts(build: Build) -> JsonObject:
         **vars(build.provenance),
         "build_args": build.build_args,
         "platform": build.platform,
+        "copied_from": build.copied_from,
         "archive_sha256": archive and archive.sha256,
         "archive_bytes": archive and archive.size,
     }

@@ -1,0 +1,296 @@
+"""What is changed: every property with the spec it stands in and the values that only somebody who knows it can name.
+
+The rest derives from the schema (values.py). Names in braces are filled in: {name} is the resource itself; what else
+there is for all of them to use is in scenery.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.cluster.builders import ENVIRONMENTS, a_manifest
+from tests.faults import values
+from tests.faults.specs import Property, one_of, properties
+from tests.faults.values import ABSENT, Values
+
+EVER = "*"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of one property beside its schema.
+
+    - `right` is added to what derives from the schema; or, with `only`, stands instead of it.
+    - `bad` values are taken, and answered with this reason.
+    - `setting`: the spec in which the property stands; None: the kind's usual one.
+    - `lasts`: (from, to) of edits that by design leave what there was, and the reason that is then said.
+    - `shallow`: values of which the end depends on what there was, by design: only Ready is compared.
+    - `creates`: how many creates a value explains, where that is not one.
+    """
+
+    right: Values = field(default_factory=dict)
+    bad: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    only: bool = False
+    setting: Mapping[str, Any] | None = None
+    lasts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    shallow: frozenset[str] = frozenset()
+    creates: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A property in a setting, with all its values."""
+
+    name: str
+    place: Property
+    setting: Mapping[str, Any]
+    right: Values
+    refused: Values
+    given: Given
+
+    @property
+    def kind(self) -> str:
+        return self.place.kind
+
+    def value(self, name: str) -> Any:
+        """The value of that name; `!` marks a bad or refused one."""
+        if not name.startswith("!"):
+            return self.right[name]
+        wrong = name.removeprefix("!")
+        return self.given.bad[wrong][0] if wrong in self.given.bad else self.refused[wrong]
+
+    def spec(self, name: str) -> dict[str, Any]:
+        """The whole spec with that value."""
+        return values.put(self.setting, self.place.path, self.value(name))
+
+    def lasting(self, before: str, after: str) -> str | None:
+        """The reason that is still said after an edit that by design changes nothing."""
+        lasts = self.given.lasts
+        return lasts.get((before, after)) or lasts.get((before, EVER)) or lasts.get((EVER, after))
+
+    def creates(self, name: str) -> int:
+        """How many creates the value explains."""
+        return self.given.creates.get(name, 1)
+
+
+# --- AgentBuild -----------------------------------------------------------------------------------------------------
+
+
+def key_of(holder: str, key: str = "context.tar.gz") -> dict[str, str]:
+    """A KeyRef."""
+    return {"name": holder, "key": key}
+
+
+FROM_MAP = {"configMap": key_of("contexts")}
+A_BUILD = {"agentName": "quote", "image": {"name": "quote"}, "source": FROM_MAP}
+FROM_SECRET = {**A_BUILD, "source": {"secret": key_of("contexts")}}
+FROM_HTTP = {**A_BUILD, "source": {"http": {"url": "{depot}/first.tar.gz", "digest": "{digest}"}}}
+FROM_IMAGE = {**A_BUILD, "source": {"image": {"url": "elsewhere.invalid/quote:1"}}}
+BY_ID = {"agentID": "{agent}", "image": {"name": "quote"}, "source": FROM_MAP}
+ERRING = {**A_BUILD, "source": {"configMap": key_of("contexts", "erring.tar.gz")}}
+STUCK = {**A_BUILD, "source": {"configMap": key_of("contexts", "stuck.tar.gz")}}
+TIMED_OUT = "BuildTimedOut"
+WITH_ARGS = {**A_BUILD, "buildArgs": [{"name": "BASE", "value": "3.13"}]}
+IN_ACCOUNT = {"accountRef": {"name": "default"}}
+KINDS_OF_ACCOUNT = {"of the namespace": "AgentexAccount", "of the cluster": "ClusterAgentexAccount"}  # absent: the first
+NO_MAP, NO_SECRET, NO_KEY = "ConfigMapNotFound", "SecretNotFound", "KeyNotFound"
+CORRUPT = ("broken.tar.gz", "CorruptContext")
+HOLDERS = {"first": "contexts", "third": "contexts-too", "same bytes": "copies"}
+CONTEXTS = {"first": "context.tar.gz", "second": "second.tar.gz"}
+
+BUILD: dict[str, Given] = {
+    "agentName": Given({"the usual": "quote", "another": "quote-too"}),
+    "agentID": Given({"known": "{agent}", "another": "{agent-too}"}, setting=BY_ID),
+    "accountRef": Given({"absent": ABSENT, "named": {"name": "default"}}),
+    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, setting={**A_BUILD, **IN_ACCOUNT}),
+    "accountRef.name": Given({"default": "default", "second": "second"}, setting={**A_BUILD, **IN_ACCOUNT}),
+    "image.name": Given({"short": "quote", "nested": "team/quote.a_b-c", "longest": "q" * 255}),
+    "image.tag": Given({"absent": ABSENT, "v1": "v1", "v2": "V2_.-", "longest": "t" * 128}),
+    "source": Given({
+        "map": FROM_MAP, "secret": FROM_SECRET["source"], "http": FROM_HTTP["source"],
+        "image": FROM_IMAGE["source"],
+        "second http": {"http": {"url": "{depot}/second.tar.gz", "digest": "{digest-2}"}},
+    }, bad={"a map that is not there": ({"configMap": key_of("nobody")}, NO_MAP)}),
+    "source.configMap.name": Given(HOLDERS, bad={"missing": ("nobody", NO_MAP)}),
+    "source.configMap.key": Given(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}),
+    "source.secret.name": Given(HOLDERS, bad={"missing": ("nobody", NO_SECRET)}, setting=FROM_SECRET),
+    "source.secret.key": Given(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}, setting=FROM_SECRET),
+    "source.http.url": Given({"here": "{depot}/first.tar.gz", "there": "{depot}/again/first.tar.gz"},
+                             setting=FROM_HTTP,
+                             bad={"gone": ("{depot}/none", "SourceNotFound"),
+                                  "metadata": ("http://169.254.169.254/latest", "InvalidURL")}),
+    "source.http.digest": Given({"right": "{digest}"}, bad={"of others": ("{digest-2}", "DigestMismatch")},
+                                setting=FROM_HTTP),
+    "source.http.secretRef": Given({"absent": ABSENT, "named": {"name": "download"}}, setting=FROM_HTTP),
+    "source.http.secretRef.name": Given(
+        {"one": "download", "two": "download-too"}, bad={"missing": ("nobody", NO_SECRET)},
+        setting={**FROM_HTTP, "source": {"http": {**FROM_HTTP["source"]["http"], "secretRef": {"name": "download"}}}}),
+    "source.image.url": Given({"one": "elsewhere.invalid/quote:1", "two": "elsewhere.invalid/team/quote:2"},
+                              bad={"untagged": ("elsewhere.invalid/quote", "RejectedByRemote")}, setting=FROM_IMAGE),
+    "context": Given({"absent": ABSENT, "empty": {}, "nested": {"path": "agents/nested"}}),
+    "context.path": Given({"absent": ABSENT, "top": ".", "nested": "agents/nested",
+                           "with detours": "./agents//nested/"},
+                          bad={"missing": ("agents/none", "ManifestNotFound")}),
+    "context.manifest": Given({"absent": ABSENT, "usual": "manifest.yaml", "another": "another.yaml"},
+                              bad={"missing": ("none.yaml", "ManifestNotFound")}),
+    "buildArgs": Given({
+        "absent": ABSENT, "none": [], "one": [{"name": "BASE", "value": "3.13"}],
+        "two": [{"name": "BASE", "value": "3.13"}, {"name": "DEBUG", "value": ""}],
+        "two, reordered": [{"name": "DEBUG", "value": ""}, {"name": "BASE", "value": "3.13"}],
+        "most": [{"name": f"ARG_{number}", "value": "x"} for number in range(100)]}),
+    "buildArgs[].name": Given({"base": "BASE", "longest": "_" * 255}, setting=WITH_ARGS),
+    "buildArgs[].value": Given({"short": "3.13", "nothing": "", "odd": "a=\"b\"\n\u2028\x1b[31mé",
+                                "longest": "v" * 4096}, setting=WITH_ARGS),
+    "timeout": Given({"absent": ABSENT, "24h": "24h", "usual": "30m", "1.5h": "1.5h"}, only=True),
+    "timeout, of a build that is stuck": Given(
+        {"1s": "1s", "2s": "2s"}, only=True, setting=STUCK, lasts={("1s", EVER): TIMED_OUT, ("2s", EVER): TIMED_OUT},
+        creates={"1s": 3, "2s": 3}),
+    "retries": Given(),
+    "retries, of a build that breaks": Given({"0": 0, "1": 1, "3": 3}, only=True, setting=ERRING,
+                                             creates={"0": 1, "1": 2, "3": 4}),
+    "cancel": Given(lasts={("false", "true"): "Succeeded", ("absent", "true"): "Succeeded"}),
+    "suspend": Given(shallow=frozenset({"true"})),
+}
+
+# --- AgentDeployment ------------------------------------------------------------------------------------------------
+
+OTHER_ENVIRONMENTS = ENVIRONMENTS + "  prod: {auth: {principal: {user_id: u-2}}, kubernetes: {namespace: team-prod}}\n"
+INLINE = {"inline": a_manifest("{name}")}
+OTHER_INLINE = {"inline": a_manifest("{name}", "answers otherwise")}
+DEPLOYS = {"buildRef": {"name": "{name}"}, "manifest": INLINE, "environments": {"inline": OTHER_ENVIRONMENTS}}
+BY_BUILD_ID = {"buildID": "{build}", "buildRef": ABSENT, "image": ABSENT}
+BY_IMAGE = {"image": {"name": "{name}", "tag": "v1"}, "buildRef": ABSENT, "buildID": ABSENT}
+BY_REF = {"buildRef": {"name": "{name}"}, "buildID": ABSENT, "image": ABSENT}
+FROM_BUILD = {**DEPLOYS, "buildRef": {"name": "{name}-built"}}
+MANIFEST_IN_MAP = {"configMapKeyRef": key_of("{name}", "manifest.yaml")}
+ENVIRONMENTS_IN_MAP = {"configMapKeyRef": key_of("{name}", "environments.yaml")}
+PREVIEW = {**DEPLOYS, "preview": {"label": "pr-1"}}
+FAR, FARTHER = "2093-01-31T18:00:00Z", "2094-06-30T00:00:00+02:00"
+
+
+def deploys(**more: Any) -> dict[str, Any]:
+    """The usual deployment with this changed."""
+    return values.put(DEPLOYS, (), more)
+
+
+DEPLOYMENT: dict[str, Given] = {
+    "accountRef": Given({"absent": ABSENT, "named": {"name": "default"}}),
+    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, setting={**DEPLOYS, **IN_ACCOUNT}),
+    "accountRef.name": Given({"default": "default", "second": "second"}, setting={**DEPLOYS, **IN_ACCOUNT}),
+    "what to deploy": Given({"by name": BY_REF, "by id": BY_BUILD_ID, "by image": BY_IMAGE}),
+    "buildRef.name": Given({"one": "{name}", "two": "{name}-second"}, bad={"missing": ("nobody", "BuildNotFound")}),
+    "buildID": Given({"one": "{build}", "two": "{build-second}"}, bad={"missing": ("b-nobody", "BuildNotFound")},
+                     setting=deploys(**BY_BUILD_ID)),
+    "image.name": Given({"one": "{name}", "two": "{name}/second"}, setting=deploys(**BY_IMAGE)),
+    "image.tag": Given({"one": "v1", "two": "v2"}, setting=deploys(**BY_IMAGE),
+                       bad={"missing": ("v0", "RejectedByRemote")}),
+    "manifest": Given({"inline": INLINE, "in a map": MANIFEST_IN_MAP, "from the build": {"fromBuild": True}},
+                      setting=FROM_BUILD),
+    "manifest.inline": Given({"one": INLINE["inline"], "two": OTHER_INLINE["inline"]},
+                             bad={"no yaml": ("{", "InvalidManifest"),
+                                  "of others": (a_manifest("somebody"), "InvalidManifest")}),
+    "manifest.configMapKeyRef.name": Given({"one": "{name}", "two": "{name}-second"},
+                                           bad={"missing": ("nobody", NO_MAP)},
+                                           setting={**DEPLOYS, "manifest": MANIFEST_IN_MAP}),
+    "manifest.configMapKeyRef.key": Given({"one": "manifest.yaml", "two": "second.yaml"},
+                                          bad={"missing": ("none", NO_KEY)},
+                                          setting={**DEPLOYS, "manifest": MANIFEST_IN_MAP}),
+    "manifest.fromBuild": Given({"true": True}, only=True, setting={**FROM_BUILD, "manifest": {"fromBuild": True}}),
+    "environments": Given({"inline": DEPLOYS["environments"], "in a map": ENVIRONMENTS_IN_MAP}),
+    "environments.inline": Given({"one": ENVIRONMENTS, "two": OTHER_ENVIRONMENTS},
+                                 bad={"no yaml": ("{", "InvalidEnvironments")}),
+    "environments.configMapKeyRef.name": Given({"one": "{name}", "two": "{name}-second"},
+                                               bad={"missing": ("nobody", NO_MAP)},
+                                               setting={**DEPLOYS, "environments": ENVIRONMENTS_IN_MAP}),
+    "environments.configMapKeyRef.key": Given({"one": "environments.yaml", "two": "prod.yaml"},
+                                              bad={"missing": ("none", NO_KEY)},
+                                              setting={**DEPLOYS, "environments": ENVIRONMENTS_IN_MAP}),
+    "environment": Given({"absent": ABSENT, "dev": "dev", "prod": "prod"},
+                         bad={"missing": ("nowhere", "InvalidEnvironments")}),
+    "preview": Given({"absent": ABSENT, "there": {"label": "pr-1"}}),
+    "preview.label": Given({"absent": ABSENT, "one": "pr-1", "odd": "PR 2\n\x1b[31m/é", "longest": "l" * 30},
+                           setting=PREVIEW),
+    "preview.ttl": Given({"8760h": "8760h", "1h": "1h", "90m": "90m", "absent": ABSENT}, only=True, setting=PREVIEW),
+    "preview.expiresAt": Given({"absent": ABSENT, "far": FAR, "farther": FARTHER}, setting=PREVIEW,
+                               bad={"past": ("2020-01-01T00:00:00Z", "InvalidExpiry")}),
+    "preview.onExpiry": Given(setting=PREVIEW),
+    "progressDeadline": Given({"usual": "15m", "24h": "24h", "10m": "10m", "absent": ABSENT}, only=True),
+    "progressDeadline, of a rollout that is stuck": Given(
+        {"1s": "1s", "2s": "2s"}, only=True,
+        setting={**DEPLOYS, "manifest": {"inline": a_manifest("{name}", "simulate: stuck")}}),
+    "suspend": Given(shallow=frozenset({"true"})),
+}
+
+# --- accounts -------------------------------------------------------------------------------------------------------
+
+AN_ACCOUNT = {"endpoint": "{endpoint}", "accountID": "acct-1", "apiKeySecretRef": key_of("agentex", "api-key"),
+              "pollInterval": "1s", "limits": {"requestsPerSecond": 200}}
+NAMES_KEY = {"one": "agentex", "two": "agentex-too"}
+BAD_NAMES = {"missing": ("nobody", NO_SECRET), "wrong": ("agentex-wrong", "AccessDenied")}
+
+ACCOUNT: dict[str, Given] = {
+    "endpoint": Given({"here": "{endpoint}", "with a slash": "{endpoint}/"}),
+    "accountID": Given({"acct-1": "acct-1", "acct-2": "acct-2"}),
+    "apiKeySecretRef.name": Given(NAMES_KEY, bad=BAD_NAMES),
+    "apiKeySecretRef.key": Given({"one": "api-key", "two": "same-key"}, bad={"missing": ("none", NO_KEY)}),
+    "limits": Given({"absent": ABSENT, "empty": {}, "usual": {"requestsPerSecond": 200}}),
+}
+
+TEAM = {"matchLabels": {"team": "a"}}
+SELECTING = {**AN_ACCOUNT, "namespaceSelector": TEAM}
+IN_TEAM = {"key": "team", "operator": "In", "values": ["a", "b"]}
+EXPRESSED = {**AN_ACCOUNT, "namespaceSelector": {"matchExpressions": [IN_TEAM]}}
+
+CLUSTER_ACCOUNT: dict[str, Given] = ACCOUNT | {
+    "namespaceSelector": Given({"absent": ABSENT, "everything": {}, "a team": TEAM}),
+    "namespaceSelector.matchLabels": Given({"absent": ABSENT, "none": {}, "one": {"team": "a"},
+                                            "two": {"team": "a", "example.com/tier": ""}}, setting=SELECTING),
+    "namespaceSelector.matchLabels.*": Given({"a": "a", "nothing": "", "longest": "v" * 63}, setting=SELECTING),
+    "namespaceSelector.matchExpressions": Given({"absent": ABSENT, "none": [], "one": [IN_TEAM]}, setting=EXPRESSED),
+    "namespaceSelector.matchExpressions[].key": Given({"team": "team", "longest": "k" * 317}, setting=EXPRESSED),
+    "namespaceSelector.matchExpressions[].operator": Given(setting=EXPRESSED),
+    "namespaceSelector.matchExpressions[].values": Given({"absent": ABSENT, "none": [], "two": ["a", "b"]},
+                                                         setting=EXPRESSED),
+    "namespaceSelector.matchExpressions[].values[]": Given({"a": "a", "nothing": ""}, setting=EXPRESSED),
+}
+
+USUAL: dict[str, Mapping[str, Any]] = {"AgentBuild": A_BUILD, "AgentDeployment": DEPLOYS, "AgentexAccount": AN_ACCOUNT,
+                                       "ClusterAgentexAccount": AN_ACCOUNT}
+GIVEN: dict[str, dict[str, Given]] = {"AgentBuild": BUILD, "AgentDeployment": DEPLOYMENT, "AgentexAccount": ACCOUNT,
+                                      "ClusterAgentexAccount": CLUSTER_ACCOUNT}
+
+
+# --- all of them ----------------------------------------------------------------------------------------------------
+
+
+def subjects(kind: str) -> Iterator[Subject]:
+    """Every property that can be changed by itself, in every setting there is for it."""
+    known = {one.name: one for one in properties(kind)}
+    for name in [*filter(lambda it: is_changed(known[it], kind), known), *(GIVEN[kind].keys() - known.keys())]:
+        given = GIVEN[kind].get(name, Given())
+        place = known.get(name.partition(",")[0], Property(kind, (), {"type": "object"}, required=False))
+        derived = {} if given.only or not place.is_leaf else values.right(place)
+        usual = given.setting if given.setting is not None else USUAL[kind]
+        yield Subject(name, place, usual, derived | given.right, _refused(place, name), given)
+
+
+def _refused(place: Property, name: str) -> Values:
+    """A second setting of the same property needs no second refusal."""
+    return {} if not place.path or "," in name else values.refused(place)
+
+
+def is_changed(one: Property, kind: str) -> bool:
+    """A leaf, a choice between members, or something that can be left out as a whole."""
+    chosen = {(*parent.path, member) for parent in properties(kind) for member in one_of(parent.schema)}
+    whole = one_of(one.schema) or (not one.required and one.path not in chosen and one.path not in ROOT_CHOICE)
+    return one.is_leaf or bool(whole)
+
+
+ROOT_CHOICE = {("buildRef",), ("image",)}
+
+
+def subject(kind: str, name: str) -> Subject:
+    """The one of that name."""
+    return next(one for one in subjects(kind) if one.name == name)
