@@ -44,8 +44,10 @@ class Chronicle:
         return [one for one in list(self.versions) if one["metadata"].get("uid") == uid]
 
     def forget(self) -> None:
-        """Begin a new chapter: what was so far is nobody's business any more."""
-        self.versions = []
+        """Begin a new chapter: of what there is, the newest version is where it begins."""
+        newest = {one["metadata"]["uid"]: one for one in self.versions}
+        there = {one["metadata"]["uid"] for one in self._api.http.get(self._path).json()["items"]}
+        self.versions = [one for uid, one in newest.items() if uid in there]
 
     def close(self) -> None:
         """End the watch."""

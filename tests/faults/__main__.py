@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from tests.faults.site import on_control_plane
 @click.option("--only", default="", help="Only plans with this in their name.")
 @click.option("--most", type=int, help="At most so many plans of each family, spread evenly.")
 @click.option("--replay", help="This plan alone.")
+@click.option("--list", "listed", is_flag=True, help="Name the plans, and run none but what must be learned.")
 @click.option("--workers", default=run.WORKERS, show_default=True, help="How many plans at the same time.")
 def main(**told: Any) -> None:
     """Run the fault programme."""
@@ -53,6 +54,7 @@ class Wish:
     only: str
     most: int | None
     replay: str | None
+    listed: bool
     workers: int
 
     @property
@@ -65,8 +67,10 @@ class Wish:
         with run.crew(site, self.workers) as crew:
             if run.needs_learning(self.families):
                 yield from crew.learn()
-            yield from crew.run(self.families, Scale(self.gate, self.full), lambda plan: self.only in plan, self.most)
-        if not (self.only or self.most or self.family):
+            scale = Scale(self.gate, self.full)
+            batches = crew.batches(self.families, scale, lambda plan: self.only in plan, self.most)
+            yield from said(batches) if self.listed else crew.run(batches)
+        if not (self.only or self.most or self.family or self.listed):
             yield from run.after(site)
 
     def replayed(self, site: Site) -> Iterator[Ended]:
@@ -76,6 +80,13 @@ class Wish:
             if run.needs_learning([name]):
                 yield from crew.learn([scenario])
             yield from crew.replay(name, str(self.replay))
+
+
+def said(batches: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Ended]:
+    """Name the plans."""
+    for _, plans in batches:
+        click.echo("\n".join(plans))
+    yield from ()
 
 
 if __name__ == "__main__":

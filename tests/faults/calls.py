@@ -37,8 +37,8 @@ class Call(NamedTuple):
 
     @property
     def mutates(self) -> bool:
-        """Whether it changes something, in the cluster or remotely; an Event changes nothing that matters."""
-        return self.verb in MUTATING and self.what != "events"
+        """Whether it changes a build or a deployment, here or remotely; Events and accounts only tell of them."""
+        return self.verb in MUTATING and not self.what.startswith(("events", "agentexaccounts"))
 
     @property
     def creates(self) -> bool:

@@ -36,22 +36,34 @@ class Crash:
         """Each plan by itself; the gate has the mutating calls of a few scenarios, in the two hardest phases."""
         if scale.gate:
             return [[plan] for name in GATE for plan in self._gate(name)]
-        return [[plan] for name in STORIES for plan in self._plans(name)]
+        return [[plan] for plan in (*self._plans(), *self._sites())]
 
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
         """Play each with its deaths."""
         for plan in plans:
             yield run(bench, plan, self._found)
 
-    def _plans(self, name: str) -> Iterator[str]:
-        for call in self._found[name].calls:
-            yield from (f"{self.name}/{name}/{call}/{phase}" for phase in phases(call))
-            if name == FIVE_MEGABYTES and call.creates:
-                yield from (f"{self.name}/{name}/{call}/{phase}" for phase in UPLOAD)
+    def _plans(self) -> Iterator[str]:
+        """Every call that changes something, in every scenario."""
+        for name in STORIES:
+            for call in self._mutating(name):
+                uploads = UPLOAD if name == FIVE_MEGABYTES and call.creates else ()
+                yield from (f"{self.name}/{name}/{call}/{phase}" for phase in (*PHASES, *uploads))
+
+    def _sites(self) -> Iterator[str]:
+        """Every other call site, where it is first met: what only reads is the same wherever it is."""
+        met = {call.site for name in STORIES for call in self._mutating(name)}
+        for name in STORIES:
+            for call in self._found[name].calls:
+                if call.site not in met:
+                    met.add(call.site)
+                    yield from (f"{self.name}/{name}/{call}/{phase}" for phase in phases(call))
 
     def _gate(self, name: str) -> Iterator[str]:
-        mutating = [call for call in self._found[name].calls if call.mutates]
-        return (f"{self.name}/{name}/{call}/{phase}" for call in mutating for phase in ("mid", "post"))
+        return (f"{self.name}/{name}/{call}/{phase}" for call in self._mutating(name) for phase in ("mid", "post"))
+
+    def _mutating(self, name: str) -> list[Call]:
+        return [call for call in self._found[name].calls if call.mutates]
 
 
 class Doubles(Crash):
@@ -64,9 +76,9 @@ class Doubles(Crash):
         return [[plan] for name in STORIES for plan in self._pairs(name)] if scale.full else []
 
     def _pairs(self, name: str) -> Iterator[str]:
-        mutating = [call for call in self._found[name].calls if call.mutates]
+        mutating = self._mutating(name)
         for at, first in enumerate(mutating):
-            for phase in PHASES:
+            for phase in ("mid", "post"):
                 for second in again(mutating[at:]):
                     yield f"{self.name}/{name}/{first}/{phase}{THEN}{second}/post"
 
@@ -90,6 +102,7 @@ def run(bench: Bench, plan: str, found: dict[str, Learned]) -> Ended:
     _, name, deaths = plan.split("/", 2)
     acts = [[Cue.parse(text)] for text in deaths.split(THEN)]
     stage = bench.ready(*acts)
+    bench.restless = STORIES[name].restless
     stuck = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
     learned.explain(stage, name)
     reached = all(cue.struck.is_set() for act in acts[:1] for cue in act)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -197,9 +197,10 @@ class _Door:
                 await self._die(request, cue, None)
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             response.content_length = len(content)
-            await response.prepare(request)
-            await response.write(content)
-            await response.write_eof()
+            with _nobody_there():
+                await response.prepare(request)
+                await response.write(content)
+                await response.write_eof()
         if place < len(director.log):
             director.log[place] = (call, f"answered {answer.status}")
         if cue is not None and cue.phase == "ack":
@@ -214,16 +215,21 @@ class _Door:
             return web.Response(status=refusal[0], body=refusal[1], content_type="application/json")
         async with self._forward(request, b"") as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
-            await response.prepare(request)
-            lines: AsyncIterator[bytes] = _lines(answer)
-            number = 0
-            async for line in view.lines(call, lines) if view is not None else lines:
-                if cue is not None and number == cue.count:
-                    await response.write(line[: len(line) // 2])
-                    await self._die(request, cue, None)
-                await response.write(line)
-                number += 1
-            await response.write_eof()
+            with _nobody_there():
+                return await self._pass_lines(request, call, cue, answer, response)
+
+    async def _pass_lines(self, request: web.Request, call: Call, cue: Cue | None, answer: aiohttp.ClientResponse,
+                          response: web.StreamResponse) -> web.StreamResponse:
+        view = self._director.view
+        await response.prepare(request)
+        lines, number = _lines(answer), 0
+        async for line in view.lines(call, lines) if view is not None else lines:
+            if cue is not None and number == cue.count:
+                await response.write(line[: len(line) // 2])
+                await self._die(request, cue, None)
+            await response.write(line)
+            number += 1
+        await response.write_eof()
         return response
 
     async def _die_in_the_body(self, request: web.Request, cue: Cue) -> None:
@@ -251,6 +257,15 @@ class _Door:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_PASSED_ON}
         return self._session.request(request.method, self._upstream + request.raw_path, headers=headers,
                                      data=body or None, allow_redirects=False)
+
+
+@contextlib.contextmanager
+def _nobody_there() -> Iterator[None]:
+    """Whoever asked has died meanwhile: the call ends as if it had been cut off."""
+    try:
+        yield
+    except ConnectionResetError as error:
+        raise asyncio.CancelledError from error
 
 
 def _kept(headers: Any) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,7 @@ def learn(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
 def play(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
     """One run without faults."""
     stage = bench.ready()
+    bench.restless = STORIES[name].restless
     found = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
     explain(stage, name)
     learned = Learned(tuple(bench.director.trace), end_of(stage), creates(stage), removals(stage))
@@ -151,8 +152,3 @@ def differences(stage: Stage, learned: Learned, ambiguous: int) -> tuple[Finding
     if (removed := removals(stage)) > learned.removals + max(0, made - learned.creates):
         found.append(Finding("I3", f"{removed} removals, not {learned.removals}", Harm.WRONGLY_DELETED))
     return tuple(found)
-
-
-def sites(found: dict[str, Learned], names: Sequence[str]) -> set[str]:
-    """The call sites that these scenarios reach."""
-    return {call.site for name in names for call in found[name].calls}

@@ -74,13 +74,15 @@ class Crew:
             yield Ended(f"learn/{name}", findings)
         learned.kept(self.site.folder, found)
 
-    def run(self, wanted: Iterable[str], scale: Scale, chosen: Callable[[str], bool] = bool,
-            most: int | None = None) -> Iterator[Ended]:
-        """Run the chosen plans of these families, at most so many of each."""
+    def batches(self, wanted: Iterable[str], scale: Scale, chosen: Callable[[str], bool] = bool,
+                most: int | None = None) -> list[tuple[str, list[str]]]:
+        """The chosen plans of these families, at most so many batches of each."""
         every = families(learned.known(self.site.folder))
-        batches = [(name, batch) for name in wanted for batch in spread(every[name].batches(scale), chosen, most)]
-        work = [self.pool.submit(run_batch, name, plans) for name, plans in batches]
-        for done in as_completed(work):
+        return [(name, batch) for name in wanted for batch in spread(every[name].batches(scale), chosen, most)]
+
+    def run(self, batches: Iterable[tuple[str, list[str]]]) -> Iterator[Ended]:
+        """Run these."""
+        for done in as_completed([self.pool.submit(run_batch, name, plans) for name, plans in batches]):
             yield from done.result()
 
     def replay(self, name: str, plan: str) -> list[Ended]:
