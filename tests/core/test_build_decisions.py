@@ -1,5 +1,7 @@
 """AgentBuild's rules, each seen through a whole pass in a world of values."""
 
+from datetime import timedelta
+
 import pytest
 from tests.core.world import (
     CrashError,
@@ -13,7 +15,7 @@ from tests.core.world import (
 )
 
 from agentex_operator.core import plan
-from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Unavailable
+from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Throttled, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
 
@@ -441,3 +443,10 @@ def test_registering_an_image_stages_nothing():
     assert world.made(plan.StageContext) == 0
     assert world.live() == ["remote-1"]
 
+@pytest.mark.parametrize(("wish", "backs_off"), [(timedelta(seconds=2), False), (None, True)])
+def test_a_remote_that_names_the_time_to_come_back_is_taken_at_its_word(wish, backs_off):
+    world = script(a_build(), plan.CreateBuild, lambda _call, _perform: Throttled("slow down", retry_after=wish))
+
+    ended = world.run()
+
+    assert (ended.look_again, ended.failed) == (wish, backs_off)

@@ -65,7 +65,7 @@ def stop_at_failure(observed: Observed, _now: datetime) -> Verdict | None:
         return None
     stalled = failure.means is Means.STALLED
     return Verdict(ready="False", reason=failure.reason, message=failure.message,
-                   phase="Failed" if stalled else "Pending", failed=failure.means is Means.TRANSIENT,
+                   phase="Failed" if stalled else "Pending", failed=failure.backs_off,
                    progress=Progress.STALLED if stalled else Progress.RECONCILING,
                    look_again=failure.retry_after or observed.policy.reference_resync)
 

@@ -29,6 +29,11 @@ class Failure:
     message: str
     retry_after: timedelta | None = None
 
+    @property
+    def backs_off(self) -> bool:
+        """Whether to wait longer each time; a remote that names the time to come back is taken at its word."""
+        return self.means is Means.TRANSIENT and self.retry_after is None
+
 
 def classify(error: errors.ExternalError) -> Failure:  # noqa: PLR0911 - a table, one line each
     """Decide what an error of an adapter means (house.md §2)."""

@@ -166,7 +166,7 @@ def stop_at_failure(observed: Observed[Any, Any], now: datetime) -> Plan[Any] | 
     if failure is None:
         return None
     if failure.means is Means.TRANSIENT and not observed.meta.deleting and is_ready_now(observed):
-        return Plan(None, look_again=failure.retry_after, follow=observed.follow, failed=True)
+        return Plan(None, look_again=failure.retry_after, follow=observed.follow, failed=failure.backs_off)
     return failed(observed, failure)
 
 
@@ -178,7 +178,7 @@ def failed(observed: Observed[Any, Any], failure: Failure) -> Verdict:
                        follow=observed.follow)
     waiting = failure.means is Means.WAITING
     return Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Pending" if waiting else
-                   "Retrying", progress=Progress.RECONCILING, follow=observed.follow, failed=not waiting,
+                   "Retrying", progress=Progress.RECONCILING, follow=observed.follow, failed=failure.backs_off,
                    look_again=observed.policy.reference_resync if waiting else failure.retry_after)
 
 
@@ -263,10 +263,22 @@ def remove(observed: Observed[Any, Any], record: Record, why: RemovalReason, now
     purpose = f"remove {record.id}"
     if observed.fenced == purpose:
         return Plan(plan.Remove(record.id))
-    if record.state is RemoteState.LEAVING or being_removed(observed, record.id, now):
+    if record.state is RemoteState.LEAVING or removing(observed, record.id, now):
         return None
     return Plan(plan.WriteIntent(replace(doom(observed, record.id, why),
                                          removal=Removal(id=record.id, reason=why, requested_at=now)), purpose))
+
+
+def removing(observed: Observed[Any, Any], id_: str, now: datetime) -> bool:
+    """Whether a removal is under way: of this one, or of another that does not show yet. The status remembers only one,
+    so two would take turns in it, and both be asked for again and again.
+    """
+    asked = observed.status.removal
+    if asked is None or not being_removed(observed, asked.id, now):
+        return False
+    other = observed.seen.find(asked.id)
+    shown = other is None or other.state is RemoteState.LEAVING or not observed.alive(other)
+    return asked.id == id_ or not shown
 
 
 def remove_one_of(observed: Observed[Any, Any], records: Iterable[Record], why: RemovalReason,
