@@ -17,6 +17,7 @@ from agentex_operator.api.account import AccountSpec, AgentexAccount, ClusterAge
 from agentex_operator.api.build import AgentBuild, AgentBuildStatus
 from agentex_operator.api.common import Condition, Meta, duration, status_as_dict, timestamp
 from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, DeployEvent
+from agentex_operator.core.selectors import selects
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 READY = Condition(type="Ready", status="True", reason="Succeeded", message="Built.", observed_generation=3,
@@ -93,6 +94,16 @@ def test_only_the_cluster_kind_can_be_a_default_and_choose_namespaces() -> None:
     assert shared.spec.is_default
     assert shared.spec.namespace_selector is not None
     assert shared.spec.namespace_selector.match_labels == {"team": "support"}
+
+
+@pytest.mark.parametrize("selector", [None, {}, {"matchLabels": None}], ids=repr)
+def test_a_selector_whose_last_label_was_taken_away_selects_all(selector: Any) -> None:
+    """Server-side apply leaves null where a map lost its last member."""
+    stored = as_stored(an_object("ClusterAgentexAccount"))
+    shared = ClusterAgentexAccount.parse({**stored, "spec": {**stored["spec"], "namespaceSelector": selector}})
+
+    found = shared.spec.namespace_selector
+    assert found is None or selects(found, {"team": "support"})
 
 
 def test_both_kinds_of_account_have_one_kind_of_spec() -> None:

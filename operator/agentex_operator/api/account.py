@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.common import (
@@ -26,6 +26,13 @@ CLUSTER_AGENTEX_ACCOUNT: Final = Names(kind="ClusterAgentexAccount", plural="clu
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
+# Server-side apply turns a map into null when its last member is taken away. Refused, that would be an edit that nobody
+# understands and that Flux cannot make: so null is what an empty map is.
+MAY_BE_NULL: Final[dict[str, JsonValue]] = {"nullable": True}
+
+
+def _a_map(given: Any) -> Any:
+    return {} if given is None else given
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -45,8 +52,9 @@ class LabelSelector:
     """Which namespaces (metav1.LabelSelector): all that meet every requirement; `{}` means all."""
 
     match_labels: Annotated[Mapping[LabelKey, LabelValue], Field(
-        max_length=100, default_factory=dict,
-        description="Labels that must have exactly these values, for example `{team: support}`.")]
+        max_length=100, default_factory=dict, json_schema_extra=MAY_BE_NULL,
+        description="Labels that must have exactly these values, for example `{team: support}`."),
+        BeforeValidator(_a_map)]
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(
         max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
         description="Requirements on labels, all of which must hold.")] = ()
@@ -107,6 +115,7 @@ class ClusterAccountSpec(AccountSpec):
     """Where the remote API is, as whom to speak to it, and who may."""
 
     namespace_selector: Annotated[LabelSelector | None, Field(
+        json_schema_extra=MAY_BE_NULL,
         description="Which namespaces may use this account, by their labels. Omitted: all.")] = None
     default: Annotated[bool, Field(
         description="True makes this the account of resources that name none, in namespaces without an AgentexAccount "
