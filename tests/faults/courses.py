@@ -108,7 +108,9 @@ class Stage:
     def replace(self, walk: Walk, value: str) -> Object:
         """As `kubectl replace`: the whole spec, whatever its types. Raises RefusedError."""
         api, where = self.bench.world.api, None if walk.kind in CLUSTER_SCOPED else self.bench.world.namespace
-        obj = {**(api.get(walk.kind, walk.name, where) or {}), "spec": self.spec(walk, value)}
+        if (found := api.get(walk.kind, walk.name, where)) is None:
+            raise RefusedError(404, "it is gone")
+        obj = {**found, "spec": self.spec(walk, value)}
         return api._asked(api.http.put(api._path(walk.kind, where, walk.name), json=obj))
 
     def manifest(self, walk: Walk, value: str, **metadata: Any) -> Object:

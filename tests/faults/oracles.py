@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.faults.subjects import Subject
 
 STILL = 2.5  # seconds in which a write that should not be would come
-RECOVERABLE = "RejectedByRemote"  # was sent: the way back is another create
+WAS_SENT = "RejectedByRemote"
 FORBIDDEN = range(400, 500)
 Found = list[Finding]
 
@@ -84,7 +84,7 @@ def explained(walk: Walk) -> int:
     right = [subject.creates(one) for one in steps if not one.startswith("!")]
     wrong = [subject.given.bad[one[1:]][1] for one in steps if one.startswith("!") and one[1:] in subject.given.bad]
     if wrong:
-        return max(right) + (RECOVERABLE in wrong)
+        return max(right) + (WAS_SENT in wrong)
     return sum(right) if reaches(subject) else max(right, default=1)
 
 
@@ -98,15 +98,14 @@ def reaches(subject: Subject) -> bool:
 # --- a mistake ------------------------------------------------------------------------------------------------------
 
 
-def misoperation(walk: Walk, wrong: str) -> Found:
+def misoperation(walk: Walk, wrong: str, fresh: Walk) -> Found:
     """Said with a next step, the remote untouched; and, taken back, as if it had never been."""
     before, during, after = walk.ends
-    reason = walk.subject.given.bad[wrong][1]
+    reason, shallow = walk.subject.given.bad[wrong][1], walk.value in walk.subject.given.shallow
     faults = _unsaid(during, reason) + _touched(before, during)
-    faults += [f"after the mistake was taken back, {one}" for one in differences(after, before)]
-    once_more = after.creates - before.creates
-    if once_more > (reason == RECOVERABLE):
-        faults.append(f"the mistake and its correction cost {once_more} creates")
+    faults += [f"after a mistake, {one}" for one in differences(after, fresh.ends[-1], shallow=shallow)]
+    if after.creates - before.creates > (reason == WAS_SENT):
+        faults.append(f"the mistake and its correction cost {after.creates - before.creates} creates")
     return _of(walk, faults)
 
 

@@ -114,11 +114,12 @@ class Scenery:
     def needs(self, name: str, specs: list[dict[str, Any]]) -> list[Object]:
         """What an AgentDeployment of this name must find: the builds it names, and the ConfigMaps."""
         said = json.dumps(specs)
-        words = {"name": name}
+        words, ref = {"name": name}, {"accountRef": specs[0].get("accountRef")}
         second = any(word in said for word in ('"{name}-second"', "{build-second}", '"v2"'))
-        objects = [registered(name, name, "v1")]
+        objects = [registered(name, name, "v1", **ref)]
         objects += [registered(f"{name}-second", name, "v2")] if second else []
-        objects += [registered(f"{name}-third", name, "v1", f"{name}/second")] if '"{name}/second"' in said else []
+        third = registered(f"{name}-third", name, "v1", image={"name": f"{name}/second", "tag": "v1"})
+        objects += [third] if '"{name}/second"' in said else []
         objects += self._built(name) if '"{name}-built"' in said else []
         if "configMapKeyRef" in said:
             objects += [_texts(name, filled(TEXTS, words)), _texts(f"{name}-second", filled(SECOND_TEXTS, words))]
@@ -143,10 +144,10 @@ class Scenery:
         return self._ids.get(name)
 
 
-def registered(name: str, agent: str, tag: str, image: str | None = None) -> Object:
+def registered(name: str, agent: str, tag: str, **more: Any) -> Object:
     """An AgentBuild that registers an image: Ready at once."""
     source = {"image": {"url": f"elsewhere.invalid/{name}:{tag}"}}
-    return a_build(name, agentName=agent, source=source, image={"name": image or agent, "tag": tag})
+    return a_build(name, **{"agentName": agent, "source": source, "image": {"name": agent, "tag": tag}, **more})
 
 
 def _texts(name: str, texts: Any) -> Object:

@@ -79,8 +79,14 @@ class Transition:
         """What its own resource does; a refused edit, or one that is none, needs none of its own."""
         if self.refused or self.before == self.after:
             return self.fresh(self.before)
-        back = (self.before,) if self.wrong else ()
-        return Walk(self.plan, self.of, (self.before, self.after, *back), self.moment)
+        on = (self.way_on,) if self.wrong else ()
+        return Walk(self.plan, self.of, (self.before, self.after, *on), self.moment)
+
+    @property
+    def way_on(self) -> str:
+        """After a mistake, back. What the remote itself refused had been sent: that is gone beyond, not undone."""
+        was_sent = self.of.given.bad[self.wrong][1] == oracles.WAS_SENT
+        return next(one for one in self.of.right if one != self.before) if was_sent else self.before
 
     def fresh(self, value: str) -> Walk:
         """One that is created so, and edited no more."""
@@ -89,8 +95,8 @@ class Transition:
     def walks(self) -> Iterator[Walk]:
         """All it needs."""
         yield self.walk()
-        if not self.wrong and not self.refused and self.moment != midway.DELETING:
-            yield self.fresh(self.after)
+        if not self.refused and self.moment != midway.DELETING:
+            yield self.fresh(self.way_on if self.wrong else self.after)
 
 
 class Transitions:
@@ -107,15 +113,19 @@ class Transitions:
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterable[Ended]:
         """Walk them all, and judge each by every oracle that speaks of it."""
         going = [Transition.parse(plan) for plan in plans]
-        walks = unique(walk for one in going for walk in one.walks())
-        stage = Stage(bench, going[0].kind, walks)
-        try:
-            return _run(stage, going)
-        finally:
-            stage.close()
+        for kind in dict.fromkeys(one.kind for one in going):
+            yield from _run(bench, kind, [one for one in going if one.kind == kind])
 
 
-def _run(stage: Stage, going: Sequence[Transition]) -> list[Ended]:
+def _run(bench: Bench, kind: str, going: Sequence[Transition]) -> list[Ended]:
+    stage = Stage(bench, kind, unique(walk for one in going for walk in one.walks()))
+    try:
+        return _walked(stage, going)
+    finally:
+        stage.close()
+
+
+def _walked(stage: Stage, going: Sequence[Transition]) -> list[Ended]:
     walks = {one.key: one for one in stage.walks}
     stage.set_up()
     midway.set_out(stage)
@@ -123,14 +133,14 @@ def _run(stage: Stage, going: Sequence[Transition]) -> list[Ended]:
         stage.walk(step)
     told = oracles.told_again(stage, {one.walk().key for one in going if one.before == one.after})
     refusals = oracles.refused(stage, {(one.walk().key, one.after) for one in going if one.refused})
+    verdicts = {one.plan: _verdict(stage, one, walks[one.walk().key], walks) for one in going if not one.refused}
     judged = stage.judged()
     ended = []
     for one in going:
         own = walks[one.walk().key]
-        found = [*judged.get(own.name, ()), *told.get(own.key, ())] if one.before == one.after else []
-        found += refusals.get((own.key, one.after), []) if one.refused else _verdict(stage, one, own, walks)
-        found += judged.get(own.name, ()) if one.before != one.after else ()
-        ended.append(Ended(one.plan, tuple(dict.fromkeys(found))))
+        found = refusals.get((own.key, one.after), []) if one.refused else verdicts[one.plan]
+        same = told.get(own.key, []) if one.before == one.after else []
+        ended.append(Ended(one.plan, tuple(dict.fromkeys([*found, *same, *judged.get(own.name, ())]))))
     return _with_strangers(ended, judged.get("", ()))
 
 
@@ -139,11 +149,11 @@ def _verdict(stage: Stage, one: Transition, own: Walk, walks: dict[str, Walk]) -
         return [Finding("I20", f"{own.kind} {own.name}: {own.stuck}", Harm.STUCK)]
     if one.moment == midway.DELETING:
         return list(own.found)
-    if one.wrong:
-        return oracles.misoperation(own, one.wrong)
-    other = walks[one.fresh(one.after).key]
+    other = walks[one.fresh(one.way_on if one.wrong else one.after).key]
     if other.stuck:
         return [Finding("I20", f"{other.kind} {other.name}, created so: {other.stuck}", Harm.STUCK)]
+    if one.wrong:
+        return oracles.misoperation(own, one.wrong, other)
     return oracles.creation(stage, own) if own is other else oracles.transition(stage, own, other)
 
 
