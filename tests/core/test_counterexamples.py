@@ -23,6 +23,17 @@ def the_first_hangs_and_the_second_is_refused(world, kind, answer):
     return world
 
 
+def two_builds_of_one_create():
+    """The first hung, was repeated, and took effect after all."""
+    world, hanging = a_build(), []
+    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    world.run()
+    world.now += timedelta(seconds=31)
+    world.run()
+    world.create(hanging[0])
+    return world
+
+
 @pytest.mark.parametrize("refusal", [Rejected("no", status=422), Unauthorized("the key was rotated", status=401)])
 @pytest.mark.parametrize(("make", "kind", "id_field"), [
     (a_build, plan.CreateBuild, "buildID"),
@@ -49,12 +60,7 @@ def test_an_unfinished_preview_that_is_replaced_does_not_come_between_the_intent
 
 
 def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the_next_create():
-    world, hanging = a_build(), []
-    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
-    world.run()
-    world.now += timedelta(seconds=31)
-    world.run()
-    world.create(hanging[0])
+    world = two_builds_of_one_create()
     world.becomes("remote-1", "success", RemoteState.SUCCEEDED)
     world.becomes("remote-2", "cancelling", RemoteState.LEAVING)
 
@@ -79,3 +85,51 @@ def test_a_late_twin_that_outlives_the_recorded_deployment_takes_its_place():
 
     assert world.status["deploymentID"] == late
     assert world.condition("Ready") == ("True", "Healthy")
+
+
+def test_a_cancelled_build_and_its_duplicate_are_removed_one_after_the_other_not_in_turns():
+    world = two_builds_of_one_create()
+
+    world.edit(cancel=True).run()
+
+    assert world.made(plan.Remove) == 1
+
+
+def test_cancel_starts_no_build_although_another_was_asked_for():
+    world = a_build()
+    world.run()
+    world.becomes("remote-1", "success", RemoteState.SUCCEEDED).settle_down(2)
+
+    world.annotate("rebuild-requested-at", "now").edit(cancel=True).run()
+
+    assert world.condition("Ready") == ("False", "Cancelled")
+    assert "pendingCreate" not in world.status
+    assert world.status["buildID"] == "remote-1"
+
+
+def test_an_extension_asked_for_while_the_create_is_open_is_not_swallowed():
+    world = script(a_preview(), plan.CreateDeployment, never)
+    world.run()
+    world.annotate("extend-requested-at", "now")
+    world.now += timedelta(hours=1)
+
+    world.run()
+
+    assert world.condition("Ready") == ("Unknown", "Deploying")
+    assert [id_ for id_ in world.live() if id_ != "build-1"] == ["remote-2"]
+
+
+def test_the_removal_of_a_duplicate_does_not_make_it_forget_why_it_cancelled_the_recorded_build():
+    world, hanging = a_build(), []
+    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    world.run()
+    world.now += timedelta(seconds=31)
+    world.run()
+    world.edit(cancel=True).settle_down(2)
+    world.create(hanging[0])
+    world.settle_down(4)
+
+    world.edit(cancel=False).run()
+
+    assert world.condition("Ready") == ("Unknown", "Queued")
+    assert world.made(plan.CreateBuild) == 3

@@ -15,20 +15,26 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from tests.model import invariants
+from tests.model.builds import BUILDS
+from tests.model.deployments import DEPLOYMENTS
 from tests.model.kinds import (
     AGENT,
+    BROKEN,
     CANCELLED,
+    CANCELLING,
     CREATES,
+    DELETED,
     FAILED,
-    KINDS,
     LEAVING,
+    PAUSED,
     SUCCEEDED,
+    USUAL,
     WAITING,
     Kind,
     Object,
     Post,
     Remote,
-    meta_of,
+    metadata,
 )
 from tests.model.passes import Passes
 from tests.model.values import HORIZON, LONGEST_LIFE, NOW, TICK, Pool, age, ticks
@@ -37,13 +43,12 @@ from agentex_operator.core import plan
 from agentex_operator.core.errors import Conflict, Rejected, Unavailable
 from agentex_operator.core.remote import Listing
 
-FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge",
-          "travel")
-ACTS = ("edit", "source", "revert", "pause", "delete", "recreate")
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS)}
+FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge", "unread", "travel")
+ACTS = ("edit", "source", "revert", "pause", "cancel", "ask", "delete", "recreate")
 BUDGETS = FAULTS + ACTS
 AT = {name: n for n, name in enumerate(BUDGETS)}
 NEVER, GONE = -1, 0
-WRITES = (plan.AddFinalizer, plan.RemoveFinalizer, plan.SaveStatus, plan.WriteIntent)
 LOST = Unavailable("the connection was reset")
 OVERLOADED = Unavailable("503", status=503)
 REFUSED = Rejected("422", status=422)
@@ -142,7 +147,7 @@ class Model:
     @property
     def initial(self) -> World:
         """Somebody has just created the object."""
-        first = Object(1, 1, -1, held=False, spec=0, status=self.passes.statuses.number(self.kind.empty))
+        first = Object(1, 1, -1, held=False, asked=0, spec=0, status=self.passes.statuses.number(self.kind.empty))
         return World((self.objects.number(first),), (), (), 0, self.budget,
                      (Replica(),) * self.configuration.replicas)
 
@@ -241,6 +246,7 @@ class Model:
             yield from self.engine_steps(world, at)
             yield from self.crashes(world, at)
         yield from self.remote_steps(world)
+        yield from self.source_steps(world)
         yield from self.flight_steps(world)
         yield from self.clock_steps(world)
         yield from self.user_steps(world)
@@ -287,7 +293,7 @@ class Model:
             return self.with_replica(world, at, replica._replace(memory=memory))
         ended = replica._replace(memory=0, fresh=False, fenced=False)
         view = self.view(world, replica)
-        if view is not None and meta_of(*view[:4]).uid == observed.meta.uid:
+        if view is not None and metadata(view).uid == observed.meta.uid:
             follows = planned.follow is not None and not observed.over
             ended = ended._replace(follows=follows, shown=replica.shown if follows else 0, due=_due(planned))
         return self.with_replica(world, at, ended)
@@ -456,11 +462,15 @@ class Model:
                 return before._replace(held=True)
             case plan.RemoveFinalizer():
                 return None if before.deleting else before._replace(held=False)
+            case plan.DeleteSelf():
+                return before._replace(deleted=0) if before.held else None
             case _:
                 return before._replace(status=self.passes.statuses.number(call.status))
 
     def wrote(self, world: World, at: int, after: Object | None, call: Any) -> World:
-        """The write is answered with the new version, which is the view now."""
+        """The write is answered with the new version, which is the view now; a deletion is only seen by the watch."""
+        if isinstance(call, plan.DeleteSelf):
+            return self.settle(self.push(world, after), at, "deleted", None)
         world = self.push(world, after, by=at)
         replica = world.replicas[at]._replace(fresh=True, fenced=isinstance(call, plan.WriteIntent))
         if after is None:
@@ -468,13 +478,15 @@ class Model:
         world = self.with_replica(world, at, replica)
         if after is None:
             return self.settle(world, at, "gone", None)
-        return self.settle(world, at, ("meta", after[:4]), meta_of(*after[:4]))
+        return self.settle(world, at, ("meta", after[:5]), metadata(after))
 
     def judged_write(self, world: World, at: int, before: Object, after: Object | None, call: Any) -> str | None:
         """What is wrong with a write."""
         observed = self.passes.memories[world.replicas[at].memory].observed
         if isinstance(call, plan.RemoveFinalizer):
             return invariants.let_go(self, world, before)
+        if isinstance(call, plan.DeleteSelf):
+            return invariants.deleted_itself(self, before)
         if isinstance(call, plan.AddFinalizer):
             return None
         return invariants.written(self, world, before, call.status, observed)
@@ -482,8 +494,10 @@ class Model:
     # -- the remote side -----------------------------------------------------------------------------------------
 
     def remote_steps(self, world: World) -> Iterator[Edge]:
-        """What is under way ends."""
+        """What is under way ends, what has had its time goes."""
         for at, one in enumerate(self.remotes(world)):
+            if self.kind.expires and one.record.expires_at <= NOW and self.kind.alive(one.record):
+                yield Edge(("remote", one.record.id, "expires"), self.finished(world, at, DELETED), system=True)
             if one.record.state is WAITING:
                 yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED), system=True)
                 if (spent := self.spend(world, "fail")) is not None:
@@ -507,6 +521,20 @@ class Model:
             after = self.kind.finished(tuple(self.remotes(world)), at, state)
             self._moved[key] = tuple(self.records.number(one) for one in after)
         return world._replace(remote=self._moved[key])
+
+    def source_steps(self, world: World) -> Iterator[Edge]:
+        """It cannot be read, or what is followed is not ready; sooner or later it is again."""
+        if world.source >= BROKEN:
+            yield Edge(("the source is mended",), self.with_source(world, world.source - BROKEN), system=True)
+        elif (spent := self.spend(world, "unread")) is not None:
+            yield Edge(("the source breaks",), self.with_source(spent, world.source + BROKEN))
+
+    def with_source(self, world: World, source: int) -> World:
+        """The world with that source; who watches it has news."""
+        if not self.kind.wakes:
+            return world._replace(source=source)
+        told = tuple(one._replace(dirty=self.view(world, one) is not None) for one in world.replicas)
+        return world._replace(source=source, replicas=told)
 
     def flight_steps(self, world: World) -> Iterator[Edge]:
         """A create nobody waits for takes effect, or never will."""
@@ -556,12 +584,14 @@ class Model:
     def older_record(self, number: int) -> int:
         """A record that every listing shows by now."""
         one = self.records[number]
-        return self.records.number(one._replace(young=False)) if one.young else number
+        if not (one.young or self.kind.expires):
+            return number
+        return self.records.number(one._replace(young=False, record=self.kind.older(one.record)))
 
     def older_post(self, number: int) -> int:
         """A create on its way, a tick later."""
         post = self.posts_sent[number]
-        return self.posts_sent.number(post._replace(age=post.age + 1))
+        return self.posts_sent.number(post._replace(age=post.age + 1, call=self.kind.older(post.call)))
 
     def older_replica(self, replica: Replica) -> Replica:
         """Its own looks are nearer; what its inventory keeps is older, where that matters."""
@@ -583,28 +613,36 @@ class Model:
         elif not newest.deleting:
             yield from self.edits(world, newest)
             if (spent := self.spend(world, "source")) is not None:
-                yield Edge(("the source changes",), spent._replace(source=world.source + 1))
+                yield Edge(("the source changes",), self.with_source(spent, world.source + 1))
             if (spent := self.spend(world, "delete")) is not None:
                 yield Edge(("user deletes",), self.push(spent, newest._replace(deleted=0) if newest.held else None))
 
     def creates_again(self, world: World) -> Iterator[Edge]:
         """A successor under the same name."""
         if (spent := self.spend(world, "recreate")) is not None:
-            again = Object(1 + self.spent(spent, ("recreate",)), 1, -1, held=False, spec=0,
+            again = Object(1 + self.spent(spent, ("recreate",)), 1, -1, held=False, asked=0, spec=0,
                            status=self.passes.statuses.number(self.kind.empty))
             yield Edge(("user creates it again",), self.push(spent, again))
 
     def edits(self, world: World, newest: Object) -> Iterator[Edge]:
-        """Another wish, the wish before, a pause; who paused it resumes it, sooner or later."""
+        """Another wish, the wish before, a request, a pause."""
         edited = newest._replace(generation=newest.generation + 1)
         if (spent := self.spend(world, "edit")) is not None:
             yield Edge(("user edits",), self.push(spent, edited._replace(spec=newest.spec + 1)))
         if newest.spec and (spent := self.spend(world, "revert")) is not None:
             yield Edge(("user takes the edit back",), self.push(spent, edited._replace(spec=newest.spec - 1)))
-        if not newest.paused and (spent := self.spend(world, "pause")) is not None:
-            yield Edge(("user suspends it",), self.push(spent, edited._replace(paused=True)))
-        if newest.paused:
-            yield Edge(("user resumes it",), self.push(world, edited._replace(paused=False)), system=True)
+        if (spent := self.spend(world, "ask")) is not None:
+            yield Edge(("user asks by annotation",), self.push(spent, newest._replace(asked=newest.asked + 1)))
+        yield from self.turns(world, edited)
+
+    def turns(self, world: World, edited: Object) -> Iterator[Edge]:
+        """Suspended, or `cancel: true`; and back."""
+        if edited.mode != USUAL:
+            yield Edge(("user takes that back",), self.push(world, edited._replace(mode=USUAL)), system=True)
+            return
+        for act, mode in (("pause", PAUSED), ("cancel", CANCELLING)):
+            if mode in self.kind.modes and (spent := self.spend(world, act)) is not None:
+                yield Edge((f"user: {act}",), self.push(spent, edited._replace(mode=mode)))
 
 
 def _due(planned: plan.Plan[Any]) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.model.kinds import CREATES, FAILED, SUCCEEDED, Object, Post, Remote
+from tests.model.kinds import CANCELLED, CREATES, FAILED, LEAVING, SUCCEEDED, Object, Post, Remote
 
 from agentex_operator.api.common import FINALIZER
 from agentex_operator.core import conditions, plan
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The only ways to another live one (I1), and to another create (I2).
 SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
-ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge")
+ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge", "cancel", "ask")
 def sent(observed: Any, *, fenced: bool) -> str | None:
     """I5: a create follows a conditional write of the same pass, and our finalizer."""
     meta = observed.meta
@@ -46,9 +46,11 @@ def committed(model: Model, world: World, post: Post) -> str | None:
         return "I8: a create took effect after the resource was let go"
     mine = [one for one in model.remotes(world) if one.uid == post.uid]
     alike = [one for one in mine if one.wish == post.wish and model.kind.alive(one.record)]
-    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY) + model.kind.returned(model.spent(world, ("revert",))):
+    anew = model.kind.returned(model.spent(world, ("revert",)), model.spent(world, ("ask",)))
+    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY) + anew:
         return f"I1: {len(alike)} alive of one wish"
-    if len(mine) > 1 + model.spent(world, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(world, ("late",))):
+    explained = model.spent(world, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(world, ("late",)))
+    if len(mine) > model.kind.tries * (1 + explained):
         return f"I2: {len(mine)} creates, more than anything explains"
     return None
 
@@ -63,19 +65,25 @@ def removed(model: Model, world: World, observed: Any, target: Remote) -> str | 
     if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, world.source):
         return None
     status = model.passes.statuses[newest.status]
+    if model.kind.is_over(newest, status, target):
+        return None
     if status.remote_id == target.record.id:
         return f"I3: {target.record.id} is on record, and wanted"
-    needless = (_is_replaced(model, world, status.attempt, status.condemned, target)
-                or _others(model, world, target, ()))
+    needless = _is_replaced(model, world, status, status.condemned, target) or _others(model, world, target, ())
     return None if needless else f"I3: {target.record.id} is the only one of its wish"
 
 
-def _is_replaced(model: Model, world: World, attempt: int, condemned: tuple[str, ...], target: Remote) -> bool:
-    """An edit that was taken back wants again what it replaced before: by then that is condemned on record, or a later
-    attempt is. It was made for another generation than I3 speaks of; to condemn it was judged when it was done.
+def _is_replaced(model: Model, world: World, status: Any, condemned: tuple[str, ...], target: Remote) -> bool:
+    """An edit or a cancellation that was taken back, or a request, wants again what was made before: by then that is
+    condemned on record, a later attempt is, or its twin was cancelled. I3 speaks of another generation than it was made
+    for; and to condemn it was judged when it was done.
     """
-    replaced = model.kind.attempt(target.record) < attempt or target.record.id in condemned
-    return replaced and model.spent(world, ("revert",)) > 0
+    if model.spent(world, ("cancel",)):
+        held = next((one for one in model.remotes(world) if one.record.id == status.remote_id), None)
+        if held is not None and held.record.state in (LEAVING, CANCELLED):
+            return True
+    replaced = model.kind.attempt(target.record) < status.attempt or target.record.id in condemned
+    return replaced and model.spent(world, ("revert", "cancel", "ask")) > 0
 
 
 def _others(model: Model, world: World, target: Remote, condemned: tuple[str, ...]) -> list[Remote]:
@@ -105,18 +113,25 @@ def _condemned(model: Model, world: World, obj: Object, old: Any, new: Any) -> s
     """I3 once more, where it is decided: the conditional write that condemns."""
     wanted = [] if obj.deleting else [
         one for one in model.remotes(world) if one.record.id in {*new.condemned} - {*old.condemned}
-        and one.wish == model.kind.wanted(obj, world.source) and _useful(model, one)]
+        and one.wish == model.kind.wanted(obj, world.source) and _useful(model, one)
+        and not model.kind.is_over(obj, new, one)]
     return next((f"I3: {one.record.id} is condemned, the only one of its wish" for one in wanted
-                 if not _is_replaced(model, world, new.attempt, old.condemned, one)
+                 if not _is_replaced(model, world, new, old.condemned, one)
                  and not _others(model, world, one, new.condemned)), None)
 
 
 def _given_up(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
     held = next((one for one in model.remotes(world) if one.record.id == old.remote_id), None)
-    if held is None or new.remote_id == old.remote_id or not _useful(model, held):
+    if held is None or new.remote_id == old.remote_id or not _useful(model, held) or _answers_a_request(old, new):
         return None
     wanted = (obj.spec, held.wish[1]) == held.wish and held.wish == model.kind.wanted(obj, world.source)
     return f"I6: {old.remote_id} is alive and wanted, and was given up" if wanted else None
+
+
+def _answers_a_request(old: Any, new: Any) -> bool:
+    """Whether the write acknowledges that the user asked for another of the same wish."""
+    names = ("last_handled_rebuild_at", "last_handled_extend_at")
+    return any(getattr(old, name, None) != getattr(new, name, None) for name in names)
 
 
 def _taken_back(model: Model, old: Any, new: Any) -> str | None:
@@ -125,6 +140,12 @@ def _taken_back(model: Model, old: Any, new: Any) -> str | None:
     ended = getattr(old, "completion_time", None) is not None
     took_back = ended and (new.completion_time is None or new.remote_status in ("queued", "running"))
     return f"I10: {old.remote_id} had ended as {old.remote_status}, now {new.remote_status}" if took_back else None
+
+
+def deleted_itself(model: Model, before: Object) -> str | None:
+    """I15: a resource asks for its own deletion only when its time is over."""
+    allowed = model.kind.may_delete_itself(model.passes.statuses[before.status])
+    return None if allowed else "I15: the resource deletes itself before its time"
 
 
 def let_go(model: Model, world: World, obj: Object) -> str | None:
@@ -149,6 +170,8 @@ def missed(model: Model, world: World) -> str | None:
         return f"I21: {alive[0].record.id} lives without its resource" if alive else None
     if newest.deleting:
         return "I21: deleted, and still there"
+    if model.kind.expires:
+        return model.kind.unfinished(model.passes.statuses[newest.status], alive)
     return _not_as_wished(model, world, newest, alive)
 
 
@@ -159,7 +182,7 @@ def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote])
         return "I20: nothing is on record"
     if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
         return f"I20: {held.record.id} is on record, which is not what is wanted"
-    if not model.kind.rests(held, model.remotes(world)):
+    if not model.kind.rests(held, model.remotes(world), status):
         return f"I20: {held.record.id} is {held.record.state.value}"
     serving = getattr(status, "predecessor_id", None)
     extra = [one.record.id for one in alive

@@ -34,14 +34,14 @@ class Passes:
         self.memories: Pool[Memory] = Pool()
         self._begun: dict[Hashable, int] = {}
         self._settled: dict[Hashable, int] = {}
-        self._aged: dict[int, int] = {}
+        self._aged: dict[tuple[int, int], int] = {}
         self._aged_status: dict[int, int] = {}
 
     def begin(self, obj: Object, source: int) -> int:
         """The memory of a pass that begins with this view."""
         found = self._begun.get((obj, source))
         if found is None:
-            observed = self.kind.begin(obj, self.statuses[obj.status])
+            observed = self.kind.begin(obj, self.statuses[obj.status], source)
             found = self._begun[obj, source] = self._advance(observed, source)
         return found
 
@@ -56,9 +56,10 @@ class Passes:
 
     def older(self, memory: int, source: int) -> int:
         """The memory one tick later, decided anew."""
-        if memory not in self._aged:
-            self._aged[memory] = self._advance(older(self.memories[memory].observed), source)
-        return self._aged[memory]
+        key = memory, source
+        if key not in self._aged:
+            self._aged[key] = self._advance(older(self.memories[memory].observed), source)
+        return self._aged[key]
 
     def older_status(self, status: int) -> int:
         """The status one tick later."""

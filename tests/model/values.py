@@ -113,8 +113,7 @@ def _plain(kind: str, status: Any, reason: str, generation: int) -> Condition:
                      last_transition_time=ORIGIN)
 
 
-def plain(status: Any) -> Any:
+def plain(status: Any, unread: tuple[str, ...]) -> Any:
     """A status without the moments that no rule compares within the model's time."""
-    changed = {name: OLDEST for name in ("start_time", "completion_time", "progressing_since")
-               if getattr(status, name, None) not in (None, OLDEST)}
+    changed = {name: OLDEST for name in unread if getattr(status, name, None) not in (None, OLDEST)}
     return dataclasses.replace(status, **changed) if changed else status

@@ -210,6 +210,9 @@ class AgentBuildStatus(RemoteStatus):
     retries_used: Annotated[Count, Field(description="How many of spec.retries were used for these inputs.")] = 0
     start_time: Annotated[Timestamp | None, Field(description="When the recorded build was created.")] = None
     completion_time: Annotated[Timestamp | None, Field(description="When it was seen to have ended.")] = None
+    cancelled_for: Annotated[Literal["Requested", "TimedOut"] | None, Field(
+        description="Why the operator cancelled the recorded build: the user asked (Requested), or it took too long "
+        "(TimedOut).")] = None
     failure_message: Annotated[Line | None, Field(
         description="The line of the build log that says why the build failed.")] = None
     log_tail: Annotated[Tail | None, Field(

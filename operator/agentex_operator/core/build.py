@@ -206,6 +206,8 @@ def _cancelled_by_us(observed: Observed, state: RemoteState | None) -> bool:
 
 
 def _why_removed(observed: Observed) -> str | None:
+    if observed.status.cancelled_for is not None:
+        return observed.status.cancelled_for
     asked = observed.status.removal
     return asked.reason if asked and asked.id == observed.status.build_id else None
 
@@ -273,7 +275,9 @@ def cancel_when_asked(observed: Observed, now: datetime) -> Plan[Any] | Verdict 
     """`cancel: true` ends a running build and starts none."""
     if not observed.spec.cancel:
         return None
-    return _cancel(observed, "Requested", now) or _report_cancelled(observed)
+    if state_of(observed) is RemoteState.SUCCEEDED:
+        return None
+    return _cancel(observed, "Requested", now) or start_none_when_cancelled(observed, now)
 
 
 def cancel_when_overdue(observed: Observed, now: datetime) -> Plan[Any] | Verdict | None:
@@ -285,7 +289,9 @@ def _cancel(observed: Observed, why: Any, now: datetime) -> Plan[Any] | Verdict 
     record = observed.recorded
     if record is None or state_of(observed) not in ALIVE:
         return None
-    return protocol.remove(observed, record, why, now) or _wait_for_the_end(observed, record, reasons.CANCELLING)
+    # beside `removal`, which the removal of a duplicate that comes later overwrites
+    told = replace(observed, status=replace(observed.status, cancelled_for=None if why == "Replaced" else why))
+    return protocol.remove(told, record, why, now) or _wait_for_the_end(observed, record, reasons.CANCELLING)
 
 
 def _wait_for_the_end(observed: Observed, record: BuildRecord, reason: str) -> Verdict:
@@ -294,8 +300,9 @@ def _wait_for_the_end(observed: Observed, record: BuildRecord, reason: str) -> V
                    follow=observed.follow, look_again=observed.policy.settle)
 
 
-def _report_cancelled(observed: Observed) -> Verdict | None:
-    if state_of(observed) is RemoteState.SUCCEEDED:
+def start_none_when_cancelled(observed: Observed, _now: datetime) -> Verdict | None:
+    """`cancel: true` outweighs changed inputs and a requested rebuild, beside an image that exists."""
+    if not observed.spec.cancel:
         return None
     message = "spec.cancel is true, so no image is built. Set it to false to build."
     return Verdict(ready="False", reason=reasons.CANCELLED, message=message, phase="Cancelled",
@@ -473,7 +480,7 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentBuildStatu
     again, refused = attempt == status.attempt, _refused_before(observed)
     hold = creation.intend(hold_of(status), token_text(observed, digest, attempt), attempt, now)
     fresh = replace(status, remote_status=None, image=None, start_time=now, completion_time=None, missing_since=None,
-                    log_tail=None, failure_message=None, removal=None)
+                    log_tail=None, failure_message=None, removal=None, cancelled_for=None)
     written = replace(fresh, account=bound(observed), attempt=attempt, inputs_digest=digest,
                       context_digest=observed.context_digest or None, source=_source_status(observed),
                       retries_used=status.retries_used if again else _retries(observed),
@@ -555,6 +562,7 @@ RULES = (
     explain_the_end,
     report_success,
     report_failure,
+    start_none_when_cancelled,
     stop_without_source,
     protocol.rest_when_refused,
     wait_for_the_duplicates,

@@ -630,9 +630,12 @@ def write_down_the_intent(observed: Observed, now: datetime) -> Plan[Any] | None
 
 
 def next_attempt(observed: Observed) -> int:
-    """The pending attempt is sent again under its own token; anything else is a new one. Never counted back."""
+    """The pending attempt is sent again under its own token, unless it is to end later than was asked of it; anything
+    else is a new one. Never counted back.
+    """
     pending = observed.status.pending_create
-    if pending is not None and pending.token == token_text(observed, pending.attempt):
+    same = pending is not None and pending.token == token_text(observed, pending.attempt)
+    if pending is not None and same and not extension_asked(observed):
         return pending.attempt
     return observed.status.attempt + 1
 
