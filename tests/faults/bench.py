@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
@@ -101,42 +101,63 @@ class ForkedOperator(Operator):
             time.sleep(0.05)
 
 
-class Reviver:
-    """Starts an operator again whenever it was struck down; `pause` is how long it stays dead."""
+class Keeper:
+    """Starts an operator again whenever it has ended without being told to, as a kubelet does."""
 
-    def __init__(self, operator: ForkedOperator, pause: float = 0.0) -> None:
-        self.operator, self.pause = operator, pause
+    def __init__(self, operator: ForkedOperator) -> None:
+        self.operator = operator
         self.deaths = 0
-        self._struck, self._over = threading.Event(), threading.Event()
-        self._idle = threading.Event()
-        self._idle.set()
-        self._thread = threading.Thread(target=self._revive, name="reviver", daemon=True)
+        self._on, self._over = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._thread.start()
 
+    def start(self) -> None:
+        """Start it, and keep it alive from now on."""
+        with self._lock:
+            self.operator.start()
+        self._on.set()
+
+    def stop(self) -> None:
+        """Kill it, and let it be dead."""
+        self._on.clear()
+        with self._lock:
+            self.operator.kill()
+
     def strike(self) -> None:
-        """Kill the operator, at once; it is started again soon."""
+        """Kill it, at once; it is started again soon."""
         self.operator.strike(signal.SIGKILL)
-        self.deaths += 1
-        self._idle.clear()
-        self._struck.set()
 
     def settled(self) -> None:
-        """Return when nobody is to be started again."""
-        assert self._idle.wait(40), "the operator was not started again"
+        """Return when it is there."""
+        end = time.monotonic() + 40
+        while self._on.is_set() and not self.operator.running:
+            assert time.monotonic() < end, "the operator was not started again"
+            time.sleep(0.05)
 
     def end(self) -> None:
-        """Revive no more."""
+        """Keep it no more."""
         self._over.set()
-        self._struck.set()
         self._thread.join(45)
 
-    def _revive(self) -> None:
-        while self._struck.wait() and not self._over.is_set():
-            self._struck.clear()
-            time.sleep(self.pause)
-            self.operator.kill()
-            self.operator.launch()
-            self._idle.set()
+    def _keep(self) -> None:
+        while not self._over.wait(0.05):
+            with self._lock:
+                if self._on.is_set() and not self.operator.running:
+                    self.deaths += 1
+                    self.operator.launch()
+
+
+class Beside(Protocol):
+    """Who else acts in the world of a plan."""
+
+    def begin(self) -> None:
+        """Begin, in a world that is ready."""
+        ...
+
+    def ambiguous(self) -> int:
+        """How many creates were sent whose answer it never had."""
+        ...
 
 
 @dataclass
@@ -149,6 +170,7 @@ class Bench:
     settings: dict[str, Any] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     restless: bool = False   # of a plan: it writes for ever, and why is known
+    beside: Beside | None = None
     _log_began: int = 0
 
     def __enter__(self) -> Self:
@@ -175,8 +197,8 @@ class Bench:
         stack.callback(self.director.close)
         self.operator = self.an_operator(self.director)
         stack.callback(self.operator.end)
-        self.reviver = Reviver(self.operator)
-        stack.callback(self.reviver.end)
+        self.keeper = Keeper(self.operator)
+        stack.callback(self.keeper.end)
         self.world = Stage(api, self.namespace, self.simulator, self.operator, self.director.urls[AGENTEX],
                            site.cluster, depot=self.depot)
         self.world.open()
@@ -193,21 +215,23 @@ class Bench:
 
     def strike(self) -> None:
         """What the director does at a cue: the operator dies, and is started again."""
-        self.reviver.strike()
+        self.keeper.strike()
 
     # --- a plan ---------------------------------------------------------------------------------------------------
 
     def ready(self, *acts: Sequence[Cue], view: View | None = None) -> Stage:
         """An empty world with an account, and an operator that has just started: from now on, calls are counted."""
-        self.operator.kill()
+        self.keeper.stop()
         self.restless = False
         self._log_began = len(self.operator.log)
         self.simulator.reset()
         self.world.begin_anew()
         self.director.begin(*acts, view=view)
-        self.operator.start()
+        self.keeper.start()
         self.world.apply(builders.a_secret(), builders.an_account(self.world.endpoint))
         self.world.wait("AgentexAccount", "default")
+        if self.beside is not None:
+            self.beside.begin()
         return self.world
 
     def told(self, act: Callable[[], None]) -> tuple[Finding, ...]:
@@ -218,13 +242,17 @@ class Bench:
             return (Finding("I20", str(error)[:3000], Harm.STUCK),)
         return ()
 
-    def at_rest(self) -> tuple[Finding, ...]:
-        """I11: nothing is written, in the cluster or remotely, once all is done."""
-        self.reviver.settled()
+    def ambiguous(self) -> int:
+        """How many creates were sent whose answer no operator ever had."""
+        return self.director.ambiguous() + (self.beside.ambiguous() if self.beside else 0)
+
+    def at_rest(self, late: float = 0) -> tuple[Finding, ...]:
+        """I11: nothing is written, in the cluster or remotely, once all is done; `late`: how late views may be."""
+        self.keeper.settled()
         if self.restless:
             return ()
         end, seen, since = time.monotonic() + LONGEST_UNREST, self._written(), time.monotonic()
-        while time.monotonic() < since + REST:
+        while time.monotonic() < since + REST + late:
             time.sleep(0.2)
             if (now := self._written()) != seen:
                 seen, since = now, time.monotonic()
@@ -234,7 +262,7 @@ class Bench:
 
     def judged(self) -> tuple[Finding, ...]:
         """What the judge says of the world as it is, and of the operator's log."""
-        return (*self.world.findings(self.director.ambiguous()), *self._log_findings())
+        return (*self.world.findings(self.ambiguous()), *self._log_findings())
 
     def cleared(self) -> tuple[Finding, ...]:
         """I21: everything is deleted, and goes, and leaves nothing alive."""
@@ -250,9 +278,11 @@ class Bench:
         return self.world.amount_written, sum(one["cause"] == "api" for one in self.simulator.ledger())
 
     def _log_findings(self) -> Iterator[Finding]:
-        if found := TROUBLE.search(self.operator.log, self._log_began):
-            around = self.operator.log[max(0, found.start() - 300): found.end() + 1500]
-            yield Finding("I19", f"the log says: {around}", Harm.OTHER)
+        """What nobody expected has a trace in the log. That kopf's watch fails is expected: it is started again."""
+        for line in self.operator.log[self._log_began:].splitlines():
+            if TROUBLE.search(line) and '"logger":"kopf' not in line:
+                yield Finding("I19", f"the log says: {line[:2500]}", Harm.OTHER)
+                return
 
     def _delete_everything(self) -> None:
         for kind, name in self.world.delete_all():

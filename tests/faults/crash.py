@@ -15,7 +15,6 @@ from tests.faults.calls import KUBE, Call
 from tests.faults.director import PHASES, Cue
 from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Scale
-from tests.faults.scenarios import STORIES
 
 UPLOAD = ("bytes=0", "bytes=1", "bytes=2500000", "bytes=4999999")
 LINES = ("lines=0", "lines=1")
@@ -45,15 +44,15 @@ class Crash:
 
     def _plans(self) -> Iterator[str]:
         """Every call that changes something, in every scenario."""
-        for name in STORIES:
+        for name in self._found:
             for call in self._mutating(name):
                 uploads = UPLOAD if name == FIVE_MEGABYTES and call.creates else ()
                 yield from (f"{self.name}/{name}/{call}/{phase}" for phase in (*PHASES, *uploads))
 
     def _sites(self) -> Iterator[str]:
         """Every other call site, where it is first met: what only reads is the same wherever it is."""
-        met = {call.site for name in STORIES for call in self._mutating(name)}
-        for name in STORIES:
+        met = {call.site for name in self._found for call in self._mutating(name)}
+        for name in self._found:
             for call in self._found[name].calls:
                 if call.site not in met:
                     met.add(call.site)
@@ -73,7 +72,7 @@ class Doubles(Crash):
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
         """None but in a full run."""
-        return [[plan] for name in STORIES for plan in self._pairs(name)] if scale.full else []
+        return [[plan] for name in self._found for plan in self._pairs(name)] if scale.full else []
 
     def _pairs(self, name: str) -> Iterator[str]:
         mutating = self._mutating(name)
@@ -101,13 +100,8 @@ def run(bench: Bench, plan: str, found: dict[str, Learned]) -> Ended:
     """One plan, from an empty world to an empty world."""
     _, name, deaths = plan.split("/", 2)
     acts = [[Cue.parse(text)] for text in deaths.split(THEN)]
-    stage = bench.ready(*acts)
-    bench.restless = STORIES[name].restless
-    stuck = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
-    learned.explain(stage, name)
-    reached = all(cue.struck.is_set() for act in acts[:1] for cue in act)
-    unlike = () if stuck else learned.differences(stage, found[name], bench.director.ambiguous())
-    return Ended(plan, (*stuck, *unlike, *bench.ended()), reached=reached)
+    findings = learned.played(bench, name, found[name], *acts)
+    return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in acts[0]))
 
 
 def uncovered(found: dict[str, Learned], seen: Iterable[Call]) -> list[str]:

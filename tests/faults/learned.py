@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from tests.cluster.ledger import REMOTE, owner_in
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
+from tests.faults.director import Cue, View
 from tests.faults.scenarios import STORIES
 from tests.faults.stage import Stage
 from tests.judge.findings import Finding, Harm
@@ -66,11 +67,26 @@ def learn(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
 def play(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
     """One run without faults."""
     stage = bench.ready()
-    bench.restless = STORIES[name].restless
-    found = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest()
-    explain(stage, name)
+    stuck = told(bench, stage, name)
     learned = Learned(tuple(bench.director.trace), end_of(stage), creates(stage), removals(stage))
-    return learned, (*found, *bench.ended())
+    return learned, (*stuck, *bench.ended())
+
+
+def played(bench: Bench, name: str, found: Learned, *acts: Sequence[Cue], view: View | None = None,
+           late: float = 0) -> tuple[Finding, ...]:
+    """One run with faults, from an empty world to an empty world: what is broken, and what is not as without them."""
+    stage = bench.ready(*acts, view=view)
+    stuck = told(bench, stage, name, late)
+    unlike = () if stuck else differences(stage, found, bench.ambiguous())
+    return (*stuck, *unlike, *bench.ended())
+
+
+def told(bench: Bench, stage: Stage, name: str, late: float = 0) -> tuple[Finding, ...]:
+    """The story, and then rest; `late` seconds more of it, where views are late."""
+    bench.restless = STORIES[name].restless
+    stuck = bench.told(lambda: STORIES[name].tell(stage)) or bench.at_rest(late)
+    explain(stage, name)
+    return stuck
 
 
 def explain(stage: Stage, name: str) -> None:
@@ -90,7 +106,7 @@ def known(folder: Path) -> dict[str, Learned]:
     """What was learned in this run; empty before."""
     path = folder / "learned.json"
     found = json.loads(path.read_text()) if path.exists() else {}
-    return {name: Learned.from_json(one) for name, one in found.items()}
+    return {name: Learned.from_json(found[name]) for name in STORIES if name in found}
 
 
 # --- how it ends ----------------------------------------------------------------------------------------------------

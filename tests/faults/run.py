@@ -18,7 +18,9 @@ from tests.faults.bench import Bench, Site
 from tests.faults.crash import Crash, Doubles
 from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Family, Scale
+from tests.faults.replicas import Replicas
 from tests.faults.scenarios import STORIES
+from tests.faults.views import Views
 from tests.judge.findings import Finding, Harm
 
 WORKERS = 8
@@ -27,7 +29,7 @@ MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 def families(found: dict[str, Learned]) -> dict[str, Family]:
     """Every family, by name."""
-    every: tuple[Family, ...] = (Crash(found), Doubles(found))
+    every: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found))
     return {family.name: family for family in every}
 
 
@@ -99,7 +101,7 @@ def spread(batches: Iterable[Sequence[str]], chosen: Callable[[str], bool], most
 
 def needs_learning(wanted: Iterable[str]) -> bool:
     """Whether any of these families goes by what is learned first."""
-    return bool({"crash", "doubles"} & set(wanted))
+    return bool({"crash", "doubles", "views", "replicas"} & set(wanted))
 
 
 def after(site: Site) -> Iterator[Ended]:
