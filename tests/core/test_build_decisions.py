@@ -1,5 +1,6 @@
 """AgentBuild's rules, each seen through a whole pass in a world of values."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -450,3 +451,27 @@ def test_a_remote_that_names_the_time_to_come_back_is_taken_at_its_word(wish, ba
     ended = world.run()
 
     assert (ended.look_again, ended.failed) == (wish, backs_off)
+
+def test_an_id_that_names_anothers_build_by_now_is_lost_and_never_cancelled():
+    world = a_build()
+    world.run()
+    world.records["remote-1"] = replace(world.records["remote-1"], image_tag="0123456789ab-0a0b0c0d1")
+
+    world.delete().settle_down(4)
+
+    assert world.obj is None
+    assert world.made(plan.Remove) == 0
+
+def test_a_create_that_was_answered_with_anothers_id_does_not_take_it():
+    world = script(a_build(), plan.CreateBuild, lambda _call, perform: replace(perform(), id="anothers"))
+    world.records["anothers"] = a_strangers(world)
+
+    world.run()
+    world.settle_down(20)
+
+    assert world.status["buildID"] != "anothers"
+
+def a_strangers(world):
+    probe = a_build()
+    probe.run()
+    return replace(probe.records["remote-1"], id="anothers", image_tag="1", state=RemoteState.SUCCEEDED)

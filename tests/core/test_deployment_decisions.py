@@ -1,5 +1,6 @@
 """AgentDeployment's rules, each seen through a whole pass in a world of values."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -437,3 +438,15 @@ def test_a_production_deployment_given_up_before_it_was_healthy_is_deleted_with_
 
     assert world.obj is None
     assert live(world) == []
+
+
+def test_an_id_that_names_anothers_deployment_by_now_is_lost_and_never_deleted():
+    world = a_deployment()
+    world.run()
+    id_ = world.status["deploymentID"]
+    world.records[id_] = replace(world.records[id_], token="another/owner/0123456789ab/1")
+
+    world.delete().settle_down(4)
+
+    assert world.obj is None
+    assert world.made(plan.Remove) == 0

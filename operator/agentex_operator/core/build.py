@@ -97,6 +97,15 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         """A build that ended needs no removal: the API has none (agentex-api.md §1.4)."""
         return record.state in ALIVE
 
+    def of_another(self, record: BuildRecord) -> bool:
+        """By its token; without one, the build on record is known by its tag."""
+        token, image = build_token(record.image_tag, record.source_ref), self.status.image
+        if token is not None:
+            return token.owner != self.owner
+        if image is None or record.id != self.status.build_id:
+            return False
+        return record.image_tag not in ("", image.tag)
+
     def wanted(self, record: BuildRecord) -> bool:
         """The pending attempt's; or, when our memory was lost (a restored backup), any of ours."""
         token = build_token(record.image_tag, record.source_ref)

@@ -152,6 +152,13 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         """A failed one still owns a release (agentex-api.md §2.2)."""
         return record.state not in DEAD
 
+    def of_another(self, record: DeploymentRecord) -> bool:
+        """By its token; without one, the deployment on record is known by its build."""
+        if record.token is not None:
+            return deployment_owner(record.token) != self.owner
+        recorded = record.id == self.status.deployment_id and self.status.build_id is not None
+        return recorded and record.build_id not in (None, self.status.build_id)
+
     def wanted(self, record: DeploymentRecord) -> bool:
         """The pending attempt's; or, when our memory was lost (a restored backup), a living one of ours."""
         pending = self.status.pending_create

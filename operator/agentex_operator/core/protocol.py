@@ -83,6 +83,10 @@ class Observed(ABC, Generic[StatusT, Record]):
         """Whether it still is, or may still become, something that must be removed on deletion."""
 
     @abstractmethod
+    def of_another(self, record: Record) -> bool:
+        """Whether a record with an id that is on record says that it is somebody else's."""
+
+    @abstractmethod
     def wanted(self, record: Record) -> bool:
         """Whether this is the record of the create we wrote down."""
 
@@ -401,7 +405,7 @@ def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
         case plan.LookForOurs():
             return settle_listing(observed, call, outcome, now)
         case plan.Confirm():
-            seen = observed.seen.confirm(call.id, outcome)
+            seen = observed.seen.confirm(call.id, ours(observed, outcome))
             return taken_in(replace(observed, seen=seen, doubted=None), now)
         case plan.Remove():
             return replace(observed, fenced=None, doubted=call.id if observed.removed_at_once else None)
@@ -426,9 +430,15 @@ def settle_write(observed: SelfT, call: plan.SaveStatus[Any] | plan.WriteIntent[
 
 def settle_listing(observed: SelfT, call: plan.LookForOurs, listing: Any, now: datetime) -> SelfT:
     """P4: adopt what is ours, mirror what is recorded."""
-    seen = replace(observed.seen, listing=listing)
+    records = tuple(record for record in listing.records if ours(observed, record) is not None)
+    seen = replace(observed.seen, listing=replace(listing, records=records))
     looked = replace(observed, seen=seen, looked_since=call.fresh_since or listing.began_at)
     return taken_in(looked, now)
+
+
+def ours(observed: Observed[Any, Any], record: Any) -> Any:
+    """The record; None where its id names somebody else's by now: ours is lost, and theirs is not touched (I4)."""
+    return None if record is None or observed.of_another(record) else record
 
 
 def taken_in(observed: SelfT, now: datetime) -> SelfT:
