@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tests.cluster.world import World
 from tests.faults.plans import Ended, Scale
-from tests.faults.remote_matrix import USUAL, Plan, matrix
+from tests.faults.remote_matrix import USUAL, Plan, matrix, of_their_own
 from tests.faults.remote_stage import Scene, Stage
 from tests.judge.evidence import Evidence
 from tests.judge.findings import Finding, Harm
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.bench import Bench
 
 TOGETHER = 40
-PLANS: dict[str, Plan] = {plan.name: plan for plan in matrix()}
+PLANS: dict[str, Plan] = {plan.name: plan for plan in (*matrix(), *of_their_own())}
 
 
 class Remote:
@@ -39,9 +39,9 @@ class Remote:
         stage = Stage(bench.ready(), bench.depot)
         scenes = {name: Scene(stage, name, PLANS[name].kind) for name in plans}
         found = stage.tell({name: PLANS[name].story(scene) for name, scene in scenes.items()})
-        evidence, of_all = stage.world.evidence(), _of_all(stage.world)
+        evidence, bugs = stage.world.evidence(), _bugs(stage.world)
         for name, scene in scenes.items():
-            yield Ended(name, (*found[name], *_judged(evidence, scene), *of_all))
+            yield Ended(name, (*found[name], *_judged(evidence, scene), *bugs))
 
 
 def _shared(names: list[str]) -> Iterator[list[str]]:
@@ -51,13 +51,17 @@ def _shared(names: list[str]) -> Iterator[list[str]]:
 
 
 def _judged(evidence: Evidence, scene: Scene) -> Iterator[Finding]:
-    if scene.tracked is not None:
-        scene.tracked.creates = scene.creates
-        yield from judge_one(replace(evidence.case(scene.tracked), ambiguous=scene.ambiguous))
+    """What the judge says of the resource, and of everything in the account that belongs to nobody."""
+    if scene.tracked is None:
+        return
+    scene.tracked.creates = scene.creates
+    mine = [one for one in evidence.ledger if one["account"] == scene.account and one["id"] not in scene.settled]
+    evidence = replace(evidence, ledger=mine)
+    yield from judge_one(replace(evidence.case(scene.tracked), ambiguous=scene.ambiguous))
+    yield from strangers(evidence)
 
 
-def _of_all(world: World) -> tuple[Finding, ...]:
-    """What cannot be said of one plan: objects that belong to nobody, a bug that the operator found in itself."""
+def _bugs(world: World) -> tuple[Finding, ...]:
+    """What cannot be said of one plan: a bug that the operator found in itself."""
     bugs = [line for line in world.operator.log.splitlines() if "this is a bug" in line or "Traceback" in line]
-    said = [Finding("I13", f"the operator's log says: {line[:1500]}", Harm.OTHER) for line in bugs[:1]]
-    return (*said, *strangers(world.evidence()))
+    return tuple(Finding("I13", f"the operator's log says: {line[:1500]}", Harm.OTHER) for line in bugs[:1])

@@ -25,6 +25,7 @@ EVERY = 0.25
 PATIENCE = 60.0
 OVER = {"cancelled", "deleted", "superseded"}
 ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
+OPERATOR = "agentex-operator"  # in its User-Agent
 HERDED = 40  # calls of one account in one second that nobody but a hot loop makes
 
 
@@ -71,10 +72,26 @@ class Sight:
 
     @classmethod
     def of(cls, world: World) -> Sight:
-        state, faults = world.simulator.state(), world.simulator.faults()
         found = {(kind, one["metadata"]["name"]): one for kind in REMOTE
                  for one in world.api.list(kind, world.namespace)}
+        state, faults = world.simulator.state(), world.simulator.faults()  # later: what is gone has gone there first
         return cls(found, (*state["builds"], *state["deployments"]), {one["id"]: one for one in faults})
+
+
+class Journal:
+    """Every call of the remote, read bit by bit: those that were under way are read again."""
+
+    def __init__(self, world: World) -> None:
+        self._simulator = world.simulator
+        self._calls: dict[int, Object] = {}
+        self._whole = 0  # all up to this one have ended
+
+    def of(self, account: str) -> list[Object]:
+        """What the operator asked of an account, oldest first."""
+        self._calls |= {one["seq"]: one for one in self._simulator.calls(self._whole)}
+        while self._calls.get(self._whole + 1, {}).get("seconds") is not None:
+            self._whole += 1
+        return [one for one in self._calls.values() if one["account"] == account and OPERATOR in one["user_agent"]]
 
 
 class Stage:
@@ -82,7 +99,7 @@ class Stage:
 
     def __init__(self, world: World, elsewhere: Depot) -> None:
         self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
-        self.sight = Sight.of(world)
+        self.sight, self.journal = Sight.of(world), Journal(world)
 
     def tell(self, stories: Mapping[str, Story]) -> dict[str, tuple[Finding, ...]]:
         """Tell all of them to their ends; what each found broken, nothing for most."""
@@ -144,7 +161,8 @@ class Scene:
     """One plan on the stage: an account, and the resource in it that has to live through everything.
 
     `creates`: how many remote creates the story explains; `ambiguous`: how many more may be alive for a moment, because
-    nobody answered them. `settled`: remote ids that may stay beside the one on record.
+    nobody answered them; `herded`: how many calls in one second are no hot loop. `settled`: remote ids that may stay
+    beside the one on record.
     """
 
     stage: Stage
@@ -152,7 +170,8 @@ class Scene:
     kind: str
     creates: int = 1
     ambiguous: int = 0
-    settled: set[str] = field(default_factory=set)
+    herded: int = HERDED
+    settled: set[str | None] = field(default_factory=set)
     tracked: Tracked | None = None
     fired: dict[str, int] = field(default_factory=dict)
 
@@ -184,15 +203,18 @@ class Scene:
                 self.tracked = next(one for one in self.world.tracked if one.uid == uid)
 
     def go_wrong(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
-        """Script a fault in this account; its id."""
-        match = {"account": self.account, **(match or {})}
-        id_ = self.world.simulator.fault(kind, match=match, **how)
+        """Script a fault in this account, which the plan is about: it has to fire. Its id."""
+        id_ = self.set_the_scene(kind, match, **how)
         self.fired[id_] = 0
         return id_
 
+    def set_the_scene(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
+        """Script a fault that makes another one worse, if it fires at all; its id."""
+        return self.world.simulator.fault(kind, match={"account": self.account, **(match or {})}, **how)
+
     def heal(self, *ids: str) -> None:
         """Take faults away again; what they did is remembered."""
-        for id_ in ids or tuple(self.fired):
+        for id_ in ids:
             self.times(id_)
             self.world.simulator.clear_faults(id_)
 
@@ -228,7 +250,7 @@ class Scene:
 
     def calls(self) -> list[Object]:
         """What was asked of this account, oldest first."""
-        return [one for one in self.world.simulator.calls() if one["account"] == self.account]
+        return self.stage.journal.of(self.account)
 
     def versions(self) -> list[Object]:
         """Every version the resource had."""
@@ -271,7 +293,7 @@ class Scene:
         return self.until("exactly one remote object, the one on record", self.has_one, harm=Harm.DUPLICATED)
 
     def leaves(self) -> Story:
-        """Delete the resource: it goes, nothing of it stays alive, and no more was created than is explained."""
+        """Delete the resource: it goes, and nothing of it stays alive."""
         self.delete()
         yield self.until("it is gone after its deletion", lambda: self.resource is None)
         alive = [one["id"] for one in self.remotes if ledger.is_alive(one)]
@@ -281,11 +303,9 @@ class Scene:
         self.judge_calls()
 
     def judge_calls(self) -> None:
-        """As many creates as are explained (I2); no hot loop (I12); every fault fired."""
-        made = len(ledger.created(self.world.simulator, self.tracked.owner(self.world.cluster))) if self.tracked else 0
-        require(made <= self.creates, "I2", f"{made} creates, {self.creates} explained", Harm.DUPLICATED)
+        """No hot loop (I12), and every fault fired."""
         times = [one["elapsed"] for one in self.calls()]
         herd = max((sum(1 for other in times if 0 <= other - one < 1) for one in times), default=0)
-        require(herd <= HERDED, "I12", f"{herd} calls within one second")
+        require(herd <= self.herded, "I12", f"{herd} calls within one second")
         idle = [id_ for id_ in self.fired if not self.times(id_)]
         require(not idle, "none", f"the plan's faults {idle} never fired")

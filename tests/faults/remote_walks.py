@@ -77,9 +77,9 @@ class Trouble:
             scene.heal(fault)
 
     def lag(self, scene: Scene) -> None:
-        """Lists that are a second behind, from here on."""
+        """Lists that are behind from here on, by less than the operator waits for an answer that it lost."""
         if self.lagging:
-            scene.go_wrong("stale-list", seconds=1, forever=True)
+            scene.set_the_scene("stale-list", seconds=0.5, forever=True)
 
 
 # --- what is applied ------------------------------------------------------------------------------------------------
