@@ -6,7 +6,7 @@ import pytest
 from tests.core.world import MANIFEST, a_build, a_deployment, a_preview, never, script
 
 from agentex_operator.core import plan
-from agentex_operator.core.errors import Rejected, Unauthorized
+from agentex_operator.core.errors import Rejected, Unauthorized, Unavailable
 from agentex_operator.core.remote import RemoteState
 
 
@@ -133,3 +133,36 @@ def test_the_removal_of_a_duplicate_does_not_make_it_forget_why_it_cancelled_the
 
     assert world.condition("Ready") == ("Unknown", "Queued")
     assert world.made(plan.CreateBuild) == 3
+
+
+def a_name_taken_by_its_own_create():
+    """The create took effect, is answered with a conflict, and no list shows it or its agent yet."""
+    world, hidden = a_build(), []
+
+    def conflict(_call, perform):
+        hidden.append(perform())
+        world.records.clear()
+        world.agents.clear()
+        return Unavailable("the name is taken", status=409)
+
+    script(world, plan.CreateBuild, conflict).run()
+    world.records = {one.id: one for one in hidden}
+    return world
+
+
+def test_a_create_that_took_its_own_name_is_adopted_and_not_repeated():
+    world = a_name_taken_by_its_own_create()
+    assert world.condition("Ready") == ("False", "AgentNameTaken")
+    world.now += world.policy.resync
+
+    world.run()
+
+    assert (world.status["buildID"], world.made(plan.CreateBuild)) == ("remote-1", 1)
+
+
+def test_a_create_that_took_its_own_name_is_removed_with_the_resource():
+    world = a_name_taken_by_its_own_create()
+
+    world.delete().settle_down(4)
+
+    assert (world.obj, world.live()) == (None, [])

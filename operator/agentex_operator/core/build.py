@@ -57,12 +57,17 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         """Nothing was sent, or the one build on record has ended and no create is open."""
         hold = hold_of(self.status)
         quiet = hold.pending is None and hold.unanswered_at is None and not hold.condemned
-        return quiet and (hold.id is None or self.ended)
+        return quiet and (self.ended if hold.id else not self.may_have_taken_its_own_name)
+
+    @property
+    def may_have_taken_its_own_name(self) -> bool:
+        """Whether the first build of an agent was refused, and nothing was found behind its name so far."""
+        return self.status.refused_at is not None and self.status.agent_id is None and self.spec.agent_name is not None
 
     @property
     def follow(self) -> timedelta:
         """The account's poll interval while something is in flight, else the slow resync."""
-        resting = self.nothing_left or not isinstance(self.account, Account)
+        resting = self.nothing_left or self.may_have_taken_its_own_name or not isinstance(self.account, Account)
         return self.policy.resync if resting else self.account.poll  # type: ignore[union-attr]  # narrowed above
 
     @property
@@ -117,9 +122,12 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         return self.status.attempt == 0 or self._took_effect_late(record, token)
 
     def _took_effect_late(self, record: BuildRecord, token: BuildToken) -> bool:
-        """The create of this attempt that was still open when its repetition got a definite no."""
-        still_open = self.status.unanswered_create_at is not None and token.attempt == self.status.attempt
-        return still_open and record.state not in UNSUCCESSFUL | {RemoteState.LEAVING}
+        """The create of this attempt that was still open when its repetition got a definite no, or made that no true:
+        a name can be taken by ourselves, and lists that lag do not show it at once.
+        """
+        unsure = self.status.unanswered_create_at is not None or self.may_have_taken_its_own_name
+        return unsure and token.attempt == self.status.attempt and (
+            record.state not in UNSUCCESSFUL | {RemoteState.LEAVING})
 
     def mirrored(self, now: datetime) -> Observed:
         """With the recorded build's words, image and times in the status."""
@@ -259,7 +267,17 @@ def look_for_ours(observed: Observed, now: datetime) -> Plan[Any] | Verdict | No
         return None
     if observed.name_refused is not None:
         return protocol.look(observed, observed.began)
-    return protocol.wait_for_the_account(observed, now) or protocol.look_for_ours(observed, now)
+    waiting = protocol.wait_for_the_account(observed, now)
+    return waiting or _look_behind_the_refusal(observed, now) or protocol.look_for_ours(observed, now)
+
+
+def _look_behind_the_refusal(observed: Observed, now: datetime) -> Plan[Any] | None:
+    """Before the name is tried again: what our own create has made by that name shows by now."""
+    refused_at = observed.status.refused_at
+    if refused_at is None or not observed.may_have_taken_its_own_name or protocol.creating(observed):
+        return None
+    settled_at = refused_at + observed.policy.settle
+    return protocol.look(observed, settled_at) if now >= settled_at else None
 
 
 def hands_off_when_suspended(observed: Observed, _now: datetime) -> Verdict | None:
