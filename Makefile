@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup parts ready demo test test-unit lint crds clean
+.PHONY: help setup parts ready demo test test-unit model lint crds clean
 
 help: ## list these verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k nam
 
 test-unit: $(READY) ## the tests that need neither control plane nor Helm
 	@$(BIN)/pytest -m "not needs_cluster and not needs_helm" $(PYTEST_ARGS)
+
+model: $(READY) ## every way in which the create protocol can go wrong, and 15 mutants of it (FULL=1: millions of states)
+	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
 
 lint: $(READY) ## ruff, mypy, and the import contracts
 	@$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from tests.model.check import Checked, command, peak_memory, search, trace
 from tests.model.configurations import FULL_ONE, FULL_TWO, MODEL
+from tests.model.coverage import all_rules, noting_who_answers, outdated, silent
 from tests.model.environment import Configuration
 from tests.model.mutants import MUTANTS, Mutant
 
@@ -27,15 +28,28 @@ def main(full: bool, only: str | None, most: int | None, replay: str | None, mut
 
 
 def _check_all(configurations: tuple[str, ...], most: int | None) -> None:
-    """Every configuration, every mutant, and the line that says how it went."""
-    checked = [_say(search(one, most=most)) for one in configurations]
+    """Every configuration, every rule, every mutant, and the line that says how it went."""
+    with noting_who_answers() as answered:
+        checked = [_say(search(one, most=most)) for one in configurations]
     _say_sums(checked)
+    covered = _covers(answered)
     killed = sum([_kill(mutant) for mutant in MUTANTS])
     states = sum(one.result.states for one in checked)
     violations = sum(one.result.counterexample is not None for one in checked)
     click.echo(f"model: {states} states, {killed}/{len(MUTANTS)} mutants killed, {violations} violations")
-    if violations or killed < len(MUTANTS):
+    if violations or killed < len(MUTANTS) or not covered:
         raise SystemExit(1)
+
+
+def _covers(answered: set[str]) -> bool:
+    """Whether every rule answers in some search, or tests/model/coverage.py says why it cannot."""
+    missing, wrong = silent(answered), outdated(answered)
+    click.echo(f"{len(answered)} of {len(all_rules())} rules answer")
+    for rule in missing:
+        click.echo(f"   NO SEARCH REACHES {rule}: add a configuration, or a reason to tests/model/coverage.py")
+    for rule in wrong:
+        click.echo(f"   NOT OUT OF REACH: {rule}")
+    return not missing and not wrong
 
 
 def _say(checked: Checked) -> Checked:

@@ -15,7 +15,10 @@ from agentex_operator.core import build, deployment, protocol
 Rule = Callable[[Any, Any], Any]
 KINDS = (build, deployment)
 
-OUT_OF_REACH: dict[str, str] = {}
+OUT_OF_REACH = {
+    "deployment RULES: check_the_expiry": "a wish that ended before it began is refused input: tests/core",
+    "deployment RULES: check_the_configuration": "a manifest that cannot be used is refused input: tests/core",
+}
 
 
 @contextmanager

@@ -402,7 +402,10 @@ class Model:
     def judged_create(self, replica: Replica) -> str | None:
         """What is wrong with sending this create."""
         observed = self.passes.memories[replica.memory].observed
-        fault = invariants.sent(observed, fenced=replica.fenced)
+        return self.judged(invariants.sent(observed, fenced=replica.fenced))
+
+    def judged(self, fault: str | None) -> str | None:
+        """What is wrong, unless it is looked away from."""
         return None if fault and fault.startswith(f"{self.laws.unjudged}:") else fault
 
     def created(self, label: tuple[Any, ...], world: World, at: int, post: Post, fault: str | None) -> Edge:
@@ -448,7 +451,7 @@ class Model:
         after = self.after_write(before, call)
         fault = self.judged_write(world, at, before, after, call)
         written = self.wrote(world, at, after, call)
-        fault = fault or invariants.followed(call, self.passes.memories[written.replicas[at].memory])
+        fault = fault or self.judged(invariants.followed(call, self.passes.memories[written.replicas[at].memory]))
         yield Edge(("write", at, call), written, system=True, writes=True, violation=fault)
         if (spent := self.spend(world, "lost")) is not None:
             unheard = self.push(spent, after)
