@@ -63,6 +63,7 @@ def test_it_is_accepted(somebody: User, obj: Object) -> None:
     assert "serverside-applied" in somebody.would_apply(obj)
 
 
+NO_PLACE = "platform and buildArgs have no place beside it"
 REFUSED: dict[str, tuple[Object, str]] = {
     "no agent": (a_build(agentName=None), "set exactly one of agentName or agentID"),
     "an agent by name and by id": (a_build(agentID="agent-7"), "set exactly one of agentName or agentID"),
@@ -70,6 +71,10 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "an agent name of 64 characters": (a_build(agentName="b" * 64), "spec.agentName: Too long"),
     "no source": (source(), "set exactly one of configMap, secret, http or image"),
     "two sources": (source(http=HTTP, image={"url": "x"}), "set exactly one of configMap, secret, http or image"),
+    "an image without a tag": (source(image={"url": "registry.example.com:5000/quote-bot"}), "an image with its tag"),
+    "an image for a platform": (a_build(source={"image": {"url": "x:1"}}, platform="linux/arm64"), NO_PLACE),
+    "an image with build arguments": (a_build(source={"image": {"url": "x:1"}}, buildArgs=[{"name": "A", "value": ""}]),
+                                      NO_PLACE),
     "http without a digest": (source(http={"url": HTTP["url"]}), "spec.source.http.digest: Required value"),
     "a short digest": (source(http={**HTTP, "digest": "sha256:00"}), "spec.source.http.digest"),
     "ftp": (source(http={**HTTP, "url": "ftp://x.example.com/a"}), "spec.source.http.url"),

@@ -23,6 +23,7 @@ class Given:
     """What is known of one property beside its schema.
 
     - `right` is added to what derives from the schema; or, with `only`, stands instead of it.
+    - `refused` is added to what breaks the schema: what breaks a rule.
     - `bad` values are taken, and answered with this reason.
     - `setting`: the spec in which the property stands; None: the kind's usual one.
     - `lasts`: (from, to) of edits that by design leave what there was, and the reason that is then said.
@@ -32,6 +33,7 @@ class Given:
 
     right: Values = field(default_factory=dict)
     bad: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    refused: Values = field(default_factory=dict)
     only: bool = False
     setting: Mapping[str, Any] | None = None
     lasts: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -112,7 +114,8 @@ BUILD: dict[str, Given] = {
         "map": FROM_MAP, "secret": FROM_SECRET["source"], "http": FROM_HTTP["source"],
         "image": FROM_IMAGE["source"],
         "second http": {"http": {"url": "{depot}/second.tar.gz", "digest": "{digest-2}"}},
-    }, bad={"a map that is not there": ({"configMap": key_of("nobody")}, NO_MAP)}),
+    }, refused={"none": {}, "two": {**FROM_MAP, **FROM_IMAGE["source"]}},
+        bad={"a map that is not there": ({"configMap": key_of("nobody")}, NO_MAP)}),
     "source.configMap.name": Given(HOLDERS, bad={"missing": ("nobody", NO_MAP)}),
     "source.configMap.key": Given(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}),
     "source.secret.name": Given(HOLDERS, bad={"missing": ("nobody", NO_SECRET)}, setting=FROM_SECRET),
@@ -128,7 +131,7 @@ BUILD: dict[str, Given] = {
         {"one": "download", "two": "download-too"}, bad={"missing": ("nobody", NO_SECRET)},
         setting={**FROM_HTTP, "source": {"http": {**FROM_HTTP["source"]["http"], "secretRef": {"name": "download"}}}}),
     "source.image.url": Given({"one": "elsewhere.invalid/quote:1", "two": "elsewhere.invalid/team/quote:2"},
-                              bad={"untagged": ("elsewhere.invalid/quote", "RejectedByRemote")}, setting=FROM_IMAGE),
+                              refused={"untagged": "elsewhere.invalid:5000/quote"}, setting=FROM_IMAGE),
     "context": Given({"absent": ABSENT, "empty": {}, "nested": {"path": "agents/nested"}}),
     "context.path": Given({"absent": ABSENT, "top": ".", "nested": "agents/nested",
                            "with detours": "./agents//nested/"},
@@ -273,7 +276,7 @@ def subjects(kind: str) -> Iterator[Subject]:
         place = known.get(name.partition(",")[0], Property(kind, (), {"type": "object"}, required=False))
         derived = {} if given.only or not place.is_leaf else values.right(place)
         usual = given.setting if given.setting is not None else USUAL[kind]
-        yield Subject(name, place, usual, derived | given.right, _refused(place, name), given)
+        yield Subject(name, place, usual, derived | given.right, _refused(place, name) | given.refused, given)
 
 
 def _refused(place: Property, name: str) -> Values:

@@ -74,8 +74,10 @@ class ImageSource:
     """An image that exists already."""
 
     url: Annotated[str, Field(
-        min_length=1, max_length=2048, pattern=r"^[^\s]+$",
-        description="The image to register, for example `registry.example.com/quote-bot:v1`; no build runs.")]
+        min_length=1, max_length=2048, pattern=r"^[^\s]+$", json_schema_extra={"x-kubernetes-validations": [
+            rule("self.matches(':[^/]+$')", "must name an image with its tag, for example example.com/quote-bot:v1")]},
+        description="The image to register, with its tag, for example `registry.example.com/quote-bot:v1`; no build "
+        "runs.")]
 
 
 @dataclass(frozen=True, kw_only=True, config=model(exactly_one("configMap", "secret", "http", "image")))
@@ -125,6 +127,9 @@ _ANOTHER: Final = "it says whose builds these are; create another AgentBuild"
     immutable("agentName", _ANOTHER),
     immutable("agentID", _ANOTHER),
     immutable("accountRef", "the remote builds live in the account; create another AgentBuild"),
+    rule("!has(self.source.image) || (!has(self.platform) && (!has(self.buildArgs) || self.buildArgs.size() == 0))",
+         "source.image registers an image that is built already: platform and buildArgs have no place beside it; leave "
+         "them out", "source.image"),
 ))
 class AgentBuildSpec:
     """The image that is wanted, and what it is built from."""
