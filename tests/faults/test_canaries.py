@@ -1,0 +1,33 @@
+"""A secret is found by any eight characters of it, however they are written."""
+
+from __future__ import annotations
+
+import base64
+from urllib.parse import quote
+
+import pytest
+from tests.faults.canaries import given_away, parts_of, planted
+
+PLANTED = planted()
+PARTS = parts_of(PLANTED.all)
+
+
+@pytest.mark.parametrize("canary", PLANTED.all, ids=lambda canary: canary.what)
+@pytest.mark.parametrize("write", [
+    str, quote, lambda text: quote(text, safe=""), lambda text: base64.b64encode(text.encode()).decode(),
+    lambda text: base64.urlsafe_b64encode(f"x{text}".encode()).decode(),
+    lambda text: base64.b64encode(f"Basic reader:{text}".encode()).decode(), lambda text: repr({"said": text}),
+], ids=["plain", "in a URL", "quoted", "in base64", "in URL-safe base64", "in a header", "in a dict"])
+def test_a_secret_is_found_however_it_is_written(canary, write):
+    assert [found.what for _, found in given_away(f"before {write(canary.text)} after", PARTS)] == [canary.what]
+
+
+@pytest.mark.parametrize("at", range(21))
+def test_eight_characters_of_it_are_enough(at):
+    assert given_away(PLANTED.api_key.random[at:at + 8], PARTS)
+
+
+def test_what_is_no_secret_is_none():
+    text = "d2f1c0de-8a5b-4f6e-9c1d-0123456789ab GET /v5/agentex/deployments agentex.scale.com/rebuild-requested-at "
+
+    assert given_away(text * 99, PARTS) == []
