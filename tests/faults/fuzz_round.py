@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+from tests.cluster.builders import ENVIRONMENTS, a_manifest
 from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Object, condition
 from tests.cluster.ledger import is_alive, owner_in
 from tests.cluster.world import Chronicle
@@ -85,7 +86,8 @@ class Round:
         world = self.bench.ready()
         self._log_began = len(self.bench.operator.log)
         self._pid = self._operator()
-        contexts = (holding(kind, "quote", HOLDERS["contexts"]) for kind in ("ConfigMap", "Secret"))
+        contexts = [holding(kind, "quote", HOLDERS["contexts"]) for kind in ("ConfigMap", "Secret")]
+        contexts[0]["data"] = {"manifest.yaml": a_manifest(), "environments.yaml": ENVIRONMENTS}
         world.apply(*contexts, *api_keys(), *(registered(agent, agent, "v1") for agent in AGENTS.values()))
         world.wait("AgentBuild", "quote")
         for secret in api_keys() if "ClusterAgentexAccount" in self.kinds else ():

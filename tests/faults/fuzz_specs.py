@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cluster.kube import GROUP, Object
-from tests.faults.fuzz_words import ANNOTATIONS, HOSTILE, LABELS, LONG, MEANT, NAMES, NUMBERS, WRONG
+from tests.faults.fuzz_words import ANNOTATIONS, HOSTILE, LABELS, LONG, MEANT, NAMES, NUMBERS, WRONG, YAML_TEXTS
 from tests.faults.specs import Schema, at_most_one_of, one_of, span, spec_schema
 
 LONGEST_BY_CHANCE = 300
 OFTEN, SOMETIMES, SELDOM, RARELY = 0.85, 0.3, 0.06, 0.02
 IN_THE_WAY = ("suspend", "cancel", "accountRef")  # what keeps everything else from happening
-BREACHES = (0, 0, 0, 0, 1, 1, 1, 1, 2, 3)
+BREACHES = (0, 0, 0, 0, 0, 0, 1, 1, 1, 2)
 VALIDATION = ("Strict", "Warn", "Ignore")
 Path = tuple[Any, ...]
 
@@ -36,13 +36,22 @@ class Fuzzed:
 def a_fuzzed(kind: str, seed: int) -> Fuzzed:
     """The object of this seed."""
     dice = random.Random(f"{kind} {seed}")  # noqa: S311 - chance that repeats is the point
-    spec, breaches = _Maker(kind, dice).value(spec_schema(kind), ()), dice.choice(BREACHES)
+    spec, breaches = _agreeing(_Maker(kind, dice).value(spec_schema(kind), ())), dice.choice(BREACHES)
     for _ in range(breaches):
         spec = broken(spec, dice)
     obj = {"apiVersion": GROUP, "kind": kind, "metadata": _metadata(kind, seed, dice), "spec": spec}
     if dice.random() < SELDOM:
         obj["status"] = {"phase": "Ready", "buildID": "mine", "observedGeneration": 7, "conditions": dice.choice(WRONG)}
     return Fuzzed(obj, dice.choice(VALIDATION), breaches)
+
+
+def _agreeing(spec: Object) -> Object:
+    """The spec without what its other members forbid."""
+    if "image" in spec.get("source", ()):
+        return {key: one for key, one in spec.items() if key not in ("platform", "buildArgs")}
+    if "fromBuild" in spec.get("manifest", ()) and "buildRef" not in spec:
+        return {**spec, "manifest": {"inline": YAML_TEXTS[0]}}
+    return spec
 
 
 def _metadata(kind: str, seed: int, dice: random.Random) -> Object:

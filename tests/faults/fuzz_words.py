@@ -68,6 +68,8 @@ ENVIRONMENT_TEXTS: tuple[str, ...] = (
 
 KEYS = ({"name": "quote", "key": "context.tar.gz"}, {"name": "quote", "key": "none"}, {"name": "nobody",
     "key": "a"})
+MANIFESTS = (*[{"name": "quote", "key": "manifest.yaml"}] * 4, {"name": "quote", "key": "environments.yaml"}, *KEYS)
+ENVIRONMENT_KEYS = (*[{"name": "quote", "key": "environments.yaml"}] * 4, *KEYS)
 PATHS = (".", "agents/nested", "a/b", "..", "./.", "a/../b", "/a", "none")
 URLS = ("https://host.invalid/a.tar.gz", "http://127.0.0.1:9/a", "https://169.254.169.254/",
     "https://host.invalid/\\..")
@@ -81,7 +83,7 @@ BUILD: dict[str, tuple[Any, ...]] = {
     "accountRef": REFS, "image.name": ("quote", "team/quote", "a.b_c-d"), "image.tag": ("v1", "_", "V2.-_"),
     "source.configMap": KEYS, "source.secret": KEYS, "source.http.url": URLS, "source.http.digest": (DIGEST,),
     "source.http.secretRef": ({"name": "nobody"}, {"name": "agentex"}),
-    "source.image.url": ("elsewhere.invalid/quote:1", "quote:1", "a:b:c", "😀:1", "a@sha256:00"),
+    "source.image.url": ("elsewhere.invalid/quote:1", "quote:1", "quote", "a:b:c", "😀:1", "a@sha256:00"),
     "context.path": PATHS,
     "context.manifest": ("manifest.yaml", "another.yaml", *PATHS), "buildArgs.[].name": ("BASE", "_", "A1",
     "B" * 255),
@@ -90,8 +92,8 @@ BUILD: dict[str, tuple[Any, ...]] = {
 DEPLOYMENT: dict[str, tuple[Any, ...]] = {
     "accountRef": REFS, "buildRef": ({"name": "quote"}, {"name": "quote"}, {"name": "nobody"}),
     "buildID": ("nobody", "../../v5/builds", "a?b", "é", "\x00"), "image": ({"name": "quote", "tag": "v1"},),
-    "manifest.inline": YAML_TEXTS, "manifest.configMapKeyRef": KEYS, "environments.inline": ENVIRONMENT_TEXTS,
-    "environments.configMapKeyRef": KEYS, "environment": ("dev", "dev", "dev", "prod", "é"),
+    "manifest.inline": YAML_TEXTS, "manifest.configMapKeyRef": MANIFESTS, "environments.inline": ENVIRONMENT_TEXTS,
+    "environments.configMapKeyRef": ENVIRONMENT_KEYS, "environment": ("dev", "dev", "dev", "prod", "é"),
     "preview.label": ("pr-1", "PR 1", "é", "---", "\x1b[31m"), "preview.ttl": ("8h", "1h", "8760h", "30m"),
     "preview.expiresAt": ("2093-01-31T18:00:00Z", "2020-01-01T00:00:00Z", "2093-01-31T18:00:00.123456789+14:00"),
     "progressDeadline": TIMES,
