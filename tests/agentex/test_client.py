@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -47,6 +48,29 @@ async def test_a_build_arrives_with_everything_that_was_asked_for(
     assert (created.id, created.image_tag, created.source_ref) == (build["id"], request.image_tag, "main (mark)")
     assert (created.working_tree_hash, build["source_commit"]) == ("ab" * 32, "c0ffee")
     assert await client.get_build(created.id) is not None
+
+
+@pytest.mark.parametrize("create", ["create_build", "create_deployment"])
+async def test_a_create_whose_time_is_over_is_not_sent(
+    simulator: SimulatorThread, client: AgentexClient, create: str
+) -> None:
+    (build,) = await some_builds(client, "bot")
+    before = len(simulator.calls())
+    told = (a_build(attempt=2), None) if create == "create_build" else (a_deployment(build.id),)
+
+    with pytest.raises(Unavailable, match="was not sent"):
+        await getattr(client, create)(*told, until=asyncio.get_running_loop().time() - 0.001)
+
+    assert len(simulator.calls()) == before
+
+
+async def test_a_create_ends_when_its_time_is_over_whatever_its_deadline(
+    simulator: SimulatorThread, client: AgentexClient
+) -> None:
+    simulator.fault("slow", header_delay=5, match={"method": "POST"})
+
+    with pytest.raises(Unavailable, match="was not answered"):
+        await client.create_build(a_build(), None, until=asyncio.get_running_loop().time() + 0.2)
 
 
 async def test_a_build_by_id_goes_to_the_agent_that_was_found_by_name(

@@ -57,6 +57,11 @@ def on_record(kind: str) -> Callable[[Object | None], bool]:
     return lambda obj: bool(((obj or {}).get("status") or {}).get(key))
 
 
+def written_down(obj: Object | None) -> bool:
+    """Whether a create was announced, whatever became of it."""
+    return bool(((obj or {}).get("status") or {}).get("attempt"))
+
+
 building = says("Ready", "Unknown", "Building")
 
 
@@ -133,6 +138,14 @@ def cancelled(world: Stage) -> None:
 
 def deleted_at_once(world: Stage) -> None:
     world.apply(a_context("quote", STUCK), a_build("quote"))
+    world.delete(BUILD, "quote")
+    wait(world, BUILD, "quote", gone)
+
+
+def deleted_while_creating(world: Stage) -> None:
+    world.simulator.fault("slow", match={"method": "POST", "path": "/v5/builds"}, header_delay=0.7)
+    world.apply(a_context("quote", STUCK), a_build("quote"))
+    wait(world, BUILD, "quote", written_down)
     world.delete(BUILD, "quote")
     wait(world, BUILD, "quote", gone)
 
@@ -297,6 +310,15 @@ def production_is_deleted(world: Stage) -> None:
     wait(world, DEPLOYMENT, "quote", gone)
 
 
+def a_preview_is_deleted_while_created(world: Stage) -> None:
+    build = of_build(world)
+    world.simulator.fault("slow", match={"method": "POST", "path": "/v5/agentex/deployments"}, header_delay=0.7)
+    world.apply(a_preview("quote", **build))
+    wait(world, DEPLOYMENT, "quote", written_down)
+    world.delete(DEPLOYMENT, "quote")
+    wait(world, DEPLOYMENT, "quote", gone)
+
+
 def deleted_during_the_rollout(world: Stage) -> None:
     world.apply(a_deployment("quote", **of_build(world), manifest={"inline": a_manifest("quote", "simulate: stuck")}))
     wait(world, DEPLOYMENT, "quote", on_record(DEPLOYMENT))
@@ -332,6 +354,7 @@ STORIES = {story.name: story for story in (
     Story("build-context-changes", the_context_changes, TWICE),
     Story("build-cancelled", cancelled),
     Story("build-deleted-at-once", deleted_at_once),
+    Story("build-deleted-creating", deleted_while_creating),
     Story("build-deleted-queued", deleted_while_queued),
     Story("build-deleted-running", deleted_while_running),
     Story("build-deleted-finished", deleted_when_finished),
@@ -354,4 +377,5 @@ STORIES = {story.name: story for story in (
     Story("preview-edited", a_preview_is_edited, DEPLOYED_TWICE),
     Story("preview-expires", a_preview_expires),
     Story("preview-deleted", a_preview_is_deleted),
+    Story("preview-deleted-creating", a_preview_is_deleted_while_created),
 )}

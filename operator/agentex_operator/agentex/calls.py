@@ -46,7 +46,8 @@ class Sink(Protocol):
 class Call:
     """One request. `path` is percent-encoded already; `deadline` in seconds, from connecting to the last byte.
 
-    `creates`: a 409 is ambiguous. `files`: multipart parts as httpx takes them.
+    `creates`: a 409 is ambiguous. `files`: multipart parts as httpx takes them. `until`: on the event loop's clock,
+    when it must be over whatever the deadline says; after that it is not even sent.
     """
 
     method: str
@@ -56,12 +57,18 @@ class Call:
     json: Mapping[str, object] | None = None
     files: list[tuple[str, Any]] | None = None
     creates: bool = False
+    until: float | None = None
     largest: int = 4 * MEBIBYTE
     accept: str = "application/json"
     sink: Sink | None = None
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
+
+    def seconds_left(self) -> float:
+        """How long it may take from now on; not positive when it comes too late."""
+        left = self.deadline if self.until is None else self.until - asyncio.get_running_loop().time()
+        return min(self.deadline, left)
 
 
 def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
@@ -135,11 +142,13 @@ class Caller:
     async def _exchange(self, call: Call) -> Answer:
         if self._http.is_closed:
             raise Unavailable(f"{call} was not sent: the account is not in use any more.")
+        if (seconds := call.seconds_left()) <= 0:
+            raise Unavailable(f"{call} was not sent: too much time went by since it was written down.")
         try:
-            async with asyncio.timeout(call.deadline), self._stream(call) as response:
+            async with asyncio.timeout(seconds), self._stream(call) as response:
                 return Answer(response.status_code, _headers(response), await _body(response, call))
         except TimeoutError as error:
-            raise Unavailable(f"{call} was not answered within {call.deadline:g} s.") from error
+            raise Unavailable(f"{call} was not answered within {seconds:.0f} s.") from error
         except httpx.HTTPError as error:
             raise Unavailable(self.api_key.redact(f"{call} got no usable answer: {_what(error)}.")) from error
         except OSError as error:

@@ -89,13 +89,17 @@ class AgentexClient:
 
     # --- builds ---------------------------------------------------------------------------------------------------
 
-    async def create_build(self, request: BuildRequest, archive: Path | None) -> BuildRecord:
+    async def create_build(
+        self, request: BuildRequest, archive: Path | None, *, until: float | None = None
+    ) -> BuildRecord:
         """POST /v5/builds, once; the archive is streamed from disk. Raises Rejected for a definite no (§1.2).
 
-        Unavailable is ambiguous, a lost connection before the first byte included: look for the token.
+        `until`, on the event loop's clock, ends it before its deadline. Unavailable is ambiguous, a lost connection
+        before the first byte included: look for the token.
         """
         with ExitStack() as open_files:
-            call = Call(method="POST", path=BUILDS, creates=True, files=_parts(request, archive, open_files),
+            parts = _parts(request, archive, open_files)
+            call = Call(method="POST", path=BUILDS, creates=True, files=parts, until=until,
                         deadline=self._deadlines.archive if archive else self._deadlines.create)
             return await self._created(call, build_record)
 
@@ -142,9 +146,9 @@ class AgentexClient:
 
     # --- deployments ----------------------------------------------------------------------------------------------
 
-    async def create_deployment(self, request: DeploymentRequest) -> DeploymentRecord:
-        """POST /v5/agentex/deployments, once. Raises Rejected for a definite no (§1.5); Unavailable is ambiguous."""
-        call = Call(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True,
+    async def create_deployment(self, request: DeploymentRequest, *, until: float | None = None) -> DeploymentRecord:
+        """POST /v5/agentex/deployments, once, `until` as above. Rejected is a definite no (§1.5), Unavailable none."""
+        call = Call(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True, until=until,
                     deadline=self._deadlines.create)
         return await self._created(call, deployment_record)
 

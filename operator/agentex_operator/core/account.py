@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
 from agentex_operator.api.common import Meta, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
-from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
+from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
 
@@ -20,13 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the account's inventories count at the moment."""
+    """What the account's inventories count at the moment; None where they have not listed yet."""
 
-    builds: BuildCounts
-    deployments: DeploymentCounts
+    builds: BuildCounts | None = None
+    deployments: DeploymentCounts | None = None
     throttled: bool = False
 
 
@@ -41,6 +42,7 @@ class Observed:
     policy: Policy
     began: datetime
     counts: Counts
+    counted: Counts | None = None         # what this process said of them last
     plain_allowed: bool = False           # whether http:// endpoints are (a local simulator)
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
@@ -116,20 +118,29 @@ def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[Any]:
         observed_generation=generation,
         phase=verdict.phase,
         conditions=conditions.render(observed.stored.conditions, verdict, (), generation, now),
-        builds=observed.counts.builds,
-        deployments=observed.counts.deployments,
-        throttled=observed.counts.throttled,
         last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
     )
+    if observed.counts != observed.counted:
+        status = with_counts(status, observed.counts)
     if status_as_dict(status) != status_as_dict(observed.stored):
         return Plan(plan.SaveStatus(status))
     return Plan(None, look_again=verdict.look_again, failed=verdict.failed)
 
 
+def with_counts(status: AccountStatus, counts: Counts) -> AccountStatus:
+    """The status with what was counted, as far as it was.
+
+    Only what is news to this process is said: another operator may count otherwise, and two that corrected each other
+    would write for ever.
+    """
+    return replace(status, builds=counts.builds or status.builds, deployments=counts.deployments or status.deployments,
+                   throttled=counts.throttled)
+
+
 def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Observed:
     """Fold the outcome of a call back into what is observed. Pure; `outcome` is a value or an ExternalError."""
     if isinstance(outcome, ExternalError):
-        return replace(observed, failure=meaning(outcome), over=isinstance(outcome, Conflict))
+        return replace(observed, failure=meaning(outcome), over=isinstance(call, plan.SaveStatus))
     match call:
         case plan.ReadKey():
             return replace(observed, key_read=True, proved_at=None if outcome else observed.proved_at)
@@ -152,5 +163,3 @@ def meaning(error: ExternalError) -> Failure:
     reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason
     return Failure(Means.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")
 
-
-NOTHING_COUNTED = Counts(BuildCounts(), DeploymentCounts())

@@ -154,6 +154,14 @@ def nothing_can_come_at(hold: Hold, policy: Policy) -> datetime | None:
     return since + policy.longest_life if since else None
 
 
+def answer_by(hold: Hold, policy: Policy) -> datetime | None:
+    """P9: when the client gives the pending POST up; the last eleventh of T_max is for proxies and the server.
+
+    It counts from the intent, as T_max does: a process that was frozen in between must not send it any more.
+    """
+    return hold.pending.started_at + policy.longest_life * 10 / 11 if hold.pending else None
+
+
 def look_for_release(hold: Hold, deleted_at: datetime, now: datetime, policy: Policy) -> datetime:
     """P9: how fresh the listing must be that says nothing is alive: after the deletion, and after T_max too."""
     free_at = nothing_can_come_at(hold, policy)

@@ -47,14 +47,16 @@ class AccountReconciler:
         one = AccountPass(self._world, kind, view, seat, self._open)
         observed = self._observe(resource, seat)
         observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
-        seat.proved_at, seat.counted = observed.proved_at, observed.counts
+        seat.proved_at = observed.proved_at
+        if not observed.over:
+            seat.counted = observed.counts
         self._world.accounts.judge(seat, problem_of(observed))
         return shell.outcome_of(planned)
 
     def _observe(self, resource: Any, seat: Seat) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            policy=self._world.policy, began=self._world.clock.now(), counts=seat.counts(),
+            policy=self._world.policy, began=self._world.clock.now(), counts=seat.counts(), counted=seat.counted,
             plain_allowed=self._plain_allowed, proved_at=None if is_barred(seat) else seat.proved_at,
         )
 

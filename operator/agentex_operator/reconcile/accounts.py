@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agentex_operator.agentex.limits import Rate
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.core import reasons
-from agentex_operator.core.account import NOTHING_COUNTED, Counts
+from agentex_operator.core.account import Counts
 from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.remote import RemoteState
 from agentex_operator.core.selectors import selects
@@ -50,7 +50,7 @@ class Seat:
     session: AccountSession | None = None
     problem: AccountProblem | None = NOT_LOOKED_AT
     proved_at: datetime | None = None
-    counted: Counts = NOTHING_COUNTED  # as the account's status says
+    counted: Counts | None = None  # what the account's status was told last
     gone: bool = False
     followers: set[str] = field(default_factory=set)
 
@@ -69,7 +69,7 @@ class Seat:
     def counts(self) -> Counts:
         """What the session's inventories count; nothing where there is none."""
         if self.session is None:
-            return NOTHING_COUNTED
+            return Counts()
         return Counts(_build_counts(self.session.builds.counts()),
                       _deployment_counts(self.session.deployments.counts()), bool(self.session.gate.held_for))
 
@@ -247,15 +247,15 @@ def key_of(kind: str, namespace: str | None, name: str) -> Key:
     return kind, None if kind == CLUSTER_AGENTEX_ACCOUNT.kind else namespace, name
 
 
-def _build_counts(found: inventory.Counts | None) -> BuildCounts:
+def _build_counts(found: inventory.Counts | None) -> BuildCounts | None:
     if found is None:
-        return BuildCounts()
+        return None
     return BuildCounts(queued=found.of(RemoteState.WAITING), running=found.of(RemoteState.RUNNING))
 
 
-def _deployment_counts(found: inventory.Counts | None) -> DeploymentCounts:
+def _deployment_counts(found: inventory.Counts | None) -> DeploymentCounts | None:
     if found is None:
-        return DeploymentCounts()
+        return None
     return DeploymentCounts(healthy=found.of(RemoteState.SUCCEEDED), failed=found.of(RemoteState.FAILED),
                             previews=found.previews)
 

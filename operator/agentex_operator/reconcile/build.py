@@ -96,7 +96,8 @@ class BuildPass(RemotePass["BuildRecord"]):
         return found
 
     async def _create(self, call: plan.CreateBuild) -> BuildRecord:
-        record = await self.session.client.create_build(call.request, self.staged.archive if self.staged else None)
+        archive = self.staged.archive if self.staged else None
+        record = await self.session.client.create_build(call.request, archive, until=self.until)
         if record.agent_id:
             self.session.names.learn(record.agent_name, record.agent_id)
         return record

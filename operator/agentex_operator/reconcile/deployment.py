@@ -89,7 +89,7 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
             case plan.ReadBuildManifest():
                 return await self.world.sources.manifest(self.namespace, call.source, call.context)
             case plan.CreateDeployment():
-                return await self.session.client.create_deployment(call.request)
+                return await self.session.client.create_deployment(call.request, until=self.until)
             case _:
                 return await self.perform_common(call)
 

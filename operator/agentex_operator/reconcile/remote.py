@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
-from agentex_operator.core import plan
+from agentex_operator.core import creation, plan
 from agentex_operator.core.errors import Unauthorized
+from agentex_operator.core.protocol import hold_of
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.core.protocol import Observed
@@ -37,6 +40,7 @@ class RemotePass(ABC, Generic[Record]):
         self.account, self._session = found
         self.cluster_uid = cluster_uid
         self._writer = world.writer(self.kind, view)
+        self._answer_by: datetime | None = None
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
 
     @classmethod
@@ -105,7 +109,20 @@ class RemotePass(ABC, Generic[Record]):
             case plan.Remove():
                 return await self._remove(call.id)
             case _:
-                return await self._writer.write(call, self.status_as_dict)
+                return await self._write(call)
+
+    async def _write(self, call: Any) -> Any:
+        written = await self._writer.write(call, self.status_as_dict)
+        if isinstance(call, plan.WriteIntent):
+            self._answer_by = creation.answer_by(hold_of(call.status), self.world.policy)
+        return written
+
+    @property
+    def until(self) -> float | None:
+        """On the event loop's clock: when the create that was written down must be over."""
+        if self._answer_by is None:
+            return None
+        return self.world.clock.monotonic() + (self._answer_by - self.world.clock.now()).total_seconds()
 
     async def _look(self, call: plan.LookForOurs) -> Listing[Any]:
         interest = Interest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
