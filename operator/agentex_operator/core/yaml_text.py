@@ -23,6 +23,7 @@ MOST_NODES_EXPANDED: Final = 50_000     # with every alias replaced by what it s
 LONGEST_NUMBER: Final = 64              # characters; YAML 1.1's base 60 costs the square of it
 PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null",
                                                                       "seq", "map"))
+_DIGITS: Final = "0123456789:_.+-"
 _NUMBERS: Final = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -93,6 +94,7 @@ class _Census:
                 self._add(self._expanded(event), event)
             case yaml.ScalarEvent():
                 self._check_node(event)
+                _refuse_endless_digits(event)
                 self._add(1, event)
                 self._finish(event.anchor, 1)
             case yaml.CollectionStartEvent():
@@ -142,6 +144,12 @@ class _Census:
         self.sizes[-1] += size
         if self.sizes[-1] > MOST_NODES_EXPANDED:
             raise RefusedError(f"its aliases expand to more than {MOST_NODES_EXPANDED:,} values", event)
+
+
+def _refuse_endless_digits(event: yaml.ScalarEvent) -> None:
+    """Before the composer asks whether it is a number: of one in base 60, that costs a hundred times its size."""
+    if event.implicit[0] and len(event.value) > 64 * LONGEST_NUMBER and not event.value.strip(_DIGITS):
+        raise RefusedError("it has a number of too many digits", event)
 
 
 def _walk(text: str) -> None:
