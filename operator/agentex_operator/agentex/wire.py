@@ -129,9 +129,10 @@ def texts_of(value: object) -> Texts:
 
 
 def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
-    """The text on one line without control characters and lone surrogates, at most `limit` characters."""
+    """The text on one line, at most `limit` characters; what cannot be printed is a question mark."""
     whole = text.encode("utf-8", "replace").decode()
-    return _CONTROL.sub(" ", whole).strip()[:limit]
+    line = _CONTROL.sub(" ", whole).strip()[:limit]
+    return "".join(one if one.isprintable() else "?" for one in line)
 
 
 def _page(body: bytes, read: Callable[[object], Answered | None]) -> Page[Answered] | None:
