@@ -8,7 +8,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tests.cluster.world import World
+from tests.faults.canaries import Lookout
 from tests.faults.plans import Ended, Scale
+from tests.faults.remote_hours import prepare
 from tests.faults.remote_matrix import USUAL, Plan, matrix, of_their_own
 from tests.faults.remote_stage import Scene, Stage
 from tests.judge.evidence import Evidence
@@ -37,11 +39,14 @@ class Remote:
 
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterable[Ended]:
         stage = Stage(bench.ready(), bench.depot)
+        prepare(PLANS[plans[0]].setting, stage.world)
         scenes = {name: Scene(stage, name, PLANS[name].kind) for name in plans}
         found = stage.tell({name: PLANS[name].story(scene) for name, scene in scenes.items()})
         evidence, bugs = stage.world.evidence(), _bugs(stage.world)
+        spilled = Lookout(stage.world, [scene.canary for scene in scenes.values()]).spilled()
         for name, scene in scenes.items():
-            yield Ended(name, (*found[name], *_judged(evidence, scene), *bugs))
+            mine = (one for one in spilled if scene.canary.what in one.text)
+            yield Ended(name, (*found[name], *_judged(evidence, scene), *mine, *bugs))
 
 
 def _shared(names: list[str]) -> Iterator[list[str]]:

@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 from tests.cluster.builders import ENVIRONMENTS, STUCK, a_build, a_context, a_manifest
 from tests.cluster.kube import Object, ready, says, stalled
+from tests.faults import remote_removals
 from tests.faults.remote_stage import Scene, Story, require
 from tests.faults.remote_walks import (
-    DELETES,
+    OFTEN,
     TO_COLLECTIONS,
     Trouble,
     a_resource,
-    at_a_delete,
     at_a_get,
     at_a_list,
     ends,
@@ -27,7 +27,6 @@ from tests.judge.findings import Harm
 
 Told = tuple[str, str, Callable[[Scene], Story]]  # what it is called, the kind it is about, how it goes
 KINDS = {"builds": "AgentBuild", "deployments": "AgentDeployment"}
-OFTEN: Mapping[str, Mapping[str, Any]] = {"once": {}, "3-times": {"count": 3}, "for-a-while": {"healed": True}}
 SEEN_BY = {"list": lists, "get": gets}
 NOTHING = Trouble({})
 
@@ -37,8 +36,8 @@ def stories() -> Iterator[Told]:
     for noun, kind in KINDS.items():
         for told in (_words, _backwards, _lost, _of_others, _listings):
             yield from ((f"{words.replace('*', noun)}", kind, story) for words, story in told(kind))
-    yield from ((words, "AgentBuild", story) for words, story in _cancels())
-    yield from ((words, "AgentDeployment", story) for words, story in _deletes())
+    yield from ((words, "AgentBuild", story) for words, story in remote_removals.cancels())
+    yield from ((words, "AgentDeployment", story) for words, story in remote_removals.deletes())
 
 
 Rows = Iterator[tuple[str, Callable[[Scene], Story]]]
@@ -334,94 +333,3 @@ def _registered(http: httpx.Client, agent: str) -> str:
 def _deployed(http: httpx.Client, agent: str, build: str) -> str:
     body = {"manifest_file": a_manifest(agent), "environment_config": ENVIRONMENTS, "build_id": build}
     return str(http.post("/v5/agentex/deployments", json=body).raise_for_status().json()["id"])
-
-
-# --- removals -------------------------------------------------------------------------------------------------------
-
-
-def _cancels() -> Rows:
-    for often in ("once", "3-times"):
-        for way in ("deleted", "edited"):
-            yield f"202-and-nothing-happens/cancel/{way}-{often}", partial(ignored, way=way, often=often)
-    yield "202-and-it-succeeds/cancel/once", won_by_the_build
-    yield "cancelled-by-another/cancel/once", cancelled_by_another
-
-
-def running(scene: Scene) -> Story:
-    """A build that never ends by itself."""
-    scene.open()
-    scene.apply(a_context(scene.name, STUCK), a_build(scene.name, **scene.ref))
-    yield scene.until("a build that runs", lambda: scene.remote_id and any(
-        one["status"] == "running" for one in scene.remotes))
-
-
-def ignored(scene: Scene, *, way: str, often: str) -> Story:
-    """The cancel is accepted and comes to nothing: it is asked for again."""
-    yield from running(scene)
-    times = {"once": 1, "3-times": 3}[often]
-    cancel = scene.go_wrong("cancel-ignored", count=times)
-    if way == "deleted":
-        scene.delete()
-        yield scene.is_hit(cancel, times)
-        return (yield from ends(scene, NOTHING))
-    scene.creates = 2
-    scene.apply(a_context(scene.name))
-    yield scene.is_hit(cancel, times)
-    return (yield from ends_well(scene, NOTHING))
-
-
-def won_by_the_build(scene: Scene) -> Story:
-    """The cancel is accepted, and the build succeeds all the same: what is done is done."""
-    yield from running(scene)
-    cancel = scene.go_wrong("cancel-ignored", forever=True)
-    scene.world.patch(scene.kind, scene.name, spec={"cancel": True})
-    yield scene.is_hit(cancel)
-    scene.world.simulator.actor("finish-build", id=scene.remote_id)
-    yield from ends_well(scene, NOTHING)
-
-
-def cancelled_by_another(scene: Scene) -> Story:
-    """It was over when it was to be cancelled."""
-    yield from running(scene)
-    late = scene.go_wrong("stale-list", lists(scene.kind), seconds=3600, forever=True)
-    scene.world.simulator.actor("finish-build", id=scene.remote_id, status="cancelled")
-    scene.delete()
-    yield from ends(scene, NOTHING)
-    scene.heal(late)
-
-
-def _deletes() -> Rows:
-    for status in (400, 404, 409, 422):
-        fault = {"kind": "commit-then-500", "status": status, "body": {"detail": "it is over already"}}
-        for often in ("once", "3-times"):
-            how = {"once": {}, "3-times": {"count": 3}}[often]
-            yield f"{status}-already-over/delete/{often}", partial(at_a_delete, trouble=Trouble(fault, **how))
-    for often, how in OFTEN.items():
-        trouble = Trouble({"kind": "teardown-failure"}, **how)
-        yield f"a-teardown-that-fails/delete/{often}", partial(at_a_delete, trouble=trouble)
-    for policy in ("seen", "unseen"):
-        yield f"deleted-by-another/delete/{policy}", partial(deleted_by_another, seen=policy == "seen")
-    yield "refused-and-still-there/delete/3-times", refused_and_still_there
-
-
-def deleted_by_another(scene: Scene, *, seen: bool) -> Story:
-    """Somebody deletes it first; the lists may not show that yet."""
-    scene.open()
-    scene.apply(*a_resource(scene))
-    yield scene.becomes(ready, "Ready")
-    if not seen:
-        scene.set_the_scene("status-words", lists(scene.kind), map={"deleted": "healthy"}, forever=True)
-    scene.world.simulator.actor("delete-deployment", id=scene.remote_id)
-    scene.delete()
-    yield from ends(scene, NOTHING)
-
-
-def refused_and_still_there(scene: Scene) -> Story:
-    """A refusal that lies: the record is as alive as before, and is deleted in the end."""
-    scene.open()
-    scene.apply(*a_resource(scene))
-    yield scene.becomes(ready, "Ready")
-    refused = scene.go_wrong("status", DELETES, status=400, count=3)
-    scene.delete()
-    yield scene.is_hit(refused, 3)
-    yield from ends(scene, NOTHING)

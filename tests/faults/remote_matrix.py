@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults import remote_lies
-from tests.faults.remote_stage import Scene, Story, require
+from tests.faults import remote_hours, remote_lies
+from tests.faults.remote_stage import ON_ITS_WAY, Scene, Story, require
 from tests.faults.remote_walks import (
+    KEY,
+    OFTEN,
     Trouble,
     at_a_cancel,
     at_a_delete,
@@ -87,9 +89,6 @@ def keeps_the_pause(seconds: float) -> Callable[[Scene], None]:
     return check
 
 
-ON_ITS_WAY = 2.0  # seconds; with forty plans at once, what was let through before may take so long to leave
-
-
 def keeps_the_key(scene: Scene) -> None:
     """Nobody but Agentex itself was called (I17); `elsewhere` is where every redirect leads."""
     asked = [path for path, _ in scene.stage.elsewhere.asked]
@@ -118,6 +117,9 @@ ROWS: dict[str, Row] = {
     "429-negative": Row({"kind": "throttle", "retry_after": "-7"}),
     "429-garbage": Row({"kind": "throttle", "retry_after": "soon"}),
     "429-silent": Row({"kind": "throttle"}),
+    "500-quoting-the-key": Row({"kind": "status", "status": 500, "body": {"detail": f"cannot serve {KEY}"}}),
+    "400-quoting-the-key": Row({"kind": "status", "status": 400, "body": {"detail": f"bad {KEY}"}},
+                               at=(*POSTS, "list-builds", "list-deployments", "log")),
     # no answer, and nothing happened
     "reset-before": Row({"kind": "drop-before-commit"}),
     "closed-before": Row({"kind": "drop-before-commit", "how": "fin"}),
@@ -143,19 +145,22 @@ ROWS: dict[str, Row] = {
     "an-endless-id": Row({"kind": "id", "length": 10_000}, at=(*POSTS, *READS), committed=True),
     "an-id-that-climbs": Row({"kind": "id", "value": "../x"}, at=(*POSTS, *READS), committed=True),
     "an-id-of-nothing": Row({"kind": "id", "value": "11111111-1111-4111-8111-111111111111"}, at=READS),
+    # the log, which is a stream
+    "a-log-cut-short": Row({"kind": "sse", "cut_after": 1}, at=("log",)),
+    "a-log-that-drips": Row({"kind": "sse", "delay": 0.5}, at=("log",)),
     # elsewhere
     "301": Row({"kind": "redirect", "status": 301}, check=keeps_the_key),
     "307": Row({"kind": "redirect", "status": 307}, check=keeps_the_key),
 }
 
 
-def often(row: Row, target: Target) -> dict[str, dict[str, Any]]:
+def often(row: Row, target: Target) -> Mapping[str, Mapping[str, Any]]:
     """Once, three times, and for a while: of what happens all the same, once is all there can be."""
     if target.once:
         return {"once": {}}
     if row.committed and target.writes:
         return {"once": {}, "once-with-lists-that-lag": {"lagging": True}}
-    return {"once": {}, "3-times": {"count": 3}, "for-a-while": {"healed": True}}
+    return OFTEN
 
 
 def matrix() -> Iterator[Plan]:
@@ -172,6 +177,9 @@ def of_their_own() -> Iterator[Plan]:
     """Rows with a story of their own."""
     for words, kind, story in remote_lies.stories():
         yield Plan(f"remote/{words}", kind, story)
+    walks = {name: (target.kind, target.walk) for name, target in TARGETS.items()}
+    for words, kind, story, setting in remote_hours.stories(walks):
+        yield Plan(f"remote/{words}", kind, story, setting)
 
 
 def _told(walk: Walk, trouble: Trouble) -> Callable[[Scene], Story]:

@@ -19,6 +19,7 @@ from tests.cluster.hostile import Depot
 from tests.cluster.kube import Object, condition
 from tests.cluster.ledger import REMOTE, Tracked
 from tests.cluster.world import World
+from tests.faults.canaries import Canary
 from tests.judge.findings import Finding, Harm
 
 EVERY = 0.25
@@ -26,6 +27,7 @@ PATIENCE = 60.0
 OVER = {"cancelled", "deleted", "superseded"}
 ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
 OPERATOR = "agentex-operator"  # in its User-Agent
+ON_ITS_WAY = 2.0  # seconds; with forty plans at once, what was let through before may take so long to leave
 HERDED = 40  # calls of one account in one second that nobody but a hot loop makes
 
 
@@ -100,6 +102,13 @@ class Stage:
     def __init__(self, world: World, elsewhere: Depot) -> None:
         self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
         self.sight, self.journal = Sight.of(world), Journal(world)
+        self._done: set[str] = set()
+
+    def once(self, what: str, act: Callable[[], object]) -> None:
+        """Have this done for all stories together."""
+        if what not in self._done:
+            self._done.add(what)
+            act()
 
     def tell(self, stories: Mapping[str, Story]) -> dict[str, tuple[Finding, ...]]:
         """Tell all of them to their ends; what each found broken, nothing for most."""
@@ -161,8 +170,8 @@ class Scene:
     """One plan on the stage: an account, and the resource in it that has to live through everything.
 
     `creates`: how many remote creates the story explains; `ambiguous`: how many more may be alive for a moment, because
-    nobody answered them; `herded`: how many calls in one second are no hot loop. `settled`: remote ids that may stay
-    beside the one on record.
+    nobody answered them; `settled`: remote ids that are no longer the resource's. `herded`: how many calls in one
+    second are no hot loop; `patience`: for one wait, in seconds; `image`: whether a build only registers an image.
     """
 
     stage: Stage
@@ -171,6 +180,8 @@ class Scene:
     creates: int = 1
     ambiguous: int = 0
     herded: int = HERDED
+    patience: float = PATIENCE
+    image: bool = False
     settled: set[str | None] = field(default_factory=set)
     tracked: Tracked | None = None
     fired: dict[str, int] = field(default_factory=dict)
@@ -178,7 +189,8 @@ class Scene:
     def __post_init__(self) -> None:
         self.name = name_for(self.plan)
         self.account = f"acct-{self.name}"
-        self.key = f"key-{self.name}"
+        self.canary = Canary.of(f"the API key of {self.plan}", "key-")
+        self.key = self.canary.text
         self.ref = {"accountRef": {"name": self.name}}
 
     @property
@@ -187,12 +199,14 @@ class Scene:
 
     # --- acting -----------------------------------------------------------------------------------------------------
 
-    def open(self) -> None:
-        """The account, in a remote that knows nothing of it yet."""
-        self.world.simulator.set_keys(self.account, self.key)
+    def open(self, endpoint: str = "", account: str = "") -> None:
+        """The account, in a remote that knows nothing of it yet; another object each time, for it cannot be changed."""
+        self.world.simulator.set_keys(account or self.account, self.key)
+        self.world.delete("AgentexAccount", self.name)
+        where = endpoint or self.world.simulator.url  # nothing between: what is broken off must arrive broken off
         reference = {"name": self.name, "key": "api-key"}
-        account = an_account(self.world.endpoint, self.name, accountID=self.account, apiKeySecretRef=reference)
-        self.world.apply(a_secret(self.name, self.key), account)
+        opened = an_account(where, self.name, accountID=account or self.account, apiKeySecretRef=reference)
+        self.world.apply(a_secret(self.name, self.key), opened)
 
     def apply(self, *objects: Object) -> None:
         """Apply these; the one of our kind and name is the resource."""
@@ -263,14 +277,14 @@ class Scene:
 
     # --- waiting ----------------------------------------------------------------------------------------------------
 
-    def until(self, what: str, holds: Callable[[], object], seconds: float = PATIENCE, harm: Harm = Harm.STUCK
+    def until(self, what: str, holds: Callable[[], object], seconds: float | None = None, harm: Harm = Harm.STUCK
               ) -> Until:
         """Wait for anything."""
-        return Until(what, holds, seconds, harm, self.shown)
+        return Until(what, holds, seconds or self.patience, harm, self.shown)
 
-    def becomes(self, wanted: Callable[[Object | None], bool], what: str, seconds: float = PATIENCE) -> Until:
+    def becomes(self, wanted: Callable[[Object | None], bool], what: str) -> Until:
         """Wait for the resource to be so."""
-        return self.until(what, lambda: wanted(self.resource), seconds)
+        return self.until(what, lambda: wanted(self.resource))
 
     def passes(self, seconds: float) -> Until:
         """Wait for time alone."""

@@ -6,6 +6,7 @@ after its deletion nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +27,11 @@ from tests.faults.remote_stage import Scene, Story, require
 from tests.judge.findings import Harm
 
 FOR_A_WHILE = 3.0
+KEY = "{the key}"  # in a fault: the account's API key, as a server that quotes what it was sent
 TO_COLLECTIONS = {"AgentBuild": "/v5/builds", "AgentDeployment": "/v5/agentex/deployments"}
 TO_ONE = {"AgentBuild": "/v5/builds/{build_id}", "AgentDeployment": "/v5/agentex/deployments/{deployment_id}"}
 Fault = Mapping[str, Any]
+OFTEN: Mapping[str, Mapping[str, Any]] = {"once": {}, "3-times": {"count": 3}, "for-a-while": {"healed": True}}
 
 
 def posts(kind: str) -> Fault:
@@ -51,28 +54,32 @@ LOGS: Fault = {"method": "GET", "path": "/v5/builds/{build_id}/logs"}
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong: the fault, how often (`count`, or `healed` after a while), and what is checked at the end."""
+    """What goes wrong: the fault, how often (`count`, or until it is `healed`), and what is checked at the end.
+
+    `lagging`: lists are behind as well. `remedy`: what happens once it went wrong; of what is healed, time passes.
+    """
 
     fault: Fault
     count: int = 1
     healed: bool = False
     lagging: bool = False
-    creates: int = 0
+    remedy: Callable[[Scene, str], Story] | None = None
     check: Callable[[Scene], None] = field(default=lambda _: None)
 
     def script(self, scene: Scene, match: Fault) -> str:
         """Have it go wrong at these calls; the fault's id."""
-        fault = {key: value for key, value in self.fault.items() if key != "match"}
+        fault = json.loads(json.dumps(dict(self.fault)).replace(KEY, scene.key))
         if fault["kind"] == "redirect":
             fault["location"] = f"http://{scene.stage.elsewhere.host}/v5/builds"
         often = {"forever": True} if self.healed else {"count": self.count}
-        narrower = self.fault.get("match", {})
-        return scene.go_wrong(fault.pop("kind"), {**match, **narrower}, **often, **fault)
+        return scene.go_wrong(match=match, **often, **fault)
 
     def passes_by(self, scene: Scene, fault: str) -> Story:
         """The remote heals by itself after so many, or is healed after a while."""
         yield scene.is_hit(fault)
-        if self.healed:
+        if self.remedy is not None:
+            yield from self.remedy(scene, fault)
+        elif self.healed:
             yield scene.passes(FOR_A_WHILE)
             scene.heal(fault)
 
@@ -87,6 +94,8 @@ class Trouble:
 
 def a_resource(scene: Scene) -> tuple[Object, ...]:
     """A build of a context, or a deployment of a registered image."""
+    if scene.kind == "AgentBuild" and scene.image:
+        return (an_image(scene.name, **scene.ref),)
     if scene.kind == "AgentBuild":
         return a_context(scene.name), a_build(scene.name, **scene.ref)
     manifest = {"inline": a_manifest(scene.name)}
