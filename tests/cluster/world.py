@@ -35,6 +35,7 @@ class Chronicle:
         self._api, self._path = api, api._path(kind, namespace)
         self._kind = {"apiVersion": GROUP, "kind": kind}
         self._socket: socket.socket | None = None
+        self._since = ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"chronicle of {kind}", daemon=True)
         self._thread.start()
@@ -58,16 +59,23 @@ class Chronicle:
         self._thread.join(5)
 
     def _follow(self) -> None:
+        """Go on where it broke off, so that no version is missed; only what the server has forgotten is listed anew."""
         while not self._over.is_set():
             with suppress(httpx.HTTPError, KeyError):
-                self._watch_from(self._api.http.get(self._path).json())
+                self._since = self._since or self._listed()
+                self._watch()
             self._over.wait(0.2)
 
-    def _watch_from(self, listing: Object) -> None:
-        """Write down what there is, then what happens, until the watch breaks off."""
-        since = {"watch": "1", "resourceVersion": listing["metadata"]["resourceVersion"]}
+    def _listed(self) -> str:
+        """Write down what there is; the version of the list."""
+        listing = self._api.http.get(self._path).json()
         for obj in listing["items"]:
             self._write("ADDED", {**self._kind, **obj})
+        return str(listing["metadata"]["resourceVersion"])
+
+    def _watch(self) -> None:
+        """Write down what happens, until the watch breaks off."""
+        since = {"watch": "1", "resourceVersion": self._since}
         with self._api.http.stream("GET", self._path, params=since, timeout=None) as answer:
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
             for line in filter(None, answer.iter_lines()):
@@ -75,9 +83,12 @@ class Chronicle:
                 self._write(event["type"], event["object"])  # one by one, to be read meanwhile
 
     def _write(self, happened: str, obj: Object) -> None:
-        if happened == "ERROR" or (self.versions and self.versions[-1] == obj):
+        if happened == "ERROR":
+            self._since = ""
             return
-        self.versions.append(obj)
+        self._since = obj["metadata"]["resourceVersion"]
+        if not self.versions or self.versions[-1] != obj:
+            self.versions.append(obj)
 
 
 @dataclass
