@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -38,13 +39,14 @@ class Remote:
             yield from _shared([plan.name for plan in plans])
 
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterable[Ended]:
-        stage = Stage(bench.ready(), bench.depot)
+        stage = Stage(bench.ready(), bench.depot, partial(_restart, bench))
         prepare(PLANS[plans[0]].setting, stage.world)
         scenes = {name: Scene(stage, name, PLANS[name].kind) for name in plans}
         found = stage.tell({name: PLANS[name].story(scene) for name, scene in scenes.items()})
         evidence, bugs = stage.world.evidence(), _bugs(stage.world)
         spilled = Lookout(stage.world, [scene.canary for scene in scenes.values()]).spilled()
         for name, scene in scenes.items():
+            scene.close()
             mine = (one for one in spilled if scene.canary.what in one.text)
             yield Ended(name, (*found[name], *_judged(evidence, scene), *mine, *bugs))
 
@@ -53,6 +55,11 @@ def _shared(names: list[str]) -> Iterator[list[str]]:
     """Near neighbours apart: each world gets plans of every row."""
     worlds = -(-len(names) // TOGETHER)
     yield from (names[first::worlds] for first in range(worlds))
+
+
+def _restart(bench: Bench) -> None:
+    bench.keeper.stop()
+    bench.keeper.start()
 
 
 def _judged(evidence: Evidence, scene: Scene) -> Iterator[Finding]:

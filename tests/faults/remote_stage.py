@@ -99,8 +99,9 @@ class Journal:
 class Stage:
     """The world, the newest sight of it, and every story that is being told in it."""
 
-    def __init__(self, world: World, elsewhere: Depot) -> None:
+    def __init__(self, world: World, elsewhere: Depot, restart: Callable[[], None]) -> None:
         self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
+        self._restart = restart
         self.sight, self.journal = Sight.of(world), Journal(world)
         self._done: set[str] = set()
 
@@ -115,7 +116,7 @@ class Stage:
         telling = {name: _Telling(story) for name, story in stories.items()}
         while waiting := [one for one in telling.values() if one.wait is not None]:
             if all(isinstance(one.wait, Restart) for one in waiting):
-                self.world.operator.restart()
+                self._restart()
                 for one in waiting:
                     one.go_on()
             time.sleep(EVERY)
@@ -207,6 +208,10 @@ class Scene:
         reference = {"name": self.name, "key": "api-key"}
         opened = an_account(where, self.name, accountID=account or self.account, apiKeySecretRef=reference)
         self.world.apply(a_secret(self.name, self.key), opened)
+
+    def close(self) -> None:
+        """No more of the account; whoever comes next finds no trace of it."""
+        self.world.delete("AgentexAccount", self.name)
 
     def apply(self, *objects: Object) -> None:
         """Apply these; the one of our kind and name is the resource."""
