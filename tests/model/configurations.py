@@ -13,6 +13,16 @@ GATE = (
     "preview:1:K4:late=1,edit=1",
     "preview:1:K4:fail=1,edit=1",
     "preview:2:K3:error=1",
+    "build:1:K4:late=1,edit=1",
+    "build:1:K4:edit=1,cancel=1",
+    "named:1:K4:late=1",
+    "pinned:1:K4:edit=1,revert=1",
+    "hasty:1:K4:",
+    "corrected:1:K4:late=1,purge=1",
+    "following:1:K4:unread=1,source=1",
+    "preview:1:K4:edit=1,revert=1,ask=1",
+    "expiring:1:K4:late=1",
+    "fleeting:1:K4:lost=1",
 )
 
 # How far behind a view may be matters: each K sees other worlds.
@@ -71,6 +81,20 @@ MODEL = (
     *SWEEP,
 )
 
-FULL_ONE = ()
+FULL_ONE = (
+    "build:1:K4:crash=2,lost=1,error=1,late=1,delete=1",
+    "build:1:K4:late=1,edit=1,revert=1",
+    "named:1:K4:crash=1,late=1,edit=1,delete=1,recreate=1",
+    "production:1:K4:crash=1,late=1,edit=1,delete=1",
+    "corrected:1:K4:crash=1,late=1,purge=1,edit=1",
+    "preview:1:K4:crash=1,late=1,edit=1,delete=1",
+    "expiring:1:K4:crash=1,late=1,edit=1",
+    "fleeting:1:K4:crash=1,edit=1,delete=1",
+)
 
-FULL_TWO = ()
+FULL_TWO = (
+    "build:2:K4:late=1",
+    "named:2:K4:late=1",
+    "production:2:K4:crash=1,late=1",
+    "preview:2:K4:late=1",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.model.check import search, trace
 from tests.model.configurations import GATE
+from tests.model.coverage import noting_who_answers, silent
 from tests.model.mutants import MUTANTS, Mutant
 
 
@@ -36,3 +37,11 @@ def test_a_search_finds_the_same_number_of_states_every_time() -> None:
     first, second = (search("build:1:K4:late=1").result for _ in range(2))
 
     assert (first.states, first.transitions) == (second.states, second.transitions)
+
+
+def test_a_rule_that_no_search_reaches_is_noticed() -> None:
+    with noting_who_answers() as answered:
+        search("build:1:K4:")
+
+    assert "build RULES: create" in answered
+    assert "build RULES: cancel_when_asked" in silent(answered)
