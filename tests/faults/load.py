@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.builders import a_secret, an_image
-from tests.faults.load_rig import RATE, Rig, busiest_second
+from tests.cluster.builders import a_secret
+from tests.faults.load_rig import RATE, Rig, busiest_second, registered
 from tests.faults.plans import Ended, Scale
 from tests.judge.findings import Finding, Harm
 
@@ -85,7 +85,8 @@ def churn(rig: Rig, seconds: float, figures: Figures) -> Found:
         _one_change(rig, dice, number, gone_by)
         number += 1
         for _ in range(dice.randint(0, 1)):
-            rig.bench.simulator.fault(match={"account": "acct-1"}, nth=dice.randint(1, 8), **dice.choice(SOME_OF_EACH))
+            fault = dict(dice.choice(SOME_OF_EACH))
+            rig.bench.simulator.fault(fault.pop("kind"), match={"account": "acct-1"}, nth=dice.randint(1, 8), **fault)
         time.sleep(0.15)
     faults = rig.bench.simulator.faults()
     rig.bench.simulator.clear_faults()
@@ -99,14 +100,14 @@ def churn(rig: Rig, seconds: float, figures: Figures) -> Found:
 def _one_change(rig: Rig, dice: random.Random, number: int, gone_by: set[str]) -> None:
     """A new one; now and then an edit of another, or its end."""
     name, earlier = f"churned-{number}", f"churned-{dice.randint(0, max(number - 1, 0))}"
-    rig.apply(an_image(name))
+    rig.apply(registered(name))
     if earlier in gone_by or earlier == name:
         return
     if dice.random() < 0.4:
         gone_by.add(earlier)
         rig.world.delete("AgentBuild", earlier)
     elif dice.random() < 0.6:
-        rig.apply(an_image(earlier, source={"image": {"url": f"elsewhere.invalid/{earlier}:{number}"}}))
+        rig.apply(registered(earlier, tag=number))
 
 
 # --- L4 -------------------------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def _without_the_api_server(rig: Rig, seconds: float, figures: Figures) -> Found
     seen, deaths = len(rig.calls()), rig.keeper.deaths
     rig.wire.cut()
     for number in (0, 1, 2):
-        rig.apply(an_image(f"before-{number}", source={"image": {"url": f"elsewhere.invalid/before-{number}:2"}}))
+        rig.apply(registered(f"before-{number}", tag=2))
     rig.gather(20, "cut-off")
     time.sleep(seconds)
     rig.wire.mend()
@@ -161,7 +162,7 @@ def one_that_fails(rig: Rig, count: int, seconds: float, figures: Figures) -> Fo
     rig.open_account("bad", "acct-bad", "bad")
     rig.bench.simulator.fault("status", status=500, match={"account": "acct-bad"}, forever=True)
     rig.bench.simulator.fault("status", status=500, match={"method": "POST", "account": "acct-1"}, nth=1, count=1)
-    rig.apply(an_image("ill", accountRef={"name": "bad"}))
+    rig.apply(registered("ill", accountRef={"name": "bad"}))
     rig.ambiguous = 1
     rig.gather(count, "well")
     yield from rig.await_ready(but=["ill"])

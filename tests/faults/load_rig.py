@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from tests.cluster.builders import a_deployment, a_manifest, an_account, an_image
+from tests.cluster.builders import a_build, a_deployment, a_manifest, an_account
 from tests.cluster.kube import Object, ready
 from tests.cluster.ledger import is_alive, owner_in
 from tests.faults.bench import ForkedOperator, Keeper
@@ -126,7 +126,7 @@ class Rig:
         names = [f"{prefix}-{number}" for number in range(count)]
         for number, name in enumerate(names):
             is_deployment = number % SERVER_ONE_IN == SERVER_ONE_IN - 1
-            self.apply(deployed(name, names[number - 1]) if is_deployment else an_image(name))
+            self.apply(deployed(name, names[number - 1]) if is_deployment else registered(name))
         return names
 
     def apply(self, obj: Object) -> None:
@@ -201,6 +201,11 @@ class Rig:
         alive = [one["id"] for one in (*state["builds"], *state["deployments"]) if is_alive(one) and owner_in(one)]
         if alive:
             yield Finding("I21", f"everything is deleted, and {len(alive)} live on, as {alive[0]}", Harm.LEAKED)
+
+
+def registered(name: str, tag: int = 1, **spec: Any) -> Object:
+    """A build that registers an image, and another one with another tag."""
+    return a_build(name, source={"image": {"url": f"elsewhere.invalid/{name}:{tag}"}}, **spec)
 
 
 def deployed(name: str, build: str, description: str = "answers") -> Object:
