@@ -41,8 +41,14 @@ def transition(stage: Stage, walk: Walk, fresh: Walk) -> Found:
 
 
 def creation(stage: Stage, fresh: Walk) -> Found:
-    """What is created so is there so."""
-    return _of(fresh, _inconsistent(stage, fresh)) if fresh.ends[-1].record is not None else []
+    """What is created so is there so, at the cost there is, and is said to be."""
+    end, subject, value = fresh.ends[0], fresh.subject, fresh.value
+    faults = _inconsistent(stage, fresh) if end.record is not None else []
+    if end.said["reason"] != subject.end(value):
+        faults.append(f"Ready says {end.said['reason']}: {end.said['message']}, not {subject.end(value)}")
+    if fresh.kind in ("AgentBuild", "AgentDeployment") and end.creates != subject.creates(value):
+        faults.append(f"was created {end.creates} times, not {subject.creates(value)}")
+    return _of(fresh, faults)
 
 
 def _differential(walk: Walk, fresh: Walk) -> list[str]:
@@ -79,7 +85,7 @@ def _wasteful(walk: Walk) -> list[str]:
 
 
 def explained(walk: Walk) -> int:
-    """How many creates the steps of a walk explain."""
+    """How many creates the steps of a walk explain at most."""
     subject, steps = walk.subject, walk.all_steps
     right = [subject.creates(one) for one in steps if not one.startswith("!")]
     wrong = [subject.given.bad[one[1:]][1] for one in steps if one.startswith("!") and one[1:] in subject.given.bad]

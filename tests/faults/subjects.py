@@ -28,7 +28,8 @@ class Given:
     - `setting`: the spec in which the property stands; None: the kind's usual one.
     - `lasts`: (from, to) of edits that by design leave what there was, and the reason that is then said.
     - `shallow`: values of which the end depends on what there was, by design: only Ready is compared.
-    - `creates`: how many creates a value explains, where that is not one.
+    - `creates`: how many creates a value costs, where that is not one.
+    - `ends`: the reason that is said of a value in the end, where that is not that all is well.
     """
 
     right: Values = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Given:
     lasts: Mapping[tuple[str, str], str] = field(default_factory=dict)
     shallow: frozenset[str] = frozenset()
     creates: Mapping[str, int] = field(default_factory=dict)
+    ends: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,12 @@ class Subject:
         return lasts.get((before, after)) or lasts.get((before, EVER)) or lasts.get((EVER, after))
 
     def creates(self, name: str) -> int:
-        """How many creates the value explains."""
+        """How many creates the value costs a resource that is created with it."""
         return self.given.creates.get(name, 1)
+
+    def end(self, name: str) -> str:
+        """The reason that is said of a resource that is created with the value."""
+        return self.given.ends.get(name, "Healthy" if self.kind == "AgentDeployment" else "Succeeded")
 
 
 # --- AgentBuild -----------------------------------------------------------------------------------------------------
@@ -97,16 +103,17 @@ TIMED_OUT = "BuildTimedOut"
 WITH_ARGS = {**A_BUILD, "buildArgs": [{"name": "BASE", "value": "3.13"}]}
 IN_ACCOUNT = {"accountRef": {"name": "default"}}
 KINDS_OF_ACCOUNT = {"of the namespace": "AgentexAccount", "of the cluster": "ClusterAgentexAccount"}
+NO_ACCOUNT: dict[str, Any] = {"ends": {"of the cluster": "AccountNotFound"}, "creates": {"of the cluster": 0}}
 NO_MAP, NO_SECRET, NO_KEY = "ConfigMapNotFound", "SecretNotFound", "KeyNotFound"
 CORRUPT = ("broken.tar.gz", "CorruptContext")
 HOLDERS = {"first": "contexts", "third": "contexts-too", "same bytes": "copies"}
 CONTEXTS = {"first": "context.tar.gz", "second": "second.tar.gz"}
 
 BUILD: dict[str, Given] = {
-    "agentName": Given({"the usual": "quote", "another": "quote-too"}),
+    "agentName": Given({"the usual": "quote", "another": "quote-too"}, setting=FROM_IMAGE),
     "agentID": Given({"known": "{agent}", "another": "{agent-too}"}, setting=BY_ID),
     "accountRef": Given({"absent": ABSENT, "named": {"name": "default"}}),
-    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, setting={**A_BUILD, **IN_ACCOUNT}),
+    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, **NO_ACCOUNT, setting={**A_BUILD, **IN_ACCOUNT}),
     "accountRef.name": Given({"default": "default", "second": "second"}, setting={**A_BUILD, **IN_ACCOUNT}),
     "image.name": Given({"short": "quote", "nested": "team/quote.a_b-c", "longest": "q" * 255}),
     "image.tag": Given({"absent": ABSENT, "v1": "v1", "v2": "V2_.-", "longest": "t" * 128}),
@@ -149,12 +156,14 @@ BUILD: dict[str, Given] = {
     "timeout": Given({"absent": ABSENT, "24h": "24h", "usual": "30m", "1.5h": "1.5h"}, only=True),
     "timeout, of a build that is stuck": Given(
         {"1s": "1s", "2s": "2s"}, only=True, setting=STUCK, lasts={("1s", EVER): TIMED_OUT, ("2s", EVER): TIMED_OUT},
-        creates={"1s": 3, "2s": 3}),
+        creates={"1s": 3, "2s": 3}, ends={"1s": TIMED_OUT, "2s": TIMED_OUT}),
     "retries": Given(),
     "retries, of a build that breaks": Given({"0": 0, "1": 1, "3": 3}, only=True, setting=ERRING,
-                                             creates={"0": 1, "1": 2, "3": 4}),
-    "cancel": Given(lasts={("false", "true"): "Succeeded", ("absent", "true"): "Succeeded"}),
-    "suspend": Given(shallow=frozenset({"true"})),
+                                             creates={"0": 1, "1": 2, "3": 4},
+                                             ends=dict.fromkeys(("0", "1", "3"), "BuildFailed")),
+    "cancel": Given(lasts={("false", "true"): "Succeeded", ("absent", "true"): "Succeeded"}, creates={"true": 0},
+                    ends={"true": "Cancelled"}),
+    "suspend": Given(shallow=frozenset({"true"}), creates={"true": 0}, ends={"true": "Suspended"}),
 }
 
 # --- AgentDeployment ------------------------------------------------------------------------------------------------
@@ -180,7 +189,7 @@ def deploys(**more: Any) -> dict[str, Any]:
 
 DEPLOYMENT: dict[str, Given] = {
     "accountRef": Given({"absent": ABSENT, "named": {"name": "default"}}),
-    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, setting={**DEPLOYS, **IN_ACCOUNT}),
+    "accountRef.kind": Given(KINDS_OF_ACCOUNT, only=True, **NO_ACCOUNT, setting={**DEPLOYS, **IN_ACCOUNT}),
     "accountRef.name": Given({"default": "default", "second": "second"}, setting={**DEPLOYS, **IN_ACCOUNT}),
     "what to deploy": Given({"by name": BY_REF, "by id": BY_BUILD_ID, "by image": BY_IMAGE}),
     "buildRef.name": Given({"one": "{name}", "two": "{name}-second"}, bad={"missing": ("nobody", "BuildNotFound")}),
@@ -221,9 +230,9 @@ DEPLOYMENT: dict[str, Given] = {
     "preview.onExpiry": Given(setting=PREVIEW),
     "progressDeadline": Given({"usual": "15m", "24h": "24h", "10m": "10m", "absent": ABSENT}, only=True),
     "progressDeadline, of a rollout that is stuck": Given(
-        {"1s": "1s", "2s": "2s"}, only=True,
+        {"1s": "1s", "2s": "2s"}, only=True, ends=dict.fromkeys(("1s", "2s"), "ProgressDeadlineExceeded"),
         setting={**DEPLOYS, "manifest": {"inline": a_manifest("{name}", "simulate: stuck")}}),
-    "suspend": Given(shallow=frozenset({"true"})),
+    "suspend": Given(shallow=frozenset({"true"}), creates={"true": 0}, ends={"true": "Suspended"}),
 }
 
 # --- accounts -------------------------------------------------------------------------------------------------------
@@ -235,7 +244,7 @@ BAD_NAMES = {"missing": ("nobody", NO_SECRET), "wrong": ("agentex-wrong", "Acces
 
 ACCOUNT: dict[str, Given] = {
     "endpoint": Given({"here": "{endpoint}", "with a slash": "{endpoint}/"}),
-    "accountID": Given({"acct-1": "acct-1", "acct-2": "acct-2"}),
+    "accountID": Given({"acct-1": "acct-1", "acct-2": "acct-2"}, ends={"acct-2": "AccessDenied"}),
     "apiKeySecretRef.name": Given(NAMES_KEY, bad=BAD_NAMES),
     "apiKeySecretRef.key": Given({"one": "api-key", "two": "same-key"}, bad={"missing": ("none", NO_KEY)}),
     "limits": Given({"absent": ABSENT, "empty": {}, "usual": {"requestsPerSecond": 200}}),
