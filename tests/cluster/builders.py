@@ -13,6 +13,7 @@ from tests.cluster.kube import GROUP, Object
 DOCKERFILE = "FROM scratch\nCOPY project /app\nRUN make\n"
 FAILING = "FROM scratch\nRUN exit 3\nRUN never\n"
 STUCK = f"{DOCKERFILE}# simulate: stuck\n"
+KEY = "key-1"  # opens the simulator's first account
 ENVIRONMENTS = """\
 schema_version: v1
 environments:
@@ -47,7 +48,7 @@ def a_context(name: str = "quote", dockerfile: str = DOCKERFILE, description: st
     return _plain("ConfigMap", name, binaryData={"context.tar.gz": packed}, data=texts)
 
 
-def a_secret(name: str = "agentex", key: str = "key-1") -> Object:
+def a_secret(name: str = "agentex", key: str = KEY) -> Object:
     """A Secret with an API key."""
     return _plain("Secret", name, stringData={"api-key": key})
 

@@ -20,6 +20,7 @@ from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
 from tests.cluster.kube import ApiServer, gone
 from tests.cluster.operator import DRAIN, Operator, free_port
+from tests.faults import canaries
 from tests.faults.calls import KUBE
 from tests.faults.calls import REMOTE as AGENTEX
 from tests.faults.director import Cue, Director, View
@@ -227,12 +228,20 @@ class Bench:
         self.simulator.reset()
         self.world.begin_anew()
         self.director.begin(*acts, view=view)
+        key = self._plant()
         self.keeper.start()
-        self.world.apply(builders.a_secret(), builders.an_account(self.world.endpoint))
+        self.world.apply(builders.a_secret(key=key), builders.an_account(self.world.endpoint))
         self.world.wait("AgentexAccount", "default")
         if self.beside is not None:
             self.beside.begin()
         return self.world
+
+    def _plant(self) -> str:
+        """A fresh API key, that is looked for at the end wherever nobody may see it."""
+        key = canaries.planted().api_key
+        self.lookout = canaries.Lookout(self.world, [key], _read=len(self.operator.log.encode()))
+        self.simulator.set_keys("acct-1", key.text, builders.KEY)
+        return key.text
 
     def told(self, act: Callable[[], None]) -> tuple[Finding, ...]:
         """Do this; what is waited for in vain is stuck."""
@@ -270,7 +279,8 @@ class Bench:
 
     def ended(self) -> tuple[Finding, ...]:
         """The end of every plan, once all is at rest: the judge, removal, the judge again, and no secret spilled."""
-        return tuple(dict.fromkeys([*self.judged(), *self.cleared(), *self.judged()]))
+        found = [*self.judged(), *self.cleared(), *self.judged(), *self.lookout.spilled()]
+        return tuple(dict.fromkeys(found))
 
     # --- how ------------------------------------------------------------------------------------------------------
 

@@ -16,10 +16,15 @@ from typing import Any
 from tests.faults import learned
 from tests.faults.bench import Bench, Site
 from tests.faults.crash import Crash, Doubles
+from tests.faults.fuzz import Fuzz
+from tests.faults.hostile import Hostile
 from tests.faults.learned import Learned
+from tests.faults.load import Load
 from tests.faults.plans import Ended, Family, Scale
+from tests.faults.remote import Remote
 from tests.faults.replicas import Replicas
 from tests.faults.scenarios import STORIES
+from tests.faults.transitions import Transitions
 from tests.faults.views import Views
 from tests.judge.findings import Finding, Harm
 
@@ -29,7 +34,8 @@ MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 def families(found: dict[str, Learned]) -> dict[str, Family]:
     """Every family, by name."""
-    every: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found))
+    learned_first: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found))
+    every = (*learned_first, Remote(), Transitions(), Fuzz(), Hostile(), Load())
     return {family.name: family for family in every}
 
 
