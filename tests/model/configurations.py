@@ -84,7 +84,7 @@ MODEL = (
 FULL_ONE = (
     "build:1:K4:crash=2,lost=1,error=1,late=1,delete=1",
     "build:1:K4:late=1,edit=1,revert=1",
-    "named:1:K4:crash=1,late=1,edit=1,delete=1,recreate=1",
+    "named:1:K4:crash=1,late=1,edit=1",
     "production:1:K4:crash=1,late=1,edit=1,delete=1",
     "corrected:1:K4:crash=1,late=1,purge=1,edit=1",
     "preview:1:K4:crash=1,late=1,edit=1,delete=1",
