@@ -34,8 +34,9 @@ lint: $(READY) ## ruff, mypy, and the import contracts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-crds: $(READY) ## write crds/ from the models in operator/agentex_operator/api
+crds: $(READY) ## write crds/, and the chart's copy of it, from the models in operator/agentex_operator/api
 	@$(BIN)/agentex-operator crds
+	@cp crds/*.yaml deploy/helm/agentex-operator/files/crds/
 
 clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.cache/agentex-operator)
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build operator/*.egg-info
