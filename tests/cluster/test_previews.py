@@ -39,7 +39,7 @@ def test_the_coming_end_is_announced(shared: World) -> None:
 
 def test_an_extension_revives_a_preview_that_rests(shared: World) -> None:
     shared.apply(an_image("revived"), a_preview("revived", ttl="4s"))
-    shared.explain("AgentDeployment", "revived", creates=2)
+    shared.explain("AgentDeployment", "revived", creates=2, beside=1)  # until the sweep has seen the expired one
     first = shared.wait("AgentDeployment", "revived", rested)["status"]
 
     shared.annotate("AgentDeployment", "revived", extend_requested_at="please")

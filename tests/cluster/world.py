@@ -182,10 +182,13 @@ class World:
 
     # --- the judge ------------------------------------------------------------------------------------------------
 
-    def explain(self, kind: str, name: str, creates: int = 1, unanswered: int = 0) -> None:
-        """This many creates have a reason in this test; so many more may take effect that nobody was told of."""
+    def explain(self, kind: str, name: str, creates: int = 1, unanswered: int = 0, beside: int = 0) -> None:
+        """This many creates have a reason in this test; so many more may take effect that nobody was told of.
+
+        `beside`: so many may be alive beside the newest one.
+        """
         one = self._tracked(kind, name)
-        one.creates, one.unanswered = creates, unanswered
+        one.creates, one.unanswered, one.beside = creates, unanswered, beside
 
     def leaves_behind(self, kind: str, name: str) -> None:
         """What is remote of this resource may outlive it (deletionPolicy: Orphan)."""

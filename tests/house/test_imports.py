@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sysconfig
 from configparser import ConfigParser
+from pathlib import Path
 
-import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 from tests.house.tree import ROOT
 
+PROGRAM = Path(sysconfig.get_path("scripts")) / "lint-imports"
 
-def test_every_contract_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    status = lint_imports(config_filename=str(ROOT / ".importlinter"), no_cache=True)
 
-    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+def test_every_contract_is_kept() -> None:
+    """In a process of its own: in ours it would switch off every logger that there is."""
+    done = subprocess.run([PROGRAM, "--no-cache", "--no-logo"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_floors_name_every_module() -> None:

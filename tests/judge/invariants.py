@@ -39,7 +39,7 @@ def one_alive_of_each_wish(case: Case) -> Told:
         if is_alive(one):
             alive[one["id"]] = wish_in(one)
         most = max(Counter(alive.values()).values(), default=0)
-        if one["verb"] == "create" and most > 1 + case.ambiguous:
+        if one["verb"] == "create" and most > 1 + case.ambiguous + case.tracked.beside:
             yield f"{most} alive of one wish when {one['id']} was created"
 
 
