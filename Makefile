@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup parts ready demo test test-unit model lint crds clean
+.PHONY: help setup parts ready demo test test-unit test-faults model lint crds clean
 
 help: ## list these verbs
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test-unit: $(READY) ## the tests that need neither control plane nor Helm
 
 model: $(READY) ## every way in which the create protocol can go wrong, and 15 mutants of it (FULL=1: millions of states)
 	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
+
+test-faults: ready ## the whole fault programme, most of an hour (FULL=1: double crashes too, some hours)
+	@$(BIN)/python -m tests.faults $(if $(filter 1 true yes,$(FULL)),--full)
 
 lint: $(READY) ## ruff, mypy, and the import contracts
 	@$(BIN)/ruff check .

@@ -196,6 +196,7 @@ class Bench:
         self.depot = stack.enter_context(Depot())
         self.director = Director(self.strike)
         stack.callback(self.director.close)
+        stack.callback(self._write_calls_down)
         self.operator = self.an_operator(self.director)
         stack.callback(self.operator.end)
         self.keeper = Keeper(self.operator)
@@ -213,6 +214,10 @@ class Bench:
                                   "operator", self.site.operator)
         flags = (f"--allowed-source-hosts={self.depot.host}", *self.flags)
         return ForkedOperator(self.nursery, config, (self.namespace,), self.folder, flags)
+
+    def _write_calls_down(self) -> None:
+        """One call of each site, for whoever asks at the end which there were."""
+        (self.folder / "calls.txt").write_text("\n".join(map(str, self.director.sites.values())))
 
     def strike(self) -> None:
         """What the director does at a cue: the operator dies, and is started again."""

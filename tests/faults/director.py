@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -77,6 +77,7 @@ class Director:
         self.trace: list[Call] = []
         self.log: list[tuple[Call, str]] = []     # every call with what became of it, for the judge
         self.urls: dict[str, str] = {}
+        self.sites: dict[str, Call] = {}          # of all plans: one call of each site
         self._counting = Counting()
         self._before_the_next: Cue | None = None
         self._late: set[asyncio.Task[Any]] = set()
@@ -119,6 +120,7 @@ class Director:
             self._strike(cue)
         call = self._counting.name(server, request.method, request.path, request.query)
         self.trace.append(call)
+        self.sites.setdefault(call.site, call)
         return call
 
     def cue(self, call: Call) -> Cue | None:
@@ -169,7 +171,15 @@ class _Door:
         await self._session.close()
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
-        """One call, from its arrival to its answer."""
+        """One call, from its arrival to its answer; where the server or the caller is gone, it is cut off."""
+        try:
+            return await self._pass_on(request)
+        except (ConnectionResetError, aiohttp.ClientError) as error:
+            if request.transport is not None:
+                request.transport.abort()
+            raise asyncio.CancelledError from error
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         director = self._director
         call = director.name(self._name, request)
         cue = director.cue(call)
@@ -197,10 +207,9 @@ class _Door:
                 await self._die(request, cue, None)
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             response.content_length = len(content)
-            with _nobody_there():
-                await response.prepare(request)
-                await response.write(content)
-                await response.write_eof()
+            await response.prepare(request)
+            await response.write(content)
+            await response.write_eof()
         if place < len(director.log):
             director.log[place] = (call, f"answered {answer.status}")
         if cue is not None and cue.phase == "ack":
@@ -215,8 +224,7 @@ class _Door:
             return web.Response(status=refusal[0], body=refusal[1], content_type="application/json")
         async with self._forward(request, b"") as answer:
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
-            with _nobody_there():
-                return await self._pass_lines(request, call, cue, answer, response)
+            return await self._pass_lines(request, call, cue, answer, response)
 
     async def _pass_lines(self, request: web.Request, call: Call, cue: Cue | None, answer: aiohttp.ClientResponse,
                           response: web.StreamResponse) -> web.StreamResponse:
@@ -257,15 +265,6 @@ class _Door:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_PASSED_ON}
         return self._session.request(request.method, self._upstream + request.raw_path, headers=headers,
                                      data=body or None, allow_redirects=False)
-
-
-@contextlib.contextmanager
-def _nobody_there() -> Iterator[None]:
-    """Whoever asked has died meanwhile: the call ends as if it had been cut off."""
-    try:
-        yield
-    except ConnectionResetError as error:
-        raise asyncio.CancelledError from error
 
 
 def _kept(headers: Any) -> dict[str, str]:

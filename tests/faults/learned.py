@@ -32,6 +32,8 @@ UNEQUAL = {  # of a status, and why it may differ from run to run
     "removal": "may tell of a duplicate",
     "lastHealthyDeploymentID": "an id",
     "predecessorID": "an id",
+    "events": "name the pods of a release, and are as many as were seen",
+    "helmReleaseName": "is made of the id",
 }
 MOVING = ("lastTransitionTime", "observedGeneration")
 MOST_NUMBER = 6      # the calls of one site beyond this are the same again

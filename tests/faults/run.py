@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import traceback
@@ -11,30 +10,33 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tests.faults import learned
+from tests.faults import learned, rights
 from tests.faults.bench import Bench, Site
-from tests.faults.crash import Crash, Doubles
+from tests.faults.calls import Call
+from tests.faults.crash import Crash, Doubles, uncovered
 from tests.faults.fuzz import Fuzz
 from tests.faults.hostile import Hostile
 from tests.faults.learned import Learned
 from tests.faults.load import Load
+from tests.faults.outages import Outages
 from tests.faults.plans import Ended, Family, Scale
 from tests.faults.remote import Remote
 from tests.faults.replicas import Replicas
 from tests.faults.scenarios import STORIES
+from tests.faults.site import AUDIT_LOG
 from tests.faults.transitions import Transitions
 from tests.faults.views import Views
 from tests.judge.findings import Finding, Harm
 
-WORKERS = 8
+WORKERS = 10
+LEARN = {"crash", "doubles", "views", "replicas", "outages"}  # go by what each scenario does without faults
 MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 
 def families(found: dict[str, Learned]) -> dict[str, Family]:
     """Every family, by name."""
-    learned_first: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found))
+    learned_first: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found), Outages(found))
     every = (*learned_first, Remote(), Transitions(), Fuzz(), Hostile(), Load())
     return {family.name: family for family in every}
 
@@ -107,12 +109,20 @@ def spread(batches: Iterable[Sequence[str]], chosen: Callable[[str], bool], most
 
 def needs_learning(wanted: Iterable[str]) -> bool:
     """Whether any of these families goes by what is learned first."""
-    return bool({"crash", "doubles", "views", "replicas"} & set(wanted))
+    return bool(LEARN & set(wanted))
 
 
 def after(site: Site) -> Iterator[Ended]:
-    """What is judged over a whole run."""
-    return iter(())
+    """What is judged over a whole run: the operator's rights, and that it was killed wherever it calls anything."""
+    yield Ended("after/rights", tuple(rights.judged(site.folder / AUDIT_LOG)))
+    found, seen = learned.known(site.folder), calls_seen(site.folder)
+    faults = [Finding("-", f"no plan kills the operator at: {one}", Harm.OTHER) for one in uncovered(found, seen)]
+    yield Ended("after/coverage", tuple(faults))
+
+
+def calls_seen(folder: Path) -> set[Call]:
+    """Every sort of call that any operator of this run made, as the directors wrote them down."""
+    return {Call.parse(line) for path in folder.glob("*/calls.txt") for line in path.read_text().splitlines()}
 
 
 @contextmanager
@@ -123,6 +133,3 @@ def crew(site: Site, workers: int = WORKERS) -> Iterator[Crew]:
         yield Crew(site, pool)
 
 
-def kept_figures(folder: Path, figures: dict[str, Any]) -> None:
-    """Write the figures of a run where the document's author finds them."""
-    (folder / "figures.json").write_text(json.dumps(figures, indent=1))

@@ -180,8 +180,7 @@ def recreated(world: Stage) -> None:
     a_build_runs(world)
     world.delete(BUILD, "quote")
     wait(world, BUILD, "quote", gone)
-    world.apply(a_context("quote"), a_build("quote"))
-    wait(world, BUILD, "quote")
+    a_build_runs(world)
 
 
 def the_name_is_taken(world: Stage) -> None:

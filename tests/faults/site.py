@@ -15,6 +15,7 @@ from agentex_dev.controlplane import ControlPlane
 from agentex_dev.flags import Audit
 from agentex_dev.programs import find_programs
 
+AUDIT_LOG = "audit.log"
 OPERATOR = f"system:serviceaccount:{demo_access.NAMESPACE}:{demo_access.ACCOUNT}"
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -27,10 +28,17 @@ POLICY = {
 @contextmanager
 def on_control_plane(folder: Path) -> Iterator[Site]:
     """A control plane of its own, with an audit log in the folder."""
-    audit = Audit(folder / "policy.json", folder / "audit.log")
+    with plane_with_site(folder) as (_, site):
+        yield site
+
+
+@contextmanager
+def plane_with_site(folder: Path) -> Iterator[tuple[ControlPlane, Site]]:
+    """The same, for whoever wants to stop parts of it."""
+    audit = Audit(folder / "policy.json", folder / AUDIT_LOG)
     audit.policy.write_text(json.dumps(POLICY))
     with ControlPlane(find_programs(), audit) as plane, installed(plane.cluster) as installation:
-        yield site_of(installation, folder)
+        yield plane, site_of(installation, folder)
 
 
 def site_of(installation: Installation, folder: Path) -> Site:

@@ -25,6 +25,11 @@ class Case:
     ambiguous: int = 0                  # creates of it that were sent, and whose answer the operator never had
 
     @property
+    def unanswered(self) -> int:
+        """How many creates may have taken effect that the operator was not told of."""
+        return self.ambiguous + self.tracked.unanswered
+
+    @property
     def title(self) -> str:
         """How a finding names it."""
         return f"{self.tracked.kind} {self.tracked.name}"
@@ -71,7 +76,7 @@ class Evidence:
         owner = one.owner(self.cluster)
         ids = {it["id"] for it in self.ledger if it["kind"] in REMOTE.values() and owner_in(it) == owner}
         entries = [it for it in self.ledger if it["id"] in ids]
-        return Case(one, self.versions.get(one.uid, ()), entries, self.ambiguous + one.unanswered)
+        return Case(one, self.versions.get(one.uid, ()), entries, self.ambiguous)
 
     @property
     def by_us(self) -> list[Entry]:

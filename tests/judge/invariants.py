@@ -39,13 +39,13 @@ def one_alive_of_each_wish(case: Case) -> Told:
         if is_alive(one):
             alive[one["id"]] = wish_in(one)
         most = max(Counter(alive.values()).values(), default=0)
-        if one["verb"] == "create" and most > 1 + case.ambiguous + case.tracked.beside:
+        if one["verb"] == "create" and most > 1 + case.unanswered + case.tracked.beside:
             yield f"{most} alive of one wish when {one['id']} was created"
 
 
 def creates_have_a_reason(case: Case) -> Told:
     """I2: as many creates as the test explains, and one more for each that nobody answered."""
-    most = case.tracked.creates + case.ambiguous
+    most = case.tracked.creates + case.unanswered
     if len(case.creates) > most:
         yield f"was created {len(case.creates)} times, not {most}: {[one['id'] for one in case.creates]}"
 

@@ -1,0 +1,47 @@
+"""The gate of the fault programme: a few plans of every family, in every run of the tests.
+
+The whole is `make test-faults`; one plan again is `.venv/bin/python -m tests.faults --replay NAME`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.cluster.installation import Installation, installed
+from tests.clusters import ClusterUnderTest
+from tests.faults import crash, replicas, run, views
+from tests.faults.plans import Scale
+from tests.faults.report import told
+from tests.faults.site import site_of
+
+GATE = Scale(gate=True)
+STORIES = sorted({*crash.GATE, *(story for story, _ in views.GATE), *(one.split("/")[0] for one in replicas.GATE)})
+FAMILIES = [name for name, family in run.families({}).items() if name not in run.LEARN and any(family.batches(GATE))]
+
+
+@pytest.fixture(scope="module")
+def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
+    """Everything an administrator installs."""
+    with installed(cluster) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def crew(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[run.Crew]:
+    """The workers, who know what each scenario does without faults."""
+    folder: Path = tmp_path_factory.mktemp("faults")
+    with run.crew(site_of(installation, folder)) as found:
+        wrong = [told(one) for one in found.learn(STORIES) if one.findings]
+        assert not wrong, "\n".join(wrong)
+        yield found
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("family", ["crash", "views", "replicas", *FAMILIES])
+def test_what_goes_wrong_breaks_no_promise(crew: run.Crew, family: str) -> None:
+    ended = list(crew.run(crew.batches([family], GATE)))
+
+    assert any(one.reached for one in ended)
+    assert not [one for one in ended if one.findings], "\n".join(told(one) for one in ended if one.findings)
