@@ -16,7 +16,7 @@ from tests.core.world import (
 )
 
 from agentex_operator.core import plan
-from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Throttled, Unavailable
+from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Throttled, Unauthorized, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
 
@@ -475,3 +475,15 @@ def a_strangers(world):
     probe = a_build()
     probe.run()
     return replace(probe.records["remote-1"], id="anothers", image_tag="1", state=RemoteState.SUCCEEDED)
+
+
+@pytest.mark.parametrize("error", [Unavailable("503", status=503), Unauthorized("forbidden", status=403)])
+def test_a_status_that_cannot_be_written_ends_the_pass_which_comes_again(error):
+    world = a_build()
+    for _ in range(3):
+        script(world, plan.SaveStatus, lambda _call, _perform: error)
+
+    ended = world.run()
+
+    assert [type(call) for call in world.calls].count(plan.SaveStatus) == 1
+    assert ended.failed

@@ -26,6 +26,7 @@ from tests.faults.site import plane_with_site
 from agentex_dev.controlplane import ControlPlane
 
 AWAY = 8.0
+NOT_YET = (401, 403, 429, 500, 503, 504)  # 403: an API server that has just started does not know its roles yet
 PATIENCE = 40.0
 STORIES = ("build-succeeds", "build-deleted-running", "preview-edited", "deployment-edited")
 
@@ -110,7 +111,7 @@ class Patient(httpx.Client):
                 if time.monotonic() > end:
                     raise
             else:
-                if answer.status_code < 500 or time.monotonic() > end:
+                if answer.status_code not in NOT_YET or time.monotonic() > end:
                     return answer
                 answer.close()
             time.sleep(0.3)

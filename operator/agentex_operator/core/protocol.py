@@ -416,10 +416,13 @@ def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
 
 
 def settle_error(observed: SelfT, call: object, error: ExternalError) -> SelfT:
-    """A removal that is refused may be done already: a GET decides. Everything else ends the pass."""
+    """A removal that is refused may be done already: a GET decides. Everything else ends the pass.
+
+    Where the status itself cannot be written there is no way to say so: the pass is over, and comes again.
+    """
     if isinstance(call, plan.Remove) and isinstance(error, Rejected) and observed.fenced is not None:
         return replace(observed, doubted=call.id, fenced=None)
-    return replace(observed, failure=classify(error), fenced=None)
+    return replace(observed, failure=classify(error), fenced=None, over=isinstance(call, plan.SaveStatus))
 
 
 def settle_write(observed: SelfT, call: plan.SaveStatus[Any] | plan.WriteIntent[Any], meta: Meta) -> SelfT:
