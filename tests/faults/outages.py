@@ -6,6 +6,7 @@ nobody else is disturbed.
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
@@ -56,15 +57,14 @@ class Outages:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """One batch, for one control plane; none in the gate."""
-        if scale.gate:
-            return []
-        return [[f"{self.name}/{story}/{outage}" for story in STORIES if story in self._found for outage in OUTAGES]]
+        """A batch, and a control plane, for each story; none in the gate."""
+        told = () if scale.gate else tuple(story for story in STORIES if story in self._found)
+        return [[f"{self.name}/{story}/{outage}" for outage in OUTAGES] for story in told]
 
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
         """Play them one after the other, on a control plane of their own."""
         with tempfile.TemporaryDirectory(prefix="agentex-outages-") as folder, plane_with_site(Path(folder)) as (
-                plane, site), Bench(site, "outages") as own:
+                plane, site), Bench(site, f"outages-{os.getpid()}") as own:
             own.world.api.http = Patient.like(own.world.api.http)
             for plan in plans:
                 yield self._played(plan, own, plane)
