@@ -202,6 +202,7 @@ def given_away_and_deleted(scene: Scene, *, by: str) -> Story:
     scene.apply(*(running if scene.kind == "AgentBuild" else a_resource(scene)))
     yield scene.until("something that lives", lambda: scene.remotes and scene.remote_id)
     id_ = give_away(scene, by)
+    yield scene.passes(1.1)  # a deletion's time is in whole seconds: a listing of before must not count as one of after
     scene.delete()
     yield from ends(scene, NOTHING)
     leaves_alone(scene, id_)
