@@ -109,12 +109,13 @@ class Operator:
 
     def _await_readiness(self, part: Part) -> None:
         end = time.monotonic() + START
-        while not self._is_ready():
+        while not self.is_ready():
             if not part.running or time.monotonic() > end:
                 raise part.failure()
             time.sleep(0.05)
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Whether /readyz says so."""
         try:
             return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).is_success
         except httpx.TransportError:

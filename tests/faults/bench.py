@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
-from tests.cluster.kube import ApiServer, gone
+from tests.cluster.kube import ApiServer, eventually, gone
 from tests.cluster.operator import DRAIN, Operator, free_port
 from tests.faults import canaries
 from tests.faults.calls import KUBE
@@ -71,7 +71,7 @@ class ForkedOperator(Operator):
     def start(self) -> None:
         """Start it, and return when it is ready."""
         self.launch()
-        self._await_health()
+        eventually(self.is_ready, seconds=30)
 
     def launch(self) -> None:
         """Start it, and do not wait."""
@@ -94,13 +94,6 @@ class ForkedOperator(Operator):
         if self.part is not None:
             self.part.send(how)
 
-    def _await_health(self) -> None:
-        end = time.monotonic() + 30
-        while not self._is_ready():
-            assert self.running, f"the operator ended at its start:\n{self.log[-2000:]}"
-            assert time.monotonic() < end, f"the operator does not get ready:\n{self.log[-2000:]}"
-            time.sleep(0.05)
-
 
 class Keeper:
     """Starts an operator again whenever it has ended without being told to, as a kubelet does."""
@@ -114,10 +107,11 @@ class Keeper:
         self._thread.start()
 
     def start(self) -> None:
-        """Start it, and keep it alive from now on."""
+        """Start it, keep it alive from now on, and return when it is ready, in whichever of its lives."""
         with self._lock:
-            self.operator.start()
+            self.operator.launch()
         self._on.set()
+        eventually(self.operator.is_ready, seconds=40)
 
     def stop(self) -> None:
         """Kill it, and let it be dead."""

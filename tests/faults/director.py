@@ -4,9 +4,8 @@ What happens to the operator is a `Cue` on a named call:
 
     pre    the call arrived, and goes no further               mid    it is passed on a good while after the death
     post   the server has done it, the answer is withheld      ack    the answer is delivered, no next call is made
-    bytes  so many bytes of the body arrived (uploads)           lines  so many events of a watch, and half of the next
-
-    in     struck when the call arrives; the call goes on        after  struck when the answer is delivered
+    bytes  so many bytes of the body arrived (uploads)         lines  so many events of a watch, and half of the next
+    in     struck when the call has arrived; it goes on        after  struck right before the answer is delivered
 
 Struck is killed; or frozen (SIGSTOP) for the last two, so that it wakes up in a world that went on: the owner of the
 director says which. Watches can be bent too; `tests/faults/views.py` says how.
@@ -187,9 +186,9 @@ class _Door:
             await self._die_in_the_body(request, cue)
         if cue is not None and cue.phase == "pre":
             await self._die(request, cue, "never sent")
+        body = await request.read()
         if cue is not None and cue.phase == "in":
             director.struck(cue)
-        body = await request.read()
         if cue is not None and cue.phase == "mid":
             director.later(self._send_late(request, body))
             await self._die(request, cue, "late")
@@ -205,6 +204,8 @@ class _Door:
             content = await answer.read()
             if cue is not None and cue.phase == "post":
                 await self._die(request, cue, None)
+            if cue is not None and cue.phase == "after":
+                director.struck(cue)
             response = web.StreamResponse(status=answer.status, headers=_kept(answer.headers))
             response.content_length = len(content)
             await response.prepare(request)
@@ -214,8 +215,6 @@ class _Door:
             director.log[place] = (call, f"answered {answer.status}")
         if cue is not None and cue.phase == "ack":
             director.struck_soon(cue)
-        if cue is not None and cue.phase == "after":
-            director.struck(cue)
         return response
 
     async def _watch(self, request: web.Request, call: Call, cue: Cue | None) -> web.StreamResponse:

@@ -79,7 +79,7 @@ def played(bench: Bench, name: str, found: Learned, *acts: Sequence[Cue], view: 
     """One run with faults, from an empty world to an empty world: what is broken, and what is not as without them."""
     stage = bench.ready(*acts, view=view)
     stuck = told(bench, stage, name, late)
-    unlike = () if stuck else differences(stage, found, bench.ambiguous())
+    unlike = () if stuck else differences(stage, found, bench.ambiguous(), swept=STORIES[name].swept)
     return (*stuck, *unlike, *bench.ended())
 
 
@@ -160,13 +160,14 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
         yield f"{path}: {one!r} and {other!r}"
 
 
-def differences(stage: Stage, learned: Learned, ambiguous: int) -> tuple[Finding, ...]:
+def differences(stage: Stage, learned: Learned, ambiguous: int, *, swept: bool = False) -> tuple[Finding, ...]:
     """I24: the end is that of a run without faults; more creates and removals only where answers were lost."""
     end, found = end_of(stage), []
     if end != learned.end:
         found.append(Finding("I24", f"ends otherwise: {unlike_each_other(learned.end, end)}", Harm.OTHER))
     if (made := creates(stage)) > learned.creates + ambiguous:
         found.append(Finding("I2", f"{made} creates, not {learned.creates}", Harm.DUPLICATED))
-    if (removed := removals(stage)) > learned.removals + max(0, made - learned.creates):
+    most = learned.removals + max(0, made - learned.creates) + swept
+    if (removed := removals(stage)) > most:
         found.append(Finding("I3", f"{removed} removals, not {learned.removals}", Harm.WRONGLY_DELETED))
     return tuple(found)

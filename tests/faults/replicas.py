@@ -61,10 +61,12 @@ class Pair:
 
     def __init__(self, bench: Bench, keeper: Keeper, director: Director) -> None:
         self.bench, self.keeper, self.director = bench, keeper, director
+        self.frozen_before_a_create = 0
 
     def played(self, plan: str, story: str, found: Learned, how: str) -> Ended:
         """One story with both."""
         cues = [cue_of(how)] if how != "both" else []
+        self.frozen_before_a_create = sum(cue.phase == "after" for cue in cues)
         with self.freezing(seconds_of(how)):
             findings = learned.played(self.bench, story, found, cues, late=seconds_of(how))
         return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in cues))
@@ -75,8 +77,8 @@ class Pair:
         self.keeper.start()
 
     def ambiguous(self) -> int:
-        """How many creates of the second one had no answer."""
-        return self.director.ambiguous()
+        """How many creates one of the two could not know of: of the second one, and of one that was frozen first."""
+        return self.director.ambiguous() + self.frozen_before_a_create
 
     @contextmanager
     def freezing(self, seconds: float) -> Iterator[None]:

@@ -82,7 +82,8 @@ def is_a_test(name: str) -> bool:
     return function in names if function else any(one.startswith("test_") for one in names)
 
 
-@pytest.mark.parametrize("verb", ["help", "setup", "demo", "test", "test-unit", "test-faults", "model", "lint", "crds", "clean"])
+@pytest.mark.parametrize("verb", ["help", "setup", "demo", "test", "test-unit", "test-faults", "model", "lint", "crds",
+                                  "clean"])
 def test_every_verb_of_make_is_there(verb: str) -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     tried = subprocess.run(["make", "--dry-run", verb], cwd=ROOT, capture_output=True, text=True, check=False)

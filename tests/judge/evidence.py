@@ -52,8 +52,12 @@ class Case:
     @property
     def alive(self) -> list[str]:
         """The ids that are alive at the end."""
-        last = {one["id"]: one for one in self.entries}
-        return [id_ for id_, one in last.items() if is_alive(one)]
+        return [id_ for id_, one in self.last.items() if is_alive(one)]
+
+    @property
+    def last(self) -> dict[str, Entry]:
+        """What the ledger last says of each id."""
+        return {one["id"]: one for one in self.entries}
 
     def id_in(self, status: Object) -> str | None:
         """The remote id on record in one of its statuses."""
