@@ -6,7 +6,7 @@ What kopf would do beside (diffs, annotations, events, finalizers, peering) is s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from agentex_operator.settings import Settings
 
 log = logs.logger(__name__)
+
+LINGER = 2.0  # seconds in which kopf, told to end, must have done so
 
 Connect = Callable[[], Awaitable[Access]]
 Drain = Callable[[], Awaitable[None]]
@@ -51,11 +53,17 @@ class Registry(kopf.OperatorRegistry):
         super().__init__()
         self.failure: ExternalError | None = None
         self.stop = asyncio.Event()
+        self.over = asyncio.Event()  # kopf has nothing left to do but to end
 
     def give_up(self, error: ExternalError) -> None:
         """End the watch: without credentials kopf itself would live on, blind."""
         self.failure = error
+        self.end()
+
+    def end(self) -> None:
+        """Tell kopf to end, which else waits five seconds for its own task that waits for this flag."""
         self.stop.set()
+        self.over.set()
 
 
 class NoDiffs(kopf.DiffBaseStorage):
@@ -94,17 +102,29 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
     Tasks that shall outlive the watch must have been started before.
     """
     registry.stop = stop
-    try:
-        await kopf.operator(
-            registry=registry,
-            settings=quiet_settings(),
-            standalone=True,
-            clusterwide=not settings.watch_namespaces,
-            namespaces=settings.watch_namespaces,
-            stop_flag=stop,
-        )
-    except Exception as error:
+    error = await _ended(kopf.operator(
+        registry=registry,
+        settings=quiet_settings(),
+        standalone=True,
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        stop_flag=stop,
+    ), registry.over)
+    if error:
         raise registry.failure or Unavailable(f"the watch ended: {error}") from error
+
+
+async def _ended(work: Coroutine[Any, Any, None], over: asyncio.Event) -> BaseException | None:
+    """What kopf ended with. One of its watchers can survive being cancelled, and kopf waits for that one for ever."""
+    watching, last = asyncio.ensure_future(work), asyncio.ensure_future(over.wait())
+    try:
+        await asyncio.wait((watching, last), return_when=asyncio.FIRST_COMPLETED)
+        while not (await asyncio.wait((watching,), timeout=LINGER))[0]:
+            watching.cancel()
+    finally:
+        last.cancel()
+        watching.cancel()
+    return TimeoutError("kopf did not end by itself") if watching.cancelled() else watching.exception()
 
 
 def _register_kind(registry: Registry, engine: Engine, pulse: Pulse, kind: Kind) -> None:
@@ -133,7 +153,7 @@ def _register_life(registry: Registry, pulse: Pulse, drain: Drain) -> None:
     async def stopped(**_: Any) -> None:
         log.info("watch stopped, draining")
         await drain()
-        registry.stop.set()  # else kopf waits five seconds for its own task that waits for this flag
+        registry.end()
 
     kopf.on.startup(registry=registry, id="started")(started)
     kopf.on.cleanup(registry=registry, id="stopped")(stopped)
