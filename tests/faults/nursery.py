@@ -17,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -82,6 +83,7 @@ class Nursery:
             [sys.executable, "-m", "tests.faults.nursery"], cwd=ROOT, env=kept, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
+        self._lock = threading.Lock()   # the next line is the answer to the last order
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,16 +95,18 @@ class Nursery:
         """Have an operator started; its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"told": list(told), "log": str(log), "folder": str(folder)}) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        with self._lock:
+            self._process.stdin.write(json.dumps({"told": list(told), "log": str(log), "folder": str(folder)}) + "\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
 
 
 class ForkedPart:
-    """One operator of the nursery; speaks as agentex_dev.parts.Part does."""
+    """One operator of the nursery; speaks as agentex_dev.parts.Part does, to any thread."""
 
     def __init__(self, nursery: Nursery, told: Sequence[str], log: Path, folder: Path) -> None:
         self._watch: int | None = None
+        self._lock = threading.RLock()   # nobody uses a number that another thread has just closed
         self.log = log
         self.pid = nursery.start(told, log, folder)
         with suppress(ProcessLookupError):  # it may have ended before we looked
@@ -111,12 +115,13 @@ class ForkedPart:
     @property
     def running(self) -> bool:
         """Whether the process is there, frozen or not."""
-        return self._watch is not None and not select.select([self._watch], [], [], 0)[0]
+        with self._lock:
+            return self._watch is not None and not select.select([self._watch], [], [], 0)[0]
 
     def send(self, how: signal.Signals) -> None:
         """Send a signal; to one that is gone, nothing."""
-        if self._watch is not None:
-            with suppress(ProcessLookupError):
+        with self._lock, suppress(ProcessLookupError):
+            if self._watch is not None:
                 signal.pidfd_send_signal(self._watch, how)
 
     def end(self, how: signal.Signals = signal.SIGTERM, grace: float = 20.0) -> bool:
@@ -130,9 +135,10 @@ class ForkedPart:
 
     def close(self) -> None:
         """Let the process id go."""
-        if self._watch is not None:
-            os.close(self._watch)
-            self._watch = None
+        with self._lock:
+            if self._watch is not None:
+                os.close(self._watch)
+                self._watch = None
 
     def _gone_within(self, seconds: float) -> bool:
         if self._watch is None:
