@@ -90,7 +90,8 @@ def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorde
     """The doors to everything outside, opened once."""
     return World(
         engine=engine, cluster=cluster, recorder=recorder, accounts=Accounts(engine, cluster),
-        sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts)),
+        sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
+                        keep_secret=redactor.add),
         clock=Clock(), policy=policy_of(settings), keep_secret=redactor.add,
     )
 

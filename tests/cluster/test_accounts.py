@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from tests.cluster.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image
 from tests.cluster.conftest import MakeWorld
+from tests.cluster.installation import Installation
 from tests.cluster.kube import Object, condition, eventually, gone, ready, says
-from tests.cluster.world import World
+from tests.cluster.world import World, with_account
 
 from agentex_dev import demo_access
+from agentex_operator.bootstrap import operating
+from agentex_operator.clock import Clock
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.logs import Redactor
+from agentex_operator.settings import Settings
 
 WORLD = {"accounts": (("acct-1", "key-1"), ("acct-2", "key-2"), ("acct-3", "key-3"), ("acct-4", "key-4"))}
 SLOWLY = 4  # calls with a refused key that a few seconds may show
@@ -87,6 +97,39 @@ def test_an_account_counts_what_is_there(shared: World) -> None:
     shared.wait("AgentDeployment", "counted")
 
     shared.wait("AgentexAccount", "default", lambda it: it["status"]["deployments"]["healthy"] >= 1)
+
+
+def test_an_account_that_is_taken_away_is_asked_nothing_more(world: World) -> None:
+    world.apply(an_image(), a_deployment())
+    world.wait("AgentDeployment", "quote")
+
+    world.delete("AgentexAccount", "default")
+    world.wait("AgentDeployment", "quote", says("Ready", "False", "AccountNotFound"))
+    world.wait("AgentBuild", "quote", says("Ready", "False", "AccountNotFound"))
+    asked = len(world.simulator.calls())
+    time.sleep(6)  # more than any resync
+
+    assert len(world.simulator.calls()) == asked
+    with_account(world)
+    world.wait("AgentDeployment", "quote")
+
+
+async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
+    installation: Installation, world: World, tmp_path: Path
+) -> None:
+    """kopf tells of no deletion that fell into a gap of its watch: here is an operator without any watch."""
+    world.operator.stop()
+    settings = Settings(kubeconfig=installation.kubeconfig, watch_namespaces=(world.namespace,), work_dir=tmp_path,
+                        allow_http_endpoints=True, health_host="127.0.0.1", health_port=0,
+                        resync=timedelta(seconds=1), reference_resync=timedelta(seconds=1))
+    cluster = await KubeCluster.connect(settings, Clock())
+    async with aclosing(cluster), operating(settings, Redactor(), cluster, Clock()) as (engine, _, _):
+        assert engine.find("AgentexAccount", world.namespace, "default")
+        await asyncio.to_thread(world.delete, "AgentexAccount", "default")
+
+        await asyncio.to_thread(eventually, lambda: engine.find("AgentexAccount", world.namespace, "default"),
+                                lambda found: found is None, 20)
+    world.operator.start()
 
 
 # --- accounts of the whole cluster ----------------------------------------------------------------------------------

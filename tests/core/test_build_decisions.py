@@ -177,6 +177,20 @@ def test_a_failed_build_tells_the_line_that_says_why():
     assert world.status["logTail"].startswith("Step 1/2")
     assert len(world.records) == 1
 
+
+def test_a_log_that_cannot_be_had_just_now_is_asked_for_again():
+    world = a_build()
+    world.run()
+    world.becomes("remote-1", "failed", RemoteState.FAILED)
+    script(world, plan.ReadLogTail, lambda *_: Throttled("slow down"))
+
+    world.run()
+    assert world.condition("Stalled") == ("True", "BuildFailed")
+    world.settle_down(2)
+
+    assert "no such package" in world.status["conditions"][0]["message"]
+
+
 def test_an_error_of_the_provider_is_tried_again_as_often_as_allowed():
     world = a_build(retries=2)
     for attempt in (1, 2, 3):

@@ -21,7 +21,7 @@ from tests.core.world import (
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.core import ownership, plan
-from agentex_operator.core.errors import Throttled
+from agentex_operator.core.errors import NotReady, Rejected, Throttled, Unavailable
 from agentex_operator.core.remote import RemoteState
 
 HEALTHY = ("healthy", RemoteState.SUCCEEDED)
@@ -266,6 +266,57 @@ def test_on_expiry_delete_is_not_done_to_what_argo_cd_would_recreate():
     assert notices.count("ExpiryRetained") == 1
 
 
+def test_an_expired_preview_ends_though_its_config_map_went_with_the_branch():
+    world = a_preview(onExpiry="Delete")
+    world.edit(manifest={"configMapKeyRef": {"name": "pr-1", "key": "manifest.yaml"}})
+    world.texts["pr-1"] = MANIFEST
+    healthy(world)
+    world.now += timedelta(hours=1)
+    world.becomes("remote-2", "deleted", RemoteState.DELETED)
+    world.texts["pr-1"] = NotReady("ConfigMapNotFound", "There is no ConfigMap 'pr-1' here.")
+
+    world.settle_down(3)
+
+    assert world.obj is None
+
+
+@pytest.mark.parametrize("answer", [Rejected("no such cluster", status=422), Unavailable("timeout")])
+def test_a_preview_whose_create_never_worked_did_not_expire(answer):
+    world = a_preview(ttl="10m")
+    script(world, plan.CreateDeployment, lambda *_: answer)
+    world.run()
+    world.now += timedelta(minutes=11)
+    script(world, plan.CreateDeployment, lambda *_: answer)
+
+    world.run()
+
+    assert world.condition("Expired") is None
+    assert world.condition("Ready") in {("False", "RejectedByRemote"), ("False", "RemoteUnavailable")}
+
+
+def test_a_preview_that_is_created_late_gets_its_whole_time():
+    world = a_preview(ttl="10m")
+    script(world, plan.CreateDeployment, lambda *_: Unavailable("timeout"))
+    world.run()
+    world.now += timedelta(minutes=11)
+
+    world.settle_down(3)
+
+    assert world.records["remote-2"].expires_at >= T0 + timedelta(minutes=21)
+
+
+def test_what_an_expired_preview_was_to_replace_goes_too():
+    world = healthy(a_preview())
+    world.edit(preview={"label": "pr-1", "ttl": "2h"}).run()
+    world.becomes("remote-3", "deleted", RemoteState.DELETED)
+    world.now += timedelta(hours=3)
+
+    world.settle_down(6)
+
+    assert world.condition("Ready") == ("True", "Expired")
+    assert live(world) == []
+
+
 def test_an_expiry_in_the_past_is_refused():
     world = a_preview(ttl=None, expiresAt="2026-11-24T11:00:00Z")
     world.obj["spec"]["preview"].pop("ttl")
@@ -349,6 +400,18 @@ def test_suspended_it_is_watched_and_left_alone():
 
     assert live(world) == ["remote-2"]
     assert world.condition("Ready") == ("True", "Suspended")
+    assert world.keeps_the_contract()
+
+
+def test_suspending_does_not_make_ready_what_has_failed():
+    world = a_deployment()
+    world.run()
+    world.becomes("remote-2", "failed", RemoteState.FAILED).run()
+
+    world.edit(suspend=True).settle_down(3)
+
+    assert world.condition("Ready") == ("False", "DeploymentFailed")
+    assert world.condition("Suspended") == ("True", "Suspended")
     assert world.keeps_the_contract()
 
 

@@ -69,7 +69,7 @@ def over_http(server: Server | None = None, content: bytes = CONTENT, secret: st
 
 @contextlib.contextmanager
 def opened(tmp_path: Path, namespace: Namespace | None = None, **options: Any) -> Iterator[Sources]:
-    sources = Sources(namespace or a_namespace(), tmp_path / "work", **options)
+    sources = Sources(namespace or a_namespace(), tmp_path / "work", keep_secret=[].append, **options)
     try:
         yield sources
     finally:
@@ -140,7 +140,9 @@ async def test_another_namespaces_objects_are_not_seen(tmp_path: Path) -> None:
 async def test_credentials_become_one_header(values: dict[str, str], header: str) -> None:
     namespace = Namespace(secrets={"s": {"data": {key: encoded(value) for key, value in values.items()}}})
 
-    assert await authorization(namespace, "team", "s") == header
+    kept: list[str] = []
+    assert await authorization(namespace, "team", "s", kept.append) == header
+    assert {header.split(" ")[1], values.get("password", "abc")} <= set(kept)
 
 
 @pytest.mark.parametrize("values", [
@@ -152,7 +154,7 @@ async def test_a_secret_of_another_shape_is_not_ready_and_not_shown(values: dict
     namespace = Namespace(secrets={"s": {"data": {key: encoded(value) for key, value in values.items()}}})
 
     with pytest.raises(NotReady) as caught:
-        await authorization(namespace, "team", "s")
+        await authorization(namespace, "team", "s", [].append)
 
     error = caught.value
     assert (error.reason, "canary" in error.message, error.__cause__) == ("SecretInvalid", False, None)
@@ -161,7 +163,7 @@ async def test_a_secret_of_another_shape_is_not_ready_and_not_shown(values: dict
 async def test_a_secret_without_any_value_or_with_no_base64_is_invalid() -> None:
     for content in ({}, {"data": None}, {"data": {"token": "%%%"}}):
         with pytest.raises(NotReady, match="Secret 's'"):
-            await authorization(Namespace(secrets={"s": content}), "team", "s")
+            await authorization(Namespace(secrets={"s": content}), "team", "s", [].append)
 
 
 # --- staging --------------------------------------------------------------------------------------------------------
@@ -251,7 +253,10 @@ class Gate:
 @pytest.fixture
 async def gate(tmp_path: Path) -> AsyncIterator[tuple[Gate, Server, Sources]]:
     gate = Gate()
-    with serving(gate.answer) as server, opened(tmp_path, allowed_hosts=frozenset({server.host}), at_once=2) as sources:
+    with (
+        serving(gate.answer) as server,
+        opened(tmp_path, allowed_hosts=frozenset({server.host}), limits=Limits(at_once=2)) as sources,
+    ):
         yield gate, server, sources
         gate.open.set()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.common import Meta, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
-from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
+from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
 
@@ -140,7 +140,8 @@ def with_counts(status: AccountStatus, counts: Counts) -> AccountStatus:
 def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Observed:
     """Fold the outcome of a call back into what is observed. Pure; `outcome` is a value or an ExternalError."""
     if isinstance(outcome, ExternalError):
-        return replace(observed, failure=meaning(outcome), over=isinstance(call, plan.SaveStatus))
+        over = isinstance(call, plan.SaveStatus) or isinstance(outcome, Conflict)
+        return replace(observed, failure=meaning(outcome), over=over)
     match call:
         case plan.ReadKey():
             return replace(observed, key_read=True, proved_at=None if outcome else observed.proved_at)

@@ -41,6 +41,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     staged: str | None = None                # working tree hash of the context whose archive is at hand
     agent: str | Agent | None = None         # its id, or what FindAgent said
     name_refused: str | None = None          # what the remote said when it refused a create by agent name
+    log_withheld: bool = False               # the log could not be read just now
 
     @property
     def owner(self) -> str:
@@ -281,11 +282,11 @@ def _look_behind_the_refusal(observed: Observed, now: datetime) -> Plan[Any] | N
 
 
 def hands_off_when_suspended(observed: Observed, _now: datetime) -> Verdict | None:
-    """Look but do not touch; acknowledged as done, so that nobody waits for it (ecosystem.md R13)."""
+    """Look but do not touch."""
     if not observed.spec.suspend:
         return None
-    return Verdict(ready="True", reason=reasons.SUSPENDED, phase="Suspended", follow=observed.follow,
-                   message="spec.suspend is true: the remote side is watched, nothing is started or stopped.")
+    return protocol.suspended(observed, "spec.suspend is true: the remote side is watched, nothing is started or "
+                                        "stopped.")
 
 
 def remove_duplicates(observed: Observed, now: datetime) -> Plan[Any] | None:
@@ -401,9 +402,9 @@ def _next_look(observed: Observed) -> timedelta:
 
 
 def explain_the_end(observed: Observed, _now: datetime) -> Plan[Any] | None:
-    """Why a build failed is only in its log (agentex-api.md §1.2): read the last lines once."""
+    """Why a build failed is only in its log (agentex-api.md §1.2): read the last lines, until there is an answer."""
     unexplained = state_of(observed) in UNSUCCESSFUL - {RemoteState.CANCELLED} and observed.status.log_tail is None
-    if not unexplained or observed.status.build_id is None or not is_current(observed):
+    if not unexplained or observed.log_withheld or observed.status.build_id is None or not is_current(observed):
         return None
     return Plan(plan.ReadLogTail(observed.status.build_id))
 
@@ -673,7 +674,11 @@ def look_behind_the_name(observed: Observed, message: str, now: datetime) -> Obs
 
 
 def settle_log(observed: Observed, outcome: object) -> Observed:
-    """The log's last lines, and the one that says why; unreadable, it is left at that."""
+    """The log's last lines, and the one that says why. Where there is none it is left at that; what cannot be had just
+    now is asked for again in the next pass.
+    """
+    if isinstance(outcome, ExternalError) and classify(outcome).means is not Means.STALLED:
+        return replace(observed, log_withheld=True)
     lines = outcome if isinstance(outcome, tuple) else ()
     tail = "\n".join(lines).encode()[-4096:].decode(errors="ignore") or "(no log)"
     return replace(observed, status=replace(observed.status, log_tail=tail, failure_message=telling_line(lines)))

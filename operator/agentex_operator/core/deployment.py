@@ -16,7 +16,7 @@ from agentex_operator.api.common import KeyRef, duration
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus, DeployEvent
 from agentex_operator.core import conditions, creation, expiry, plan, protocol, reasons
 from agentex_operator.core.build import bound
-from agentex_operator.core.errors import ExternalError, InvalidInput
+from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.manifest import (
     Manifest,
@@ -55,6 +55,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     spec: AgentDeploymentSpec
     build: AgentBuild | None = None                  # the one buildRef names, as the engine last saw it
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
+    unread: bool = False                             # one of them has gone, which an ended preview does not mind
     named_build: tuple[BuildRecord | None] | None = None    # what buildID names, once asked
     built_from: tuple[str, str] | None = None        # working tree hash and manifest of the build's context
 
@@ -279,8 +280,10 @@ def extension_asked(observed: Observed) -> bool:
 
 def is_expired(observed: Observed, now: datetime) -> bool:
     """Whether the preview on record has ended by its own wish, and no new one is asked for."""
-    ends = observed.status.expires_at
-    if observed.spec.preview is None or ends is None or extension_asked(observed) or not is_current(observed):
+    ends, was_there = observed.status.expires_at, observed.status.remote_id is not None
+    if observed.spec.preview is None or ends is None or not was_there:
+        return False
+    if extension_asked(observed) or not is_current(observed):
         return False
     swept = state_of(observed) in DEAD and now >= ends - observed.policy.expiry_grace
     return now >= ends or swept
@@ -337,11 +340,10 @@ def look_for_ours(observed: Observed, now: datetime) -> Plan[Any] | Verdict | No
 
 
 def hands_off_when_suspended(observed: Observed, _now: datetime) -> Verdict | None:
-    """Look but do not touch; acknowledged as done, so that nobody waits for it (ecosystem.md R13)."""
+    """Look but do not touch."""
     if not observed.spec.suspend:
         return None
-    return Verdict(ready="True", reason=reasons.SUSPENDED, phase="Suspended", follow=observed.follow,
-                   message="spec.suspend is true: the remote side is watched, nothing is changed.")
+    return protocol.suspended(observed, "spec.suspend is true: the remote side is watched, nothing is changed.")
 
 
 def remove_extra_previews(observed: Observed, now: datetime) -> Plan[Any] | None:
@@ -355,7 +357,9 @@ def remove_extra_previews(observed: Observed, now: datetime) -> Plan[Any] | None
 
 
 def read_the_configuration(observed: Observed, _now: datetime) -> Plan[Any] | None:
-    """The ConfigMaps it names, every pass."""
+    """The ConfigMaps it names, every pass. One that went with the branch does not keep its preview from ending."""
+    if observed.unread:
+        return None
     named = (observed.spec.manifest.config_map_key_ref, observed.spec.environments.config_map_key_ref)
     unread = [ref for ref in named if ref is not None and ref not in dict(observed.texts)]
     return Plan(plan.ReadText(unread[0])) if unread else None
@@ -389,9 +393,9 @@ def rest_when_expired(observed: Observed, now: datetime) -> Plan[Any] | Verdict 
     ends, preview = observed.status.expires_at, observed.spec.preview
     if preview is None or ends is None or not is_expired(observed, now):
         return None
-    record = observed.recorded
-    if record is not None and observed.alive(record):
-        return _see_it_off(observed, record, ends, now)
+    for record in (observed.recorded, observed.predecessor):
+        if record is not None and observed.alive(record):
+            return _see_it_off(observed, record, ends, now)
     if preview.on_expiry == "Delete" and not _gitops(observed):
         return Plan(plan.DeleteSelf())
     return _expired(observed, f"The preview expired at {_stamp(ends)} and its deployment is gone.{_kept(observed)}")
@@ -637,12 +641,13 @@ def write_down_the_intent(observed: Observed, now: datetime) -> Plan[Any] | None
 
 
 def next_attempt(observed: Observed) -> int:
-    """The pending attempt is sent again under its own token, unless it is to end later than was asked of it; anything
-    else is a new one. Never counted back.
+    """The pending attempt is sent again under its own token, unless it is to end later than was asked of it, or its
+    time is over; anything else is a new one. Never counted back.
     """
-    pending = observed.status.pending_create
+    pending, ends = observed.status.pending_create, observed.status.expires_at
     same = pending is not None and pending.token == token_text(observed, pending.attempt)
-    if pending is not None and same and not extension_asked(observed):
+    over = observed.spec.preview is not None and ends is not None and observed.began >= ends
+    if pending is not None and same and not over and not extension_asked(observed):
         return pending.attempt
     return observed.status.attempt + 1
 
@@ -754,6 +759,8 @@ def settle(observed: Observed, call: object, outcome: object, now: datetime) -> 
     """Fold the outcome of a call back into what is observed. Pure; `outcome` is a value or an ExternalError."""
     if isinstance(call, plan.CreateDeployment):
         return settle_create(observed, outcome, now)
+    if isinstance(call, plan.ReadText) and isinstance(outcome, NotReady) and observed.resting:
+        return replace(observed, unread=True)
     if isinstance(outcome, ExternalError) or not isinstance(call, READS):
         return protocol.settle(observed, call, outcome, now)
     return settle_read(observed, call, outcome)

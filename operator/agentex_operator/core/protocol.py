@@ -186,6 +186,16 @@ def failed(observed: Observed[Any, Any], failure: Failure) -> Verdict:
                    look_again=observed.policy.reference_resync if waiting else failure.retry_after)
 
 
+def suspended(observed: Observed[Any, Any], message: str) -> Verdict:
+    """Acknowledged as done, so that nobody waits for it; but what failed does not become Ready (ecosystem.md R13)."""
+    verdict = Verdict(ready="True", reason=reasons.SUSPENDED, phase="Suspended", follow=observed.follow,
+                      message=message)
+    stalled = conditions.find(observed.stored.conditions, conditions.STALLED)
+    if stalled is None:
+        return verdict
+    return replace(verdict, ready="False", reason=stalled.reason, message=stalled.message, progress=Progress.STALLED)
+
+
 def take_hold(observed: Observed[Any, Any], _now: datetime) -> Plan[Any] | None:
     """P1: the finalizer, before anything remote."""
     return None if FINALIZER in observed.meta.finalizers else Plan(plan.AddFinalizer())

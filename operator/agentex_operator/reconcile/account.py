@@ -11,7 +11,7 @@ from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.common import KeyRef, status_as_dict
 from agentex_operator.core import account, conditions, plan, reasons
-from agentex_operator.core.errors import NotReady
+from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.reconcile import shell
@@ -84,6 +84,7 @@ class AccountPass:
 
     def __init__(self, world: World, kind: Kind, view: View, seat: Seat, open_session: OpenSession) -> None:
         self._world, self._seat, self._open = world, seat, open_session
+        self._kind, self._view = kind, view
         self._writer = world.writer(kind, view)
 
     async def perform(self, call: Any) -> Any:
@@ -115,6 +116,12 @@ class AccountPass:
         return self._seat.session.rekey(ApiKey(key))
 
     async def _probe(self) -> None:
+        """Only for an object that is still there: kopf does not tell of one that went while its watch was broken."""
+        kind, namespace, name = self._kind, self._view.namespace, self._view.name
+        found = await self._world.cluster.get(kind, namespace, name)
+        if found is None or found["metadata"]["uid"] != self._view.uid:
+            self._world.engine.forget(self._view.uid)
+            raise Conflict(f"{kind.kind} {name!r} has gone.")
         assert self._seat.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
         await self._seat.session.client.probe()
 

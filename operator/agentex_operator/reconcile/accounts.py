@@ -14,6 +14,7 @@ from agentex_operator.agentex.limits import Rate
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.core import reasons
 from agentex_operator.core.account import Counts
+from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import Account, AccountProblem
 from agentex_operator.core.remote import RemoteState
 from agentex_operator.core.selectors import selects
@@ -75,11 +76,18 @@ class Seat:
 
     def forget(self, uid: str) -> None:
         """Nothing is followed or claimed for this resource any more."""
+        self.unfollow(uid)
         self.followers.discard(uid)
+        if self.session is not None:
+            self.session.names.release(uid)
+
+    def unfollow(self, uid: str) -> None:
+        """Nothing is listed for this resource; of an account that has gone it needs nothing else either."""
+        if self.gone:
+            self.followers.discard(uid)
         if self.session is not None:
             self.session.builds.forget(uid)
             self.session.deployments.forget(uid)
-            self.session.names.release(uid)
 
 
 class Accounts:
@@ -95,6 +103,12 @@ class Accounts:
 
     async def resolve(self, resource: AgentBuild | AgentDeployment) -> Found:
         """The account this resource uses, and its session; or why there is none. Once bound, it is kept for good."""
+        found, session = await self._resolve(resource)
+        if isinstance(found, AccountProblem) and not found.passing:
+            self._stop_asking_for(resource.meta.uid)
+        return found, session
+
+    async def _resolve(self, resource: AgentBuild | AgentDeployment) -> Found:
         seat = self._seat_of(resource)
         if isinstance(seat, AccountProblem):
             return seat, None
@@ -103,6 +117,13 @@ class Accounts:
             return problem or NOT_LOOKED_AT, None
         seat.followers.add(resource.meta.uid)
         return seat.account, seat.session
+
+    def _stop_asking_for(self, uid: str) -> None:
+        """Its account may not be used any more: the key may have been revoked, or the account taken away."""
+        for seat in list(self._seats.values()):
+            if uid in seat.followers:
+                seat.unfollow(uid)
+                self._close_if_idle(seat)
 
     def doubt(self, resource: AgentBuild | AgentDeployment) -> None:
         """The remote refused a call: have the account's own pass look into it."""
@@ -173,7 +194,12 @@ class Accounts:
         problem = seat.problem
         if problem is not None and not self._can_still_tear_down(seat, problem, resource):
             return _as_seen_by_resources(seat, problem)
-        return None if await self._allows(seat, resource) else AccountProblem(
+        try:
+            allowed = await self._allows(seat, resource)
+        except Unauthorized as error:
+            return AccountProblem(reasons.ACCOUNT_NOT_READY, "The account's namespaceSelector asks for the labels of "
+                                  f"this namespace. Grant the operator `get` of namespaces. {error.message}")
+        return None if allowed else AccountProblem(
             reasons.ACCOUNT_NOT_ALLOWED, f"ClusterAgentexAccount {seat.key[2]!r} is not for this namespace: its "
             "namespaceSelector does not match. Ask its owner, or name another account.")
 

@@ -30,8 +30,7 @@ class BuildReconciler:
         resource = shell.parsed(AgentBuild, view)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, AGENT_BUILD, view, resource)
-        one = await BuildPass.begin(self._world, view, resource)
-        return await one.run()
+        return await BuildPass.over(self._world, view, resource)
 
     def gone(self, view: View) -> None:
         """The object is no more: nothing is followed for it."""

@@ -32,8 +32,7 @@ class DeploymentReconciler:
         resource = shell.parsed(AgentDeployment, view)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, AGENT_DEPLOYMENT, view, resource)
-        one = await DeploymentPass.begin(self._world, view, resource)
-        return await one.run()
+        return await DeploymentPass.over(self._world, view, resource)
 
     def gone(self, view: View) -> None:
         """The object is no more: nothing is followed for it."""
@@ -98,21 +97,22 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
                            f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")
-        return text_of(found, ref)
+        of_environments = ref == self.resource.spec.environments.config_map_key_ref
+        return text_of(found, ref, reasons.INVALID_ENVIRONMENTS if of_environments else reasons.INVALID_MANIFEST)
 
     def status_as_dict(self, status: Any) -> dict[str, Any]:
         """The status as the API server has it."""
         return status_as_dict(status)
 
 
-def text_of(config_map: dict[str, Any], ref: KeyRef) -> str:
-    """The text under a key; NotReady where there is no such key, InvalidInput where it is not text."""
+def text_of(config_map: dict[str, Any], ref: KeyRef, otherwise: str) -> str:
+    """The text under a key; NotReady where there is no such key, InvalidInput(otherwise) where it is not text."""
     texts = config_map.get("data") or {}
     if ref.key in texts:
         return str(texts[ref.key])
     if ref.key in (config_map.get("binaryData") or {}):
-        raise InvalidInput(reasons.INVALID_MANIFEST, f"Key {ref.key!r} of ConfigMap {ref.name!r} is binary; it must "
-                                                     "be UTF-8 text under data.")
+        raise InvalidInput(otherwise, f"Key {ref.key!r} of ConfigMap {ref.name!r} is binary; it must be UTF-8 text "
+                                      "under data.")
     there = ", ".join(sorted(texts)) or "none"
     raise NotReady(reasons.KEY_NOT_FOUND, f"ConfigMap {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
                                           "or correct the reference.")

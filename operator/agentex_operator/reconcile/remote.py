@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 from agentex_operator import logs
 from agentex_operator.agentex.inventory import Interest
 from agentex_operator.core import creation, plan
-from agentex_operator.core.errors import Unauthorized
+from agentex_operator.core.errors import ExternalError, Unauthorized
 from agentex_operator.core.protocol import hold_of
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
+from agentex_operator.reconcile.engine import Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.protocol import Observed
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.accounts import Found
-    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.engine import View
     from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)
@@ -42,6 +43,12 @@ class RemotePass(ABC, Generic[Record]):
         self._writer = world.writer(self.kind, view)
         self._answer_by: datetime | None = None
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
+
+    @classmethod
+    async def over(cls, world: World, view: View, resource: Any) -> Outcome:
+        """One pass over the resource. Without what every pass needs of the cluster there is none: it comes again."""
+        one = await shell.attempt(lambda _: cls.begin(world, view, resource), cls)
+        return Outcome(failed=True) if isinstance(one, ExternalError) else await one.run()
 
     @classmethod
     async def begin(cls, world: World, view: View, resource: Any) -> Self:

@@ -169,17 +169,19 @@ def parsed(model: type[ResourceT], view: View) -> ResourceT | InvalidObject:
 
 
 async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObject) -> Outcome:
-    """Say InvalidSpec, once; nothing remote is touched."""
+    """Say InvalidSpec, once; nothing remote is touched, not even to delete it."""
     meta = Meta.parse(view.obj)
-    verdict = plan.Verdict(ready="False", reason=reasons.INVALID_SPEC, message=str(found), phase="Failed",
+    message = f"{found} Its deletion waits for that." if meta.deleting else str(found)
+    verdict = plan.Verdict(ready="False", reason=reasons.INVALID_SPEC, message=message, phase="Failed",
                            progress=plan.Progress.STALLED)
     said = conditions.render((), verdict, (), meta.generation, world.clock.now())
     stored = dict(view.obj.get("status") or {})
     status = {**stored, **status_as_dict(Status(observed_generation=meta.generation, phase="Failed",
                                                       conditions=said))}
-    if _moved(stored, status):
-        await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))
-    return Outcome()
+    if not _moved(stored, status):
+        return Outcome()
+    written = await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))
+    return Outcome(failed=isinstance(written, ExternalError))
 
 
 def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:

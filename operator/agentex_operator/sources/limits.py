@@ -20,7 +20,10 @@ LARGEST_TEXT = 1024 * 1024  # bytes of a manifest or environments file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one context. Sizes in bytes; `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2)."""
+    """Bounds of one context, and how many are worked on at once. Sizes in bytes.
+
+    `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2).
+    """
 
     archive: int = 500_000_000
     unpacked: int = 2_000_000_000
@@ -29,6 +32,7 @@ class Limits:
     depth: int = 100             # levels of directories
     ratio: int = 200             # unpacked to packed, once more than `ratio_from` bytes were unpacked
     ratio_from: int = 64_000_000
+    at_once: int = 4
 
 
 def too_large(what: str) -> InvalidInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -56,17 +56,22 @@ async def secret_bytes(cluster: References, namespace: str, ref: KeyRef) -> Byte
     return _decoded(await _secret(cluster, namespace, ref.name), ref, f"Secret {ref.name!r}")
 
 
-async def authorization(cluster: References, namespace: str, name: str) -> str:
+async def authorization(cluster: References, namespace: str, name: str, keep_secret: Callable[[str], None]) -> str:
     """The Authorization header from a Secret with `token`, or `username` and `password`.
 
-    Raises NotReady: SecretNotFound, or SecretInvalid for any other shape. No message holds a value.
+    What it is made of is told to `keep_secret` before it is used. Raises NotReady: SecretNotFound, or SecretInvalid for
+    any other shape. No message holds a value.
     """
     values = await _secret(cluster, namespace, name)
     match {key: _credential(values[key], key, name) for key in ("token", "username", "password") if key in values}:
         case {"token": token, **others} if not others:
+            keep_secret(token)
             return f"Bearer {token}"
         case {"username": username, "password": password, **others} if not others and ":" not in username:
-            return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+            both = base64.b64encode(f"{username}:{password}".encode()).decode()
+            keep_secret(password)
+            keep_secret(both)
+            return f"Basic {both}"
         case _:
             raise _invalid_secret(name, "must have either the key token, or the keys username and password")
 

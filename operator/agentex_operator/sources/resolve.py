@@ -51,6 +51,7 @@ class Sources:
     """Resolves, fetches and stages build contexts, a bounded number at a time.
 
     `cluster` reads ConfigMaps and Secrets. `allowed_hosts` are HOST:PORTs that may be asked though private or http.
+    `keep_secret` is told every credential that is used: it keeps it out of the log.
     What an operator that died left in `work_dir` is removed at once. Raises OSError where `work_dir` cannot be used.
     """
 
@@ -59,16 +60,16 @@ class Sources:
         cluster: References,
         work_dir: Path,
         *,
+        keep_secret: Callable[[str], None],
         allowed_hosts: frozenset[str] = frozenset(),
         limits: Limits | None = None,
-        at_once: int = 4,
         downloader: Downloader | None = None,
     ) -> None:
-        self._cluster, self._limits = cluster, limits or Limits()
+        self._cluster, self._limits, self._keep_secret = cluster, limits or Limits(), keep_secret
         policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts))
         self._downloader = downloader or Downloader(policy)
         self._workshop = Workshop(work_dir)
-        self._places = asyncio.Semaphore(at_once)
+        self._places = asyncio.Semaphore(self._limits.at_once)
         self._flights: dict[_Order, _Flight] = {}
         self._manifests: OrderedDict[tuple[_Order, str], tuple[str, str]] = OrderedDict()
 
@@ -141,9 +142,12 @@ class Sources:
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     async def _download(self, namespace: str, http: HttpSource, out: Path) -> str:
-        header = await authorization(self._cluster, namespace, http.secret_ref.name) if http.secret_ref else None
+        header = await self._authorization(namespace, http.secret_ref.name) if http.secret_ref else None
         await self._downloader.download(Wanted(http.url, http.digest, self._limits.archive, header), out)
         return http.digest
+
+    async def _authorization(self, namespace: str, secret: str) -> str:
+        return await authorization(self._cluster, namespace, secret, self._keep_secret)
 
     async def _bytes(self, namespace: str, source: BuildSource) -> bytes:
         if source.config_map is not None:
