@@ -75,9 +75,14 @@ class Wish:
             yield from run.after(site)
 
     def replayed(self, site: Site) -> Iterator[Ended]:
-        """One plan, again."""
+        """One plan, again. What is judged over a whole run cannot be seen again by itself."""
         name, scenario, *_ = str(self.replay).split("/")
+        if name == "after":
+            raise click.UsageError(f"{self.replay} is judged over a whole run: run it without --replay")
         with run.crew(site, 1) as crew:
+            if name == "learn":
+                yield from crew.learn([scenario])
+                return
             if run.needs_learning([name]):
                 yield from crew.learn([scenario])
             yield from crew.replay(name, str(self.replay))

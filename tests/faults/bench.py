@@ -9,9 +9,10 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -40,7 +41,8 @@ SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))
 REST = 1.8           # seconds without a write: longer than a resync takes
 LONGEST_UNREST = 25.0
 REMOVAL = 40.0
-TROUBLE = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected", re.IGNORECASE)
+TROUBLE = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected|this is a bug", re.IGNORECASE)
+GIVEN_UP = re.compile(r'"logger":"kopf\._core\.reactor\.running","msg":"[^"]* has failed')
 EXPECTED = re.compile(r'"logger":"kopf|"logger":"asyncio","msg":"[^"]*/kopf/')   # what kopf leaves behind, asyncio logs
 
 
@@ -155,6 +157,11 @@ class Beside(Protocol):
         """How many creates were sent whose answer it never had."""
         ...
 
+    @property
+    def log(self) -> str:
+        """What it said in this plan."""
+        ...
+
 
 @dataclass
 class Bench:
@@ -166,8 +173,8 @@ class Bench:
     settings: dict[str, Any] = field(default_factory=dict)
     _stack: ExitStack = field(default_factory=ExitStack)
     restless: bool = False   # of a plan: it writes for ever, and why is known
+    _lives: int = 0          # how often the operator had died before this plan
     beside: Beside | None = None
-    _log_began: int = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -224,12 +231,13 @@ class Bench:
         """An empty world with an account, and an operator that has just started: from now on, calls are counted."""
         self.keeper.stop()
         self.restless = False
-        self._log_began = len(self.operator.log)
+        self.operator.log_path.unlink(missing_ok=True)
         self.simulator.reset()
         self.world.begin_anew()
         self.director.begin(*acts, view=view)
         key = self._plant()
         self.keeper.start()
+        self._lives = self.keeper.deaths
         self.world.apply(builders.a_secret(key=key), builders.an_account(self.world.endpoint))
         self.world.wait("AgentexAccount", "default")
         if self.beside is not None:
@@ -237,11 +245,11 @@ class Bench:
         return self.world
 
     def _plant(self) -> str:
-        """A fresh API key, that is looked for at the end wherever nobody may see it."""
-        key = canaries.planted().api_key
-        self.lookout = canaries.Lookout(self.world, [key], _read=len(self.operator.log.encode()))
-        self.simulator.set_keys("acct-1", key.text, builders.KEY)
-        return key.text
+        """Fresh secrets, that are looked for at the end wherever nobody may see them; the API key."""
+        self.planted = canaries.planted()
+        self.lookout = canaries.Lookout(self.world, self.planted.all)
+        self.simulator.set_keys("acct-1", self.planted.api_key.text, builders.KEY)
+        return self.planted.api_key.text
 
     def told(self, act: Callable[[], None]) -> tuple[Finding, ...]:
         """Do this; what is waited for in vain is stuck."""
@@ -271,7 +279,7 @@ class Bench:
 
     def judged(self) -> tuple[Finding, ...]:
         """What the judge says of the world as it is, and of the operator's log."""
-        return (*self.world.findings(self.ambiguous()), *self._log_findings())
+        return (*self.world.findings(self.ambiguous()), *self.bugs())
 
     def cleared(self) -> tuple[Finding, ...]:
         """I21: everything is deleted, and goes, and leaves nothing alive."""
@@ -279,20 +287,36 @@ class Bench:
 
     def ended(self) -> tuple[Finding, ...]:
         """The end of every plan, once all is at rest: the judge, removal, the judge again, and no secret spilled."""
-        found = [*self.judged(), *self.cleared(), *self.judged(), *self.lookout.spilled()]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys([*self.judged(), *self.cleared(), *self.judged(), *self.spilled()]))
+
+    def bugs(self) -> tuple[Finding, ...]:
+        """I19: what nobody expected has a trace in the log. That kopf's watch fails is: the operator starts again."""
+        beside = self.beside.log if self.beside else ""
+        lines = (*self.operator.log.splitlines(), *beside.splitlines())
+        bugs = (line for line in lines if TROUBLE.search(line) and not EXPECTED.search(line))
+        return tuple(Finding("I19", f"the log says: {line[:2500]}", Harm.OTHER) for line in islice(bugs, 1))
+
+    def spilled(self) -> tuple[Finding, ...]:
+        """I16: every secret of this plan that was seen where nobody may see it."""
+        said = self.beside.log if self.beside else ""
+        parts = canaries.parts_of(self.planted.all)
+        beside = [Finding("I16", f"{canary.what} in the second operator's log", Harm.OTHER)
+                  for _, canary in canaries.given_away(said, parts)]
+        return (*self.lookout.spilled(), *beside)
+
+    def died(self) -> tuple[Finding, ...]:
+        """I13: the operator dies when it is killed, or when kopf gives its watch up, and never else."""
+        deaths = self.keeper.deaths - self._lives
+        given_up = len(GIVEN_UP.findall(self.operator.log))
+        if deaths <= self.director.strikes + given_up:
+            return ()
+        return (Finding("I13", f"the operator ended {deaths} times, and was told to {self.director.strikes} times",
+                        Harm.OTHER),)
 
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _written(self) -> tuple[int, int]:
         return self.world.amount_written, sum(one["cause"] == "api" for one in self.simulator.ledger())
-
-    def _log_findings(self) -> Iterator[Finding]:
-        """What nobody expected has a trace in the log. That kopf's watch fails is expected: it is started again."""
-        for line in self.operator.log[self._log_began:].splitlines():
-            if TROUBLE.search(line) and not EXPECTED.search(line):
-                yield Finding("I19", f"the log says: {line[:2500]}", Harm.OTHER)
-                return
 
     def _delete_everything(self) -> None:
         for kind, name in self.world.delete_all():

@@ -202,9 +202,9 @@ class Stage:
         """What the judge says before and after everything is deleted, by the name of whom it speaks of; "": nobody."""
         for one in self.walks:
             self._explain(one)
-        found = [*self.bench.judged(), *self.bench.cleared(), *self.bench.judged()]
+        found = self.bench.ended()
         of_each: dict[str, list[Finding]] = defaultdict(list)
-        for one in dict.fromkeys(found):
+        for one in found:
             named = NAMED.search(one.text)
             of_each[named[0] if named else ""].append(one)
         return of_each

@@ -101,7 +101,7 @@ def run(bench: Bench, plan: str, found: dict[str, Learned]) -> Ended:
     _, name, deaths = plan.split("/", 2)
     acts = [[Cue.parse(text)] for text in deaths.split(THEN)]
     findings = learned.played(bench, name, found[name], *acts)
-    return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in acts[0]))
+    return Ended(plan, findings, reached=all(cue.struck.is_set() for act in acts for cue in act))
 
 
 def uncovered(found: dict[str, Learned], seen: Iterable[Call]) -> list[str]:

@@ -77,6 +77,7 @@ class Director:
         self.log: list[tuple[Call, str]] = []     # every call with what became of it, for the judge
         self.urls: dict[str, str] = {}
         self.sites: dict[str, Call] = {}          # of all plans: one call of each site
+        self.strikes = 0                          # of this plan
         self._counting = Counting()
         self._before_the_next: Cue | None = None
         self._late: set[asyncio.Task[Any]] = set()
@@ -86,7 +87,7 @@ class Director:
 
     def begin(self, *acts: Sequence[Cue], view: View | None = None) -> None:
         """A new plan: count from one, and wait for the first of these; after each death count anew, for the next."""
-        self.trace, self.log = [], []
+        self.trace, self.log, self.strikes = [], [], 0
         self._before_the_next = None
         self.acts, self.view = [list(act) for act in acts], view
         self._next_act()
@@ -114,9 +115,10 @@ class Director:
     # --- in its thread --------------------------------------------------------------------------------------------
 
     def name(self, server: str, request: web.Request) -> Call:
-        """Name the call that has arrived; an operator that was to die before it does so."""
+        """Name the call that has arrived. Raises ConnectionResetError where the operator was to die before its next."""
         if (cue := self._before_the_next) is not None:
             self._strike(cue)
+            raise ConnectionResetError
         call = self._counting.name(server, request.method, request.path, request.query)
         self.trace.append(call)
         self.sites.setdefault(call.site, call)
@@ -151,6 +153,7 @@ class Director:
 
     def _strike(self, cue: Cue) -> None:
         self._before_the_next = None
+        self.strikes += 1
         self.strike()
         cue.struck.set()
         self._next_act()

@@ -44,7 +44,7 @@ class Fuzz:
             going.apply()
             going.hear()
             going.delete()
-            general = (*going.loops(), *going.trouble(), *going.left())
+            general = (*going.loops(), *going.trouble(), *going.left(), *bench.spilled())
         for one in specimens:
             mine = [*one.findings, *(it for it in general if it.text.startswith(f"{one.title}:"))]
             yield Ended(one.plan, tuple(mine))

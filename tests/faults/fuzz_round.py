@@ -87,9 +87,10 @@ class Round:
         self._pid = self._operator()
         contexts = [holding(kind, "quote", HOLDERS["contexts"]) for kind in ("ConfigMap", "Secret")]
         contexts[0]["data"] = {"manifest.yaml": a_manifest(), "environments.yaml": ENVIRONMENTS}
-        world.apply(*contexts, *api_keys(), *(registered(agent, agent, "v1") for agent in AGENTS.values()))
+        keys = tuple(api_keys(self.bench.planted.api_key.text))
+        world.apply(*contexts, *keys, *(registered(agent, agent, "v1") for agent in AGENTS.values()))
         world.wait("AgentBuild", "quote")
-        for secret in api_keys() if "ClusterAgentexAccount" in self.kinds else ():
+        for secret in keys if "ClusterAgentexAccount" in self.kinds else ():
             world.api.apply(secret, demo_access.NAMESPACE)
         self._chronicles = {kind: Chronicle(world.api, kind, world.namespace) for kind in self.kinds}
         self._calls_began = len(self.bench.simulator.calls())

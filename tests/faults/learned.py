@@ -71,7 +71,7 @@ def play(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
     stage = bench.ready()
     stuck = told(bench, stage, name)
     learned = Learned(tuple(bench.director.trace), end_of(stage), creates(stage), removals(stage))
-    return learned, (*stuck, *bench.ended())
+    return learned, (*stuck, *bench.died(), *bench.ended())
 
 
 def played(bench: Bench, name: str, found: Learned, *acts: Sequence[Cue], view: View | None = None,
@@ -80,7 +80,7 @@ def played(bench: Bench, name: str, found: Learned, *acts: Sequence[Cue], view: 
     stage = bench.ready(*acts, view=view)
     stuck = told(bench, stage, name, late)
     unlike = () if stuck else differences(stage, found, bench.ambiguous(), swept=STORIES[name].swept)
-    return (*stuck, *unlike, *bench.ended())
+    return (*stuck, *unlike, *bench.died(), *bench.ended())
 
 
 def told(bench: Bench, stage: Stage, name: str, late: float = 0) -> tuple[Finding, ...]:

@@ -8,14 +8,13 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tests.cluster.world import World
 from tests.faults.canaries import Lookout
 from tests.faults.plans import Ended, Scale
 from tests.faults.remote_hours import prepare
 from tests.faults.remote_matrix import USUAL, Plan, matrix, of_their_own
 from tests.faults.remote_stage import Scene, Stage
 from tests.judge.evidence import Evidence
-from tests.judge.findings import Finding, Harm
+from tests.judge.findings import Finding
 from tests.judge.invariants import judge_one, strangers
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Remote:
         prepare(PLANS[plans[0]].setting, stage.world)
         scenes = {name: Scene(stage, name, PLANS[name].kind) for name in plans}
         found = stage.tell({name: PLANS[name].story(scene) for name, scene in scenes.items()})
-        evidence, bugs = stage.world.evidence(), _bugs(stage.world)
+        evidence, bugs = stage.world.evidence(), bench.bugs()
         spilled = Lookout(stage.world, [scene.canary for scene in scenes.values()]).spilled()
         for name, scene in scenes.items():
             scene.close()
@@ -73,7 +72,3 @@ def _judged(evidence: Evidence, scene: Scene) -> Iterator[Finding]:
     yield from strangers(evidence)
 
 
-def _bugs(world: World) -> tuple[Finding, ...]:
-    """What cannot be said of one plan: a bug that the operator found in itself."""
-    bugs = [line for line in world.operator.log.splitlines() if "this is a bug" in line or "Traceback" in line]
-    return tuple(Finding("I13", f"the operator's log says: {line[:1500]}", Harm.OTHER) for line in bugs[:1])

@@ -21,7 +21,9 @@ from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Scale
 
 SHORT, LONG = 2.0, 6.0      # seconds frozen: less, and more, than the longest life of a create
-GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both")
+CREATES_LIVE = 4.0          # that life, as the benches set it; who wakes up later must not send it any more
+GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both",
+        "build-succeeds/frozen 6 at remote POST /v5/builds #1/in")
 
 
 class Replicas:
@@ -66,7 +68,8 @@ class Pair:
     def played(self, plan: str, story: str, found: Learned, how: str) -> Ended:
         """One story with both."""
         cues = [cue_of(how)] if how != "both" else []
-        self.frozen_before_a_create = sum(cue.phase == "after" for cue in cues)
+        in_time = seconds_of(how) < CREATES_LIVE
+        self.frozen_before_a_create = sum(cue.phase == "after" for cue in cues) if in_time else 0
         with self.freezing(seconds_of(how)):
             findings = learned.played(self.bench, story, found, cues, late=seconds_of(how))
         return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in cues))
@@ -76,8 +79,13 @@ class Pair:
         self.director.begin([])
         self.keeper.start()
 
+    @property
+    def log(self) -> str:
+        """What the second operator said."""
+        return self.keeper.operator.log
+
     def ambiguous(self) -> int:
-        """How many creates one of the two could not know of: of the second one, and of one that was frozen first."""
+        """How many creates one of the two could not know of: the second one's, and of one frozen for a moment."""
         return self.director.ambiguous() + self.frozen_before_a_create
 
     @contextmanager
@@ -112,6 +120,7 @@ def second_operator(bench: Bench) -> Iterator[Pair]:
         bench.beside = Pair(bench, keeper, director)
         yield bench.beside
         bench.beside = None
+        bench.director.sites = {**director.sites, **bench.director.sites}
 
 
 def cue_of(how: str) -> Cue:

@@ -15,14 +15,15 @@ from agentex_dev import demo_access
 Right = tuple[str, str, str]  # group, resource or resource/subresource, verb
 
 
-def judged(audit: Path) -> Iterator[Finding]:
-    """Every request that was forbidden, each sort once; every right that no request used."""
-    requests = list(read(audit))
-    forbidden = {right_of(one) for one in requests if one["responseStatus"]["code"] == 403}
-    used = {right_of(one) for one in requests}
-    for right in sorted(forbidden):
+def forbidden(audit: Path) -> Iterator[Finding]:
+    """Every request that was forbidden, each sort once."""
+    for right in sorted({right_of(one) for one in read(audit) if one["responseStatus"]["code"] == 403}):
         yield Finding("RBAC", f"{' '.join(right)} was forbidden", Harm.OTHER)
-    for right in sorted(granted() - used):
+
+
+def unused(audit: Path) -> Iterator[Finding]:
+    """Every right that no request used."""
+    for right in sorted(granted() - {right_of(one) for one in read(audit)}):
         yield Finding("RBAC", f"{' '.join(right)} is granted, and was never used", Harm.OTHER)
 
 

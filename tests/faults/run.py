@@ -86,9 +86,12 @@ class Crew:
 
     def batches(self, wanted: Iterable[str], scale: Scale, chosen: Callable[[str], bool] = bool,
                 most: int | None = None) -> list[tuple[str, list[str]]]:
-        """The chosen plans of these families, at most so many batches of each."""
+        """The chosen plans of these families, at most so many batches of each; side by side, for some are heavy."""
         every = families(learned.known(self.site.folder))
-        return [(name, batch) for name in wanted for batch in spread(every[name].batches(scale), chosen, most)]
+        found = {name: spread(every[name].batches(scale), chosen, most) for name in wanted}
+        placed = sorted(((at + 0.5) / len(batches), name, at) for name, batches in found.items()
+                        for at in range(len(batches)))
+        return [(name, found[name][at]) for _, name, at in placed]
 
     def run(self, batches: Iterable[tuple[str, list[str]]]) -> Iterator[Ended]:
         """Run these."""
@@ -114,7 +117,7 @@ def needs_learning(wanted: Iterable[str]) -> bool:
 
 def after(site: Site) -> Iterator[Ended]:
     """What is judged over a whole run: the operator's rights, and that it was killed wherever it calls anything."""
-    yield Ended("after/rights", tuple(rights.judged(site.folder / AUDIT_LOG)))
+    yield Ended("after/rights", (*rights.forbidden(site.folder / AUDIT_LOG), *rights.unused(site.folder / AUDIT_LOG)))
     found, seen = learned.known(site.folder), calls_seen(site.folder)
     faults = [Finding("-", f"no plan kills the operator at: {one}", Harm.OTHER) for one in uncovered(found, seen)]
     yield Ended("after/coverage", tuple(faults))

@@ -303,8 +303,8 @@ def a_preview_is_edited(world: Stage) -> None:
 
 def a_preview_expires(world: Stage) -> None:
     a_preview_gets_healthy(world)
-    (one,) = world.living(DEPLOYMENT, "quote")
-    world.simulator.actor("expire-preview", id=one["id"], sweep=False)
+    serving = world.status(DEPLOYMENT, "quote")["deploymentID"]
+    world.simulator.actor("expire-preview", id=serving, sweep=False)
     wait(world, DEPLOYMENT, "quote", says("Expired", "True"))
 
 

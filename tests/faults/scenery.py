@@ -68,9 +68,9 @@ def downloads(name: str, token: str) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": token}}
 
 
-def api_keys() -> Iterator[Object]:
+def api_keys(right: str) -> Iterator[Object]:
     """Secrets with the key, with the same key again, and with a wrong one."""
-    for name, key in (("agentex", "key-1"), ("agentex-too", "key-1"), ("agentex-wrong", "wrong")):
+    for name, key in (("agentex", right), ("agentex-too", right), ("agentex-wrong", "wrong")):
         yield {**a_secret(name, key), "stringData": {"api-key": key, "same-key": key}}
 
 
@@ -92,18 +92,21 @@ class Scenery:
         self.bench.simulator.set_keys("acct-2", "key-2")
         second = {"name": "second", "key": "api-key"}
         account = an_account(self.bench.world.endpoint, "second", accountID="acct-2", apiKeySecretRef=second)
-        self.bench.world.apply(*api_keys(), a_secret("second", "key-2"), account)
+        keys = tuple(api_keys(self.bench.planted.api_key.text))
+        self.bench.world.apply(*keys, a_secret("second", "key-2"), account)
         self.bench.world.wait("AgentexAccount", "second")
         if kind == "AgentBuild":
             self._set_up_builds()
-        for secret in api_keys() if kind == CLUSTER else ():
+        for secret in keys if kind == CLUSTER else ():
             self.bench.world.api.apply(secret, demo_access.NAMESPACE)
 
     def _set_up_builds(self) -> None:
         world = self.bench.world
         world.apply(*(holding(kind, name, contents) for kind in ("ConfigMap", "Secret")
                       for name, contents in HOLDERS.items() if kind == "ConfigMap" or len(contents) == 1))
-        world.apply(holding("Secret", "contexts", CONTEXTS), downloads("download", "t"), downloads("download-too", "u"))
+        token = self.bench.planted.source_token.text
+        world.apply(holding("Secret", "contexts", CONTEXTS), downloads("download", token),
+                    downloads("download-too", token))
         for word, agent in AGENTS.items():
             world.apply(registered(word, agent, "v0"))
         for word in AGENTS:

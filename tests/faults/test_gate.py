@@ -39,9 +39,9 @@ def crew(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("family", ["crash", "views", "replicas", *FAMILIES])
+@pytest.mark.parametrize("family", ["crash", "views", "replicas", "outages", *FAMILIES])
 def test_what_goes_wrong_breaks_no_promise(crew: run.Crew, family: str) -> None:
     ended = list(crew.run(crew.batches([family], GATE)))
 
-    assert any(one.reached for one in ended)
+    assert sum(one.reached for one in ended) > 0.9 * len(ended)  # a call may come or not, where timing decides
     assert not [one for one in ended if one.findings], "\n".join(told(one) for one in ended if one.findings)

@@ -54,6 +54,11 @@ class Bend:
         how, _, amount = text.partition("=")
         return cls(how, float(amount or 0))
 
+    @property
+    def happened(self) -> bool:
+        """Whether it came to that: what waits for so many events may wait in vain."""
+        return bool(self._done) or self.how not in ("gone", "refused", "error", "torn")
+
     async def refuse(self, call: Call) -> tuple[int, bytes] | None:
         """What a watch is answered instead, after it was cut."""
         if call.what not in OURS or not self._refusals:
@@ -226,4 +231,5 @@ class Views:
             _, story, bend = plan.split("/")
             how = Bend.parse(bend)
             late = how.amount if how.how in ("late", "newest", "silent") else 0
-            yield Ended(plan, learned.played(bench, story, self._found[story], view=how, late=late))
+            findings = learned.played(bench, story, self._found[story], view=how, late=late)
+            yield Ended(plan, findings, reached=how.happened)
