@@ -17,7 +17,9 @@ from agentex_dev.programs import Programs
 
 PROGRAMS = pytest.StashKey[Once[Programs]]()
 HELM = pytest.StashKey[Once[Path]]()
-MARKED_BY_FIXTURE = {"programs": "needs_cluster", "cluster": "needs_cluster", "helm": "needs_helm"}
+MARKED_BY_FIXTURE = {
+    "programs": ("needs_cluster", "needs_control_plane"), "cluster": ("needs_cluster",), "helm": ("needs_helm",),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,8 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        for fixture, mark in MARKED_BY_FIXTURE.items():
-            if fixture in getattr(item, "fixturenames", ()):
+        for fixture in MARKED_BY_FIXTURE.keys() & getattr(item, "fixturenames", ()):
+            for mark in MARKED_BY_FIXTURE[fixture]:
                 item.add_marker(mark)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
+WITHOUT_GO = '.venv/bin/pytest --cluster=existing -m "not needs_control_plane and not needs_helm"'
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ CONTROL_PLANE = Tool(
         "  1. install Go {go} or later (https://go.dev/dl) and try again; the build takes minutes, once;\n"
         "  2. or set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver (`setup-envtest use -p path`),\n"
         "     or TEST_ASSET_ETCD and TEST_ASSET_KUBE_APISERVER to the two programs;\n"
-        "  3. or run the tests with --cluster=existing (current context kind-*, k3d-* or minikube) or --cluster=kind."
+        "  3. or test without Go, on a cluster you have: `make setup`, then\n"
+        f"     `{WITHOUT_GO}`\n"
+        "     (current context kind-*, k3d-* or minikube; or --cluster=kind). That leaves out the tests of the\n"
+        "     control plane itself and of the chart; `make test` and `make demo` have to build."
     ),
     source=TOOLS / "controlplane",
 )
@@ -88,7 +92,10 @@ HELM = Tool(
     module="helm.sh/helm/v4",
     stamps=(("helm.sh/helm/v4/internal/version.version", "{version}"),),
     seconds=100,
-    remedies="  install Go {go} or later (https://go.dev/dl) and try again; the build takes minutes, once.",
+    remedies=(
+        "  1. install Go {go} or later (https://go.dev/dl) and try again; the build takes minutes, once;\n"
+        "  2. or leave out the tests that run Helm: `make setup`, then `.venv/bin/pytest -m \"not needs_helm\"`."
+    ),
     source=TOOLS / "helm",
 )
 TOOLS_BY_NAME = {tool.name: tool for tool in (CONTROL_PLANE, HELM)}

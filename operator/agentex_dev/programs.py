@@ -33,8 +33,10 @@ class Programs:
 def find_programs() -> Programs:
     """Take the assets that the environment names (envtest's rules); build ours when it names none."""
     etcd, apiserver = asset("etcd"), asset("kube-apiserver")
-    if not (etcd and apiserver):
+    if etcd is None and apiserver is None:
         return built_programs()
+    if etcd is None or apiserver is None:
+        raise DevError(_one_without_the_other(etcd, apiserver))
     controller_manager = asset("kube-controller-manager")
     return Programs((str(etcd),), (str(apiserver),), (str(controller_manager),) if controller_manager else None)
 
@@ -47,7 +49,7 @@ def built_programs() -> Programs:
 
 def asset(name: str) -> Path | None:
     """Find a program as envtest does: TEST_ASSET_<NAME>, KUBEBUILDER_ASSETS, /usr/local/kubebuilder/bin."""
-    variable = f"TEST_ASSET_{name.upper().replace('-', '_')}"
+    variable = _variable(name)
     if named := os.environ.get(variable):
         return _existing(Path(named), variable)
     if folder := os.environ.get("KUBEBUILDER_ASSETS"):
@@ -63,6 +65,18 @@ def kubectl_program() -> Path:
     if found is None:
         raise DevError("There is no kubectl: run `make setup` (it installs one), or set TEST_ASSET_KUBECTL.")
     return found
+
+
+def _variable(name: str) -> str:
+    return f"TEST_ASSET_{name.upper().replace('-', '_')}"
+
+
+def _one_without_the_other(etcd: Path | None, apiserver: Path | None) -> str:
+    missing, other = ("kube-apiserver", "etcd") if etcd else ("etcd", "kube-apiserver")
+    return (
+        f"There is an asset {other} ({etcd or apiserver}) and none for {missing}. Set {_variable(missing)} to one, or "
+        f"KUBEBUILDER_ASSETS to a folder with both; or take {other} away (unset {_variable(other)}): both are built."
+    )
 
 
 def _in_assets(folder: Path, name: str) -> Path | None:

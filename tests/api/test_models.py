@@ -172,13 +172,30 @@ def test_whatever_the_remote_said_can_be_written(text: str) -> None:
     assert json.dumps(status_as_dict(status), ensure_ascii=False).encode()
 
 
-def test_a_request_to_look_again_may_be_ours_or_fluxs_and_the_newest_counts() -> None:
-    ours, flux = "agentex.scale.com/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt"
-    both = metadata(**{ours: "2026-11-24T03:00:00Z", flux: "2026-11-24T04:00:00Z"})
+OURS, FLUX = "agentex.scale.com/reconcile-requested-at", "reconcile.fluxcd.io/requestedAt"
+STANDING = "2026-11-24T04:00:00Z"
 
-    assert both.reconcile_requested_at == "2026-11-24T04:00:00Z"
-    assert metadata(**{ours: "now"}).reconcile_requested_at == "now"
+
+def test_a_request_to_look_again_may_be_ours_or_fluxs_and_is_acknowledged_as_it_is() -> None:
+    assert metadata(**{OURS: "now"}).reconcile_requested_at == "now"
+    assert metadata(**{FLUX: STANDING}).reconcile_requested_at == STANDING
     assert metadata().reconcile_requested_at is None
+
+
+@pytest.mark.parametrize(("standing", "asking"), [(FLUX, OURS), (OURS, FLUX)], ids=["ours", "Flux's"])
+@pytest.mark.parametrize("value", ["1795492800", "3000-01-01T00:00:00Z", "a", "~", STANDING])
+def test_any_new_value_of_either_request_counts_beside_a_standing_one(standing: str, asking: str, value: str) -> None:
+    handled = [metadata(**annotations).reconcile_requested_at for annotations in (
+        {standing: STANDING}, {standing: STANDING, asking: "before"}, {standing: STANDING, asking: value})]
+
+    assert len(set(handled)) == 3
+
+
+def test_two_overlong_requests_are_cut_so_that_both_can_be_acknowledged() -> None:
+    asked, other = (metadata(**{OURS: "y" * 999, FLUX: f"{first}{'z' * 999}"}).reconcile_requested_at for first in "ab")
+
+    assert asked != other
+    assert replace(AgentBuildStatus(), last_handled_reconcile_at=asked).last_handled_reconcile_at == asked
 
 
 def test_an_overlong_request_is_cut_so_that_it_can_be_acknowledged() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.chart.conftest import CHART, Object, Render, Run
+from tests.house import documents
 
 from agentex_operator.api.crds import crds
 from agentex_operator.cli.run import run as run_command
@@ -203,6 +204,23 @@ def test_every_value_is_explained() -> None:
             and "memory" not in line]
 
     assert mute == []
+
+
+def test_the_environment_variables_it_suggests_are_settings_that_it_does_not_set_itself(render: Render) -> None:
+    suggested = re.findall(r"#.*\bname: ([A-Z_]+)", (CHART / "values.yaml").read_text(encoding="utf-8"))
+    told = {arg.partition("=")[0] for arg in render().container["args"]}
+
+    assert suggested
+    assert set(suggested) <= {one.envvar for one in run_command.params if one.opts[0] not in told}
+
+
+def test_its_notes_have_the_commands_that_the_documents_tests_know(run_helm: Run) -> None:
+    said = run_helm("install", "agentex-operator", str(CHART), "--namespace", "agentex-system", "--dry-run=client")
+    known = [f"\n$ {command.text}\n" for command in documents.commands(documents.NOTES)]
+
+    assert known
+    assert [one for one in known if one not in f"{said.stdout}\n"] == []
+    assert said.stdout.count("\n$ ") == len(known)
 
 
 def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:

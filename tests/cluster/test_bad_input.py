@@ -69,6 +69,11 @@ def a_map(name: str, content: bytes, key: str = "context.tar.gz") -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "binaryData": data}
 
 
+def a_text(name: str, **data: str) -> Object:
+    """A ConfigMap with text."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
 def raw_secret(name: str, **values: bytes) -> Object:
     """A Secret with any bytes."""
     data = {key.replace("_", "-"): base64.b64encode(value).decode() for key, value in values.items()}
@@ -136,9 +141,7 @@ REFERENCES = {
     "no such key in the ConfigMap": waiting("KeyNotFound", "Add it, or correct", a_map("other-key", b"x", key="other"),
                                             a_build("other-key")),
     "text instead of binaryData": named(
-        "InvalidContext", "under binaryData",
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "text"}, "data": {"context.tar.gz": "x"}},
-        a_build("text")),
+        "InvalidContext", "under binaryData", a_text("text", **{"context.tar.gz": "x"}), a_build("text")),
     "no such source Secret": waiting("SecretNotFound", "Create it, or correct", a_build(
         "no-secret", source={"secret": {"name": "no-secret", "key": "context.tar.gz"}})),
     "no such key in the source Secret": waiting("KeyNotFound", "Add it", raw_secret("no-key", x=b"x"), a_build(
@@ -151,6 +154,14 @@ REFERENCES = {
     "no such ConfigMap with environments": waiting("ConfigMapNotFound", "Create it, or correct", a_deployment(
         "no-environments", buildRef={"name": "bystander"},
         environments={"configMapKeyRef": {"name": "nobody", "key": "environments.yaml"}})),
+    "no such key in the ConfigMap with environments": waiting(
+        "KeyNotFound", "Add it, or correct the reference", a_text("other-environments", other="x"), a_deployment(
+            "other-environments", buildRef={"name": "bystander"},
+            environments={"configMapKeyRef": {"name": "other-environments", "key": "environments.yaml"}})),
+    "no such key in the ConfigMap with a manifest": waiting(
+        "KeyNotFound", "Add it, or correct the reference", a_text("other-manifest", other="x"), a_deployment(
+            "other-manifest", buildRef={"name": "bystander"},
+            manifest={"configMapKeyRef": {"name": "other-manifest", "key": "manifest.yaml"}})),
 }
 ARCHIVES = {
     "no Dockerfile": packs("no-dockerfile", "DockerfileNotFound", "Add it", hostile.without("Dockerfile")),
@@ -216,8 +227,8 @@ MANIFESTS = {
 }
 
 
-def answered(name: str, **fault: Any) -> Bad:
-    """A build in an account of its own, whose remote misbehaves with builds."""
+def answered(name: str, *after: Object, **fault: Any) -> Bad:
+    """A build, and what comes after it, in an account of its own whose remote misbehaves."""
     account, key = f"acct-{name}", f"key-{name}"
     build = a_build(name, accountRef={"name": name})
     ref = {"name": name, "key": "api-key"}
@@ -229,7 +240,7 @@ def answered(name: str, **fault: Any) -> Bad:
             "account": account, **fault["script"].get("match", {})}})
 
     said = {"reason": fault["reason"], "step": fault["step"], "creates": fault.get("creates", 0)}
-    objects = (a_secret(name, key), owner, a_context(name), build)
+    objects = (a_secret(name, key), owner, a_context(name), build, *after)
     return Bad(objects=objects, prepare=prepare, status=fault.get("status", "False"),
                stalled=fault.get("stalled", True), **said)
 
@@ -238,6 +249,10 @@ REMOTE = {
     "an unknown status word": answered(
         "hibernating", kind="status-words", script={"value": "hibernating"}, reason="UnrecognizedExternalStatus",
         step="hibernating", status="Unknown", stalled=False, creates=1),
+    "an unknown status word for a deployment": answered(
+        "levitating", a_deployment("levitating", accountRef={"name": "levitating"}), kind="status-words",
+        script={"value": "levitating", "match": {"regex": "^/v5/agentex/deployments"}},
+        reason="UnrecognizedExternalStatus", step="levitating", status="Unknown", stalled=False, creates=1),
     "a status word that breaks lines": answered(
         "nasty-word", kind="status-words", script={"value": NASTY}, reason="UnrecognizedExternalStatus", step="red",
         status="Unknown", stalled=False, creates=1),
@@ -273,6 +288,8 @@ def sources(depot: Depot) -> dict[str, Bad]:
             "unpublished", depot.source("/nothing"))),
         "a source that is locked": waiting("SourceUnauthorized", "Correct the Secret", credentials, of(
             "private", depot.source("/status/403", secretRef={"name": "credentials"}))),
+        "a source whose Secret is missing": waiting("SecretNotFound", "Create it, or correct the reference", of(
+            "without-secret", depot.source("/status/403", secretRef={"name": "nobody"}))),
         "a source that is locked by password": waiting("SourceUnauthorized", "Correct the Secret", basic, of(
             "basic", depot.source("/status/401", secretRef={"name": "basic"}))),
         "a source that answers nonsense": named("SourceRejected", "Correct spec.source.http.url", of(

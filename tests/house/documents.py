@@ -13,11 +13,20 @@ DOCUMENTS = tuple(sorted({
     *ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "operator" / "ARCHITECTURE.md",
     *(ROOT / "operator" / "decisions").glob("*.md"),
 }))
+NOTES = ROOT / "deploy" / "helm" / "agentex-operator" / "templates" / "NOTES.txt"
 SEEN_FROM = (ROOT, OPERATOR)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _PATH = re.compile(r"\.?[A-Za-z][\w.-]*(/[\w.-]+)*(/|\.(py|md|toml|txt|yaml|lua)|/run|/Dockerfile)(:[\w.]+)?")
 _LINK = re.compile(r"\]\(([^)#\s]+)")
+# What stands before a command; an sh block has nothing else.
+_PROMPTS = {"console": "$ ", "sh": ""}
+# A line that a reader will type, wherever it stands.
+_TYPED = re.compile(r"\s*(\$ |(make|kubectl|helm|docker|pip|uv|git|flux|curl|go|python3?|pytest|agentex-\w+) +[\w./-]|"
+                    r"\.venv/bin/|\.ci/)")
+# What Helm puts into the notes of the release that the README installs.
+_RENDERED = {"{{ .Release.Namespace }}": "agentex-system",
+             '{{ include "agentex-operator.fullname" . }}': "agentex-operator"}
 # Files of a user's agent, and addresses: not ours.
 _NOT_OURS = {"manifest.yaml", "environments.yaml", "values.yaml"}
 
@@ -36,7 +45,7 @@ def name_of(document: Path) -> str:
 
 def blocks(document: Path, language: str) -> list[str]:
     """What is fenced as that language."""
-    return [text for kind, text in _FENCE.findall(document.read_text()) if kind == language]
+    return [text for kind, text in _fences(document) if kind == language]
 
 
 def prose(document: Path) -> str:
@@ -56,21 +65,43 @@ def links(document: Path) -> list[str]:
 
 
 def commands(document: Path) -> Iterator[Command]:
-    """Every command in its console and sh blocks, in order."""
-    for block in (*blocks(document, "console"), *blocks(document, "sh")):
-        for text in _prompted(block):
+    """Every command in its console and sh blocks, in order; of the chart's notes, every one with a prompt."""
+    for kind, block in _fences(document):
+        for text in _split(block, _PROMPTS[kind])[0] if kind in _PROMPTS else ():
             yield Command(name_of(document), text)
 
 
-def _prompted(block: str) -> list[str]:
-    """A line that begins with `$ `, and what belongs to it; other lines without a prompt before them are output."""
+def overlooked(document: Path) -> list[str]:
+    """Lines that a reader will type and that `commands` leaves out: in another fence, or without a prompt."""
+    output = [line for kind, block in _fences(document)
+              for line in (_split(block, _PROMPTS[kind])[1] if kind in _PROMPTS else block.splitlines())]
+    return [line for line in output if _TYPED.match(line)]
+
+
+def _fences(document: Path) -> list[tuple[str, str]]:
+    """Each fenced block with its language; the chart's notes are one block, as a terminal shows them."""
+    text = document.read_text()
+    return [("console", _rendered(text))] if document == NOTES else _FENCE.findall(text)
+
+
+def _rendered(text: str) -> str:
+    for template, value in _RENDERED.items():
+        text = text.replace(template, value)
+    return text
+
+
+def _split(block: str, prompt: str) -> tuple[list[str], list[str]]:
+    """Commands, each a line with the prompt and what belongs to it; and the other lines, which are output."""
     found: list[str] = []
+    output: list[str] = []
     within = None
     for line in block.splitlines():
-        if line.startswith("$ ") and within is None:
-            found.append(line.removeprefix("$ "))
-            within = heredoc[1] if (heredoc := re.search(r"<<(\w+)$", line)) else None
-        elif within is not None:
+        if within is not None:
             found[-1] += f"\n{line}"
             within = None if line == within else within
-    return found
+        elif line.startswith(prompt) and line.strip():
+            found.append(line.removeprefix(prompt))
+            within = heredoc[1] if (heredoc := re.search(r"<<(\w+)$", line)) else None
+        else:
+            output.append(line)
+    return found, output

@@ -10,6 +10,7 @@ import ast
 import json
 import os
 import re
+import shlex
 import subprocess
 import sysconfig
 from collections.abc import Iterator
@@ -17,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.faults import __main__ as faults
+from tests.faults import run
+from tests.faults.scenarios import STORIES
 from tests.house import documents
 from tests.house.documents import DOCUMENTS, Command
 from tests.house.tree import ROOT
 
 from agentex_dev.controlplane import ControlPlane
+from agentex_dev.gobuild import WITHOUT_GO
 from agentex_dev.parts import Part
 from agentex_dev.programs import Programs
 from agentex_simulator import Settings, SimulatorThread
@@ -45,12 +50,21 @@ ELSEWHERE = (
                                              "tests/house/test_image.py"),
     Elsewhere(r"make demo", test="tests/cluster/test_demo.py:test_it_ends_well_and_the_last_line_counts_every_sample"),
     Elsewhere(r"make test( PYTEST_ARGS=.*)?", test="tests/house/test_commands.py:test_every_verb_of_make_is_there"),
-    Elsewhere(r"make (setup|lint|test-unit)", test="tests/house/test_commands.py:test_every_verb_of_make_is_there"),
+    Elsewhere(r"make (setup|lint|test-unit|model|test-faults)( FULL=1)?",
+              test="tests/house/test_commands.py:test_every_verb_of_make_is_there"),
+    Elsewhere(re.escape(WITHOUT_GO),
+              test="tests/house/test_dev_clusters.py:test_without_go_the_tests_run_on_a_cluster_that_is_there"),
     Elsewhere(r"\.venv/bin/pytest .*", test="tests/house/test_commands.py:test_every_selection_of_tests_finds_some"),
     Elsewhere(r"\.venv/bin/agentex-dev controlplane", test="tests/cluster/test_controlplane.py"),
     Elsewhere(r"\.venv/bin/agentex-simulator --port 8900", test="tests/simulator/test_history_and_process.py"),
+    Elsewhere(r"\.venv/bin/python -m tests\.faults .*",
+              test="tests/house/test_commands.py:test_every_fault_that_is_named_can_be_asked_for"),
+    Elsewhere(r"uv pip compile .*", why="uv is not among the dependencies; that its locks are whole is checked in "
+                                        "tests/house/test_repository.py"),
+    Elsewhere(r"kubectl --namespace agentex-system logs .*", why="no node here, so no container that has a log"),
 )
-EVERYWHERE = [command for document in DOCUMENTS for command in documents.commands(document)]
+PLACES = (*DOCUMENTS, documents.NOTES)
+EVERYWHERE = [command for document in PLACES for command in documents.commands(document)]
 
 
 def elsewhere(command: Command) -> Elsewhere | None:
@@ -65,8 +79,19 @@ def walked() -> list[Command]:
 
 
 def test_every_command_is_run_here_or_elsewhere() -> None:
-    assert EVERYWHERE
-    assert [one for one in EVERYWHERE if one.document not in WALK and elsewhere(one) is None] == []
+    here = {one.text for one in walked()}
+
+    assert here
+    assert [one for one in EVERYWHERE if one.text not in here and elsewhere(one) is None] == []
+
+
+@pytest.mark.parametrize("place", PLACES, ids=documents.name_of)
+def test_no_command_hides_in_another_fence_or_without_a_prompt(place: Path) -> None:
+    assert documents.overlooked(place) == []
+
+
+def test_the_chart_tells_its_commands() -> None:
+    assert sum(one.document == documents.name_of(documents.NOTES) for one in EVERYWHERE) > 5
 
 
 def test_every_exception_is_needed_and_says_where_or_why() -> None:
@@ -98,6 +123,18 @@ def test_every_selection_of_tests_finds_some(selection: list[str]) -> None:
     done = subprocess.run(collecting, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
+
+
+def test_every_fault_that_is_named_can_be_asked_for() -> None:
+    lines = [shlex.split(one.text)[3:] for one in EVERYWHERE if "-m tests.faults" in one.text]
+    asked = [faults.main.make_context("tests.faults", line).params for line in lines]
+    plans = [one["replay"].split("/") for one in asked if one["replay"]]
+    families = {*(plan[0] for plan in plans), *(name for one in asked for name in one["family"])}
+    stories = {*(plan[1] for plan in plans), *(one["only"].strip("/") for one in asked if one["only"])}
+
+    assert asked
+    assert families <= set(run.families({}))
+    assert stories <= set(STORIES)
 
 
 # --- the walk -------------------------------------------------------------------------------------------------------

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tests.clusters import kind_create, kind_delete, refuse_unless_meant_for_tests
+from tests.clusters import ClusterUnderTest, kind_create, kind_delete, refuse_unless_meant_for_tests
+from tests.house.tree import ROOT
 
+from agentex_dev import gobuild
 from agentex_dev.errors import DevError
 
 PRODUCTION = """
@@ -21,11 +25,15 @@ contexts: [{name: production, context: {cluster: c, user: u}}]
 current-context: production
 """
 ONE_TEST = "tests/cluster/test_controlplane.py::test_a_namespace_with_something_in_it_goes_away"
+# One of each: needs a cluster, a control plane of its own, Helm, nothing.
+OF_EACH = ("tests/kube/test_events.py", "tests/cluster/test_controlplane.py", "tests/chart/test_chart.py",
+           "tests/house/test_dev_gobuild.py")
 
 
-def pytest_says(*options: str, **environment: str) -> str:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, ONE_TEST]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+def pytest_says(*options: str, tests: tuple[str, ...] = (ONE_TEST,), **environment: str) -> str:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, *tests]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True,
+                          check=False)
     return f"{done.stdout}{done.stderr}exit status {done.returncode}"
 
 
@@ -64,6 +72,17 @@ def test_a_missing_prerequisite_is_an_error_not_a_skip(tmp_path: Path) -> None:
     assert "1. install Go" in said
     assert "1 error" in said
     assert "exit status 1" in said
+
+
+def test_without_go_the_tests_run_on_a_cluster_that_is_there(cluster: ClusterUnderTest, tmp_path: Path) -> None:
+    context = cluster.kubectl("config", "current-context").strip()
+    _, *told = shlex.split(gobuild.WITHOUT_GO)
+    nothing_built = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "KUBECONFIG": str(cluster.kubeconfig)}
+
+    said = pytest_says(*told, f"--allow-context={context}", tests=OF_EACH, **nothing_built)
+
+    assert "exit status 0" in said, said
+    assert re.search(r"\d+ passed, \d+ deselected", said), said
 
 
 def test_tests_that_use_a_cluster_are_marked_by_that(tmp_path: Path) -> None:

@@ -114,7 +114,8 @@ def test_without_go_and_assets_three_remedies_are_named() -> None:
     assert f"1. install Go {CONTROL_PLANE.go_wanted}" in text
     assert "2. or set KUBEBUILDER_ASSETS" in text
     assert "TEST_ASSET_ETCD" in text
-    assert "3. or run the tests with --cluster=existing" in text
+    assert "3. or test without Go" in text
+    assert f"`make setup`, then\n     `{gobuild.WITHOUT_GO}`" in text
 
 
 @pytest.mark.usefixtures("no_go")
@@ -135,6 +136,20 @@ def test_an_asset_that_is_not_there_is_an_error_naming_the_variable(monkeypatch:
     monkeypatch.setenv("TEST_ASSET_ETCD", "/nowhere/etcd")
 
     with pytest.raises(DevError, match="TEST_ASSET_ETCD leads to /nowhere/etcd"):
+        find_programs()
+
+
+@pytest.mark.usefixtures("no_go")
+@pytest.mark.parametrize(("there", "missing", "variable"), [
+    ("etcd", "kube-apiserver", "TEST_ASSET_KUBE_APISERVER"), ("kube-apiserver", "etcd", "TEST_ASSET_ETCD"),
+])
+def test_one_asset_without_the_other_is_an_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: str, missing: str, variable: str
+) -> None:
+    (tmp_path / there).touch()
+    monkeypatch.setenv(f"TEST_ASSET_{there.upper().replace('-', '_')}", str(tmp_path / there))
+
+    with pytest.raises(DevError, match=rf"none for {missing}\. Set {variable} to one, or KUBEBUILDER_ASSETS"):
         find_programs()
 
 

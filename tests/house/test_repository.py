@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib import metadata
+from pathlib import Path
 
 import pytest
-from tests.house.tree import OPERATOR, ROOT, modules, tracked
+from tests.house.tree import OPERATOR, PACKAGES, ROOT, modules, tracked
 
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "handlers", "base"}
 # In halves, so that this file does not name them itself.
@@ -81,11 +85,19 @@ def test_what_is_locked_twice_is_locked_alike() -> None:
 def test_every_dependency_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = {"run": project["dependencies"], "dev": [*extras["simulator"], *extras["dev"]]}
+    wanted = {"run": project["dependencies"], "dev": extras["dev"]}
 
     for lock, requirements in wanted.items():
-        names = {re.split(r"[\[<>=~! ]", one)[0].lower() for one in requirements} - {"agentex-operator"}
-        assert names - set(locked(f"requirements/{lock}.txt")) == set()
+        assert names_of(requirements) - set(locked(f"requirements/{lock}.txt")) == set()
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.name))
+def test_every_library_a_package_imports_is_declared(package: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    beside = project["optional-dependencies"]["dev"] if package.name == "agentex_dev" else []
+    declared = names_of([*project["dependencies"], *beside])
+
+    assert {name for name in libraries(package) if not declared & set(distributions(name))} == set()
 
 
 def test_the_changelog_has_a_place_for_what_is_not_released() -> None:
@@ -99,6 +111,24 @@ def test_the_licence_is_the_one_that_the_package_claims() -> None:
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in text
     assert "Version 2.0, January 2004" in text
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    return {re.split(r"[\[<>=~! ]", one)[0].lower() for one in requirements}
+
+
+def libraries(package: Path) -> set[str]:
+    """The top names that its modules import and that are neither ours nor the standard library's."""
+    nodes = [node for path in package.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    ours = {one.name for one in PACKAGES}
+    return {name.partition(".")[0] for name in plain | named} - sys.stdlib_module_names - ours
+
+
+def distributions(library: str) -> list[str]:
+    """The names under which a library may be installed."""
+    return [name.lower() for name in metadata.packages_distributions().get(library, [])]
 
 
 def locked(lock: str) -> dict[str, tuple[str, frozenset[str]]]:

@@ -25,6 +25,7 @@ FLUX_RECONCILE: Final = "reconcile.fluxcd.io/requestedAt"
 REBUILD_REQUESTED_AT: Final = f"{GROUP}/rebuild-requested-at"
 EXTEND_REQUESTED_AT: Final = f"{GROUP}/extend-requested-at"
 LONGEST_TOKEN: Final = 256  # of what a user writes into one of these annotations
+_HALF: Final = (LONGEST_TOKEN - 1) // 2  # of each, where two stand in one field
 
 ModelT = TypeVar("ModelT")
 
@@ -219,9 +220,9 @@ class Meta:
 
     @property
     def reconcile_requested_at(self) -> str | None:
-        """The newest request to look again, ours or Flux's; None where there is none."""
-        asked = filter(None, (self._token(RECONCILE_REQUESTED_AT), self._token(FLUX_RECONCILE)))
-        return max(asked, default=None)
+        """The request to look again: ours, or Flux's, or both in one, so that either may change; None without any."""
+        ours, flux = self._token(RECONCILE_REQUESTED_AT), self._token(FLUX_RECONCILE)
+        return f"{ours[:_HALF]} {flux[:_HALF]}" if ours and flux else ours or flux
 
     @property
     def rebuild_requested_at(self) -> str | None:
@@ -331,7 +332,8 @@ class Status:
         description="What is true of the resource. Ready comes first; Reconciling and Stalled are there only while "
         "they are True.")] = ()
     last_handled_reconcile_at: Annotated[Word | None, Field(
-        description=f"Value of the annotation {RECONCILE_REQUESTED_AT} (or {FLUX_RECONCILE}) last acted upon.")] = None
+        description=f"Value of the annotation {RECONCILE_REQUESTED_AT} (or {FLUX_RECONCILE}) last acted upon; where a "
+        "resource has both, the one and the other with a space between them.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
