@@ -71,7 +71,7 @@ class Wish:
             scale = Scale(self.gate, self.full)
             batches = crew.batches(self.families, scale, lambda plan: self.only in plan, self.most)
             yield from said(batches) if self.listed else crew.run(batches)
-        if not (self.only or self.most or self.family or self.listed):
+        if not (self.gate or self.only or self.most or self.family or self.listed):
             yield from run.after(site)
 
     def replayed(self, site: Site) -> Iterator[Ended]:

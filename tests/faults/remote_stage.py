@@ -182,6 +182,7 @@ class Scene:
     ambiguous: int = 0
     herded: int = HERDED
     patience: float = PATIENCE
+    troubled_since: float = 0.0
     image: bool = False
     settled: set[str | None] = field(default_factory=set)
     tracked: Tracked | None = None
@@ -223,6 +224,7 @@ class Scene:
 
     def go_wrong(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
         """Script a fault in this account, which the plan is about: it has to fire. Its id."""
+        self.troubled_since = time.monotonic()
         id_ = self.set_the_scene(kind, match, **how)
         self.fired[id_] = 0
         return id_
@@ -232,7 +234,8 @@ class Scene:
         return self.world.simulator.fault(kind, match={"account": self.account, **(match or {})}, **how)
 
     def heal(self, *ids: str) -> None:
-        """Take faults away again; what they did is remembered."""
+        """Take faults away again; what they did is remembered. Whoever backed off may take as long once more."""
+        self.patience = PATIENCE + 2 * (time.monotonic() - self.troubled_since)
         for id_ in ids:
             self.times(id_)
             self.world.simulator.clear_faults(id_)

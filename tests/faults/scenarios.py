@@ -308,6 +308,16 @@ def a_preview_expires(world: Stage) -> None:
     wait(world, DEPLOYMENT, "quote", says("Expired", "True"))
 
 
+def a_preview_goes_when_it_expires(world: Stage) -> None:
+    wish = a_preview("quote", **of_build(world))
+    wish["spec"]["preview"]["onExpiry"] = "Delete"
+    world.apply(wish)
+    wait(world, DEPLOYMENT, "quote")
+    serving = world.status(DEPLOYMENT, "quote")["deploymentID"]
+    world.simulator.actor("expire-preview", id=serving, sweep=False)
+    wait(world, DEPLOYMENT, "quote", gone)
+
+
 def production_is_deleted(world: Stage) -> None:
     deployed(world)
     world.delete(DEPLOYMENT, "quote")
@@ -380,6 +390,7 @@ STORIES = {story.name: story for story in (
     Story("preview-healthy", a_preview_gets_healthy),
     Story("preview-edited", a_preview_is_edited, DEPLOYED_TWICE),
     Story("preview-expires", a_preview_expires, swept=True),
+    Story("preview-expires-and-goes", a_preview_goes_when_it_expires, swept=True),
     Story("preview-deleted", a_preview_is_deleted),
     Story("preview-deleted-creating", a_preview_is_deleted_while_created),
 )}
