@@ -117,6 +117,7 @@ def test_every_verb_of_make_is_there(verb: str) -> None:
     assert f"  make {verb} " in listed
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("selection", [["tests/core", "-k", "deleted"], ["tests/cluster", "-k", "lifecycle"]])
 def test_every_selection_of_tests_finds_some(selection: list[str]) -> None:
     collecting = [str(SCRIPTS / "pytest"), "--collect-only", "-q", *selection]

@@ -16,6 +16,7 @@ from tests.house.tree import ROOT
 from agentex_dev import gobuild
 from agentex_dev.errors import DevError
 
+pytestmark = pytest.mark.exhaustive  # most of it starts a pytest of its own
 PRODUCTION = """
 apiVersion: v1
 kind: Config

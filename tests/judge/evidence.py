@@ -64,6 +64,11 @@ class Case:
         found: str | None = status.get(ID[self.tracked.kind])
         return found
 
+    def ids_in(self, status: Object) -> set[str | None]:
+        """Every remote id that one of its statuses names: as its own, as what goes before, as what must go."""
+        removal = (status.get("removal") or {}).get("id")
+        return {self.id_in(status), status.get("predecessorID"), removal, *status.get("condemned", ())} - {None}
+
 
 @dataclass(frozen=True)
 class Evidence:

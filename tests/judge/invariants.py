@@ -112,10 +112,15 @@ def nothing_outlives_it(case: Case) -> Told:
 
 
 def one_alive_at_the_end(case: Case) -> Told:
-    """I20: at rest, one remote object at most is alive."""
+    """I20: at rest, one remote object at most is alive, and it is one that the resource knows of."""
     alive = [id_ for id_ in case.alive if not _shares_a_release(case.last[id_])]
-    if not case.tracked.gone and len(alive) > 1 + case.tracked.beside:
+    if case.tracked.gone or not alive:
+        return
+    if len(alive) > 1 + case.tracked.beside:
         yield f"has {len(alive)} live: {alive}"
+    last = case.statuses[-1] if case.versions else {}
+    if "pendingCreate" not in last and not set(alive) & case.ids_in(last):
+        yield f"has {alive} live, and none of them on record"
 
 
 def _shares_a_release(entry: Entry) -> bool:

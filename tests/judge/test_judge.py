@@ -77,6 +77,10 @@ BROKEN: dict[str, tuple[str, Harm, list[Object], list[Object]]] = {
         [entry()]),
     "an end that is taken back": ("I10", Harm.OTHER, [version(intent()), version(ENDED), version({"buildID": "b-1"})],
                                   [entry()]),
+    "two alive at the end": (
+        "I20", Harm.DUPLICATED, [version(intent(1)), version({"buildID": "b-1"})],
+        [entry(), entry(id_="b-2", attempt=2)]),
+    "alive, and not known": ("I20", Harm.DUPLICATED, [version(intent()), version()], [entry()]),
     "conditions without Ready": ("I19", Harm.OTHER, [*INNOCENT, version({"buildID": "b-1", "conditions": []})],
                                  [entry()]),
 }
