@@ -233,6 +233,7 @@ class Bench:
         self.restless = False
         self.operator.log_path.unlink(missing_ok=True)
         self.simulator.reset()
+        self.depot.asked.clear()
         self.world.begin_anew()
         self.director.begin(*acts, view=view)
         key = self._plant()

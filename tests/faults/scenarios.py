@@ -201,8 +201,6 @@ def the_key_is_rotated(world: Stage) -> None:
     world.apply(a_secret(key="key-2"))
     world.apply(a_build("quote", **ANOTHER))
     the_next_one_succeeds(world)
-    world.simulator.set_keys("acct-1", "key-1")
-    world.apply(a_secret())
 
 
 def an_account_is_made(world: Stage) -> None:

@@ -184,6 +184,30 @@ async def test_events_during_a_pass_cause_exactly_one_more_with_the_newest_view(
     assert bench.passes.most_at_once == 1
 
 
+async def test_our_own_write_seen_before_its_answer_causes_no_other_pass(bench: Bench) -> None:
+    bench.passes.gate = asyncio.Event()
+    await bench.observe(an_object(version=1))
+    await bench.observe(an_object(version=2))
+    bench.engine.learn("Thing", an_object(version=2))
+
+    bench.passes.gate.set()
+    await settle()
+
+    assert bench.passes.versions == ["1"]
+
+
+async def test_somebody_elses_write_seen_beside_our_own_causes_one(bench: Bench) -> None:
+    bench.passes.gate = asyncio.Event()
+    for version in (1, 2, 3):
+        await bench.observe(an_object(version=version))
+    bench.engine.learn("Thing", an_object(version=2))
+
+    bench.passes.gate.set()
+    await settle()
+
+    assert bench.passes.versions == ["1", "3"]
+
+
 async def test_of_several_due_times_the_earliest_wins_and_the_pass_uses_up_the_others(bench: Bench) -> None:
     await bench.observe(an_object())
     for seconds in (30, 10, 20):
@@ -249,6 +273,19 @@ async def test_failures_back_off_exponentially(bench: Bench, outcome: Outcome | 
         await bench.clock.advance(seconds)
 
     assert bench.engine.failures("u1") == 5
+
+
+async def test_tries_that_somebody_woke_early_do_not_make_the_wait_longer(bench: Bench) -> None:
+    bench.passes.outcome = Outcome(failed=True)
+    await bench.observe(an_object())
+    for _ in range(10):
+        await bench.clock.advance(0.1)
+        bench.engine.wake("u1")
+        await settle()
+
+    assert bench.engine.failures("u1") == 1
+    await bench.clock.advance(1)
+    assert len(bench.passes.seen) == 12
 
 
 async def test_success_resets_the_backoff(bench: Bench) -> None:

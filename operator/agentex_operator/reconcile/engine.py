@@ -96,6 +96,8 @@ class _Entry:
     queued_at: float | None = None
     started_at: float | None = None
     again: bool = False
+    unexplained: set[str] = field(default_factory=set)  # versions seen during the pass that it has not written itself
+    retry_at: float = 0.0  # when the last failure may be followed by another try
     forgotten: bool = False
 
 
@@ -184,7 +186,15 @@ class Engine:
         if event_type == "DELETED":
             self.forget(seen.uid)
         elif self._remember(seen):
+            self._wake_for(seen)
+
+    def _wake_for(self, seen: View) -> None:
+        """During a pass it may be the echo of a write whose answer is still on its way: `learn` will tell."""
+        entry = self._entries[seen.uid]
+        if entry.started_at is None:
             self.wake(seen.uid)
+        else:
+            entry.unexplained.add(seen.resource_version)
 
     def learn(self, kind: str, obj: Mapping[str, Any]) -> None:
         """Take in the answer to our own write, so that the next pass reads what this one wrote; wakes nobody.
@@ -196,6 +206,7 @@ class Engine:
         if seen is None or (entry := self._entries.get(seen.uid)) is None:
             return
         before = entry.view
+        entry.unexplained.discard(seen.resource_version)
         if _has_left(seen):
             self.forget(seen.uid)
         elif self._remember(seen) and _edited(before) != _edited(seen):
@@ -323,14 +334,16 @@ class Engine:
         """One pass, from the newest view; whatever it wishes for later is written down when it ends."""
         worker = asyncio.current_task()
         assert worker is not None, "a pass runs in a worker"  # noqa: S101 - asyncio's own invariant
-        entry.started_at, entry.due, entry.again = self._clock.monotonic(), None, False
+        began = entry.started_at = self._clock.monotonic()
+        entry.due, entry.again = None, False
+        entry.unexplained.clear()
         self._busy[worker] = entry
         try:
             outcome = await self._outcome(entry.view)
         finally:
             entry.started_at = None
             del self._busy[worker]
-        self._settle(entry, outcome)
+        self._settle(entry, outcome, early=began < entry.retry_at)
 
     async def _outcome(self, view: View) -> Outcome:
         """What the pass said; an exception is a bug of ours: logged with its trace, counted, and a failure."""
@@ -348,14 +361,18 @@ class Engine:
         log.exception(message)
         return Outcome(failed=True)
 
-    def _settle(self, entry: _Entry, outcome: Outcome) -> None:
-        """Count failures, set the next due time, and start over at once if something happened meanwhile."""
+    def _settle(self, entry: _Entry, outcome: Outcome, *, early: bool) -> None:
+        """Count failures, set the next due time, and start over at once if something happened meanwhile.
+
+        A try that somebody else woke too early says nothing new: it does not make the next wait longer.
+        """
         if entry.forgotten:
             return
-        entry.failures = entry.failures + 1 if outcome.failed else 0
+        entry.failures = (entry.failures + (not early) if entry.failures else 1) if outcome.failed else 0
         if (delay := self._next_look(entry.failures, outcome)) is not None:
             self.wake_after(entry.view.uid, delay)
-        if entry.again:
+            entry.retry_at = self._clock.monotonic() + delay.total_seconds() if outcome.failed else 0.0
+        if entry.again or entry.unexplained:
             self.wake(entry.view.uid)
 
     def _next_look(self, failures: int, outcome: Outcome) -> timedelta | None:
