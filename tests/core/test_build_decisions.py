@@ -147,6 +147,19 @@ def test_cancel_ends_the_running_build_and_says_so():
     assert world.condition("Stalled") == ("True", "Cancelled")
     assert world.made(plan.Remove) == 1
 
+def test_cancelled_beside_an_image_whose_source_cannot_be_read_it_looks_again():
+    world = a_build()
+    world.run()
+    world.becomes("remote-1", "success", RemoteState.SUCCEEDED).run()
+    world.source = NotReady("ConfigMapNotFound", "There is no ConfigMap 'quote' here.")
+    script(world, plan.SaveStatus, conflict)
+
+    world.edit(cancel=True).settle_down(2)
+
+    assert world.condition("Ready") == ("False", "Cancelled")
+    assert world.last.look_again is not None
+
+
 def test_uncancelling_builds_again():
     world = a_build()
     world.run()

@@ -7,7 +7,7 @@ from tests.model.check import Checked, command, peak_memory, search, trace
 from tests.model.configurations import FULL_ONE, FULL_TWO, MODEL
 from tests.model.coverage import all_rules, noting_who_answers, outdated, silent
 from tests.model.environment import Configuration
-from tests.model.mutants import MUTANTS, Mutant
+from tests.model.mutants import BASELINES, MUTANTS, Mutant
 
 
 @click.command()
@@ -24,7 +24,8 @@ def main(full: bool, only: str | None, most: int | None, replay: str | None, mut
     elif only is not None:
         _say(search(only, mutant, most))
     else:
-        _check_all((*MODEL, *FULL_ONE, *FULL_TWO) if full else MODEL, most)
+        larger = (*FULL_ONE, *FULL_TWO) if full else ()
+        _check_all(tuple(dict.fromkeys((*MODEL, *BASELINES, *larger))), most)
 
 
 def _check_all(configurations: tuple[str, ...], most: int | None) -> None:
@@ -33,7 +34,8 @@ def _check_all(configurations: tuple[str, ...], most: int | None) -> None:
         checked = [_say(search(one, most=most)) for one in configurations]
     _say_sums(checked)
     covered = _covers(answered)
-    killed = sum([_kill(mutant) for mutant in MUTANTS])
+    clean = {one.configuration for one in checked if one.result.clean}
+    killed = sum([_kill(mutant, clean) for mutant in MUTANTS])
     states = sum(one.result.states for one in checked)
     violations = sum(one.result.counterexample is not None for one in checked)
     click.echo(f"model: {states} states, {killed}/{len(MUTANTS)} mutants killed, {violations} violations")
@@ -73,13 +75,13 @@ def _say_sums(checked: list[Checked]) -> None:
     click.echo(f"at most {peak_memory():.2f} GiB of memory")
 
 
-def _kill(mutant: Mutant) -> bool:
-    """Whether each of the mutant's searches notices it."""
+def _kill(mutant: Mutant, clean: set[str]) -> bool:
+    """Whether each of the mutant's searches notices it as it must, and was clean without it."""
     checked = [search(one, mutant.name) for one in mutant.searches]
-    killed = all(one.result.counterexample is not None for one in checked)
+    killed = all(mutant.is_noticed(one.result.counterexample) and one.configuration in clean for one in checked)
     click.echo(f"{mutant.name}: {mutant.says}: {'killed' if killed else 'NOT KILLED'}")
     for one in checked:
-        click.echo(f"   {one.line}")
+        click.echo(f"   {one.line}{'' if one.configuration in clean else '  (PROVES NOTHING: not clean unmutated)'}")
         _show(one)
     return killed
 

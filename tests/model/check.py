@@ -14,7 +14,7 @@ from tests.model.values import plain_conditions
 
 from agentex_operator.core import plan
 
-NO_MUTANT = Mutant("", "the production rules", ())
+NO_MUTANT = Mutant("", "the production rules", (), ())
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS} | {"": NO_MUTANT}
 
 
@@ -39,9 +39,14 @@ class Checked:
 def search(configuration: str, mutant: str = "", most: int | None = None) -> Checked:
     """Search all that can happen."""
     began = time.process_time()
-    with plain_conditions(), BY_NAME[mutant].applied() as laws:
-        result = Search(Model(Configuration.parse(configuration), laws), most).run()
+    result = run(configuration, BY_NAME[mutant], most)
     return Checked(configuration, mutant, result, time.process_time() - began)
+
+
+def run(configuration: str, mutant: Mutant, most: int | None = None) -> Result:
+    """Search with the rules changed like that."""
+    with plain_conditions(), mutant.applied() as laws:
+        return Search(Model(Configuration.parse(configuration), laws), most).run()
 
 
 def peak_memory() -> float:

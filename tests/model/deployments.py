@@ -54,6 +54,7 @@ class Production(Kind):
 
     name = "production"
     core = deployment
+    lingers = False   # the remote ends every rollout; which of them serves is settled by then
     dead = frozenset({DELETED, SUPERSEDED, CANCELLED})
     more: ClassVar[dict[str, Any]] = {"buildID": "build-1", "environments": {"inline": ENVIRONMENTS}}
     words: ClassVar[dict[RemoteState, str]] = {SUCCEEDED: "healthy", FAILED: "failed", DELETED: "deleted"}
@@ -161,6 +162,7 @@ class Preview(Production):
     """AgentDeployment with a release of its own, which nobody takes over."""
 
     name = "preview"
+    lingers = True
     more: ClassVar[dict[str, Any]] = {"preview": {"label": "pr-1", "ttl": "500h"}}
 
     def tolerated(self, held: Any, serving: str | None, extra: Any) -> bool:

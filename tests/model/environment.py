@@ -45,7 +45,7 @@ from agentex_operator.core.remote import Listing
 
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS)}
 FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge", "unread", "travel")
-ACTS = ("edit", "source", "revert", "pause", "cancel", "ask", "delete", "recreate")
+ACTS = ("edit", "source", "revert", "pause", "cancel", "resume", "ask", "delete", "recreate")
 BUDGETS = FAULTS + ACTS
 AT = {name: n for n, name in enumerate(BUDGETS)}
 NEVER, GONE = -1, 0
@@ -502,7 +502,8 @@ class Model:
             if self.kind.expires and one.record.expires_at <= NOW and self.kind.alive(one.record):
                 yield Edge(("remote", one.record.id, "expires"), self.finished(world, at, DELETED), system=True)
             if one.record.state is WAITING:
-                yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED), system=True)
+                yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED),
+                           system=self.is_sure_to_end(world, one))
                 if (spent := self.spend(world, "fail")) is not None:
                     yield Edge(("remote", one.record.id, "fails"), self.finished(spent, at, FAILED))
             if not one.gone and (spent := self.spend(world, "purge")) is not None:
@@ -510,6 +511,13 @@ class Model:
             if one.record.state is LEAVING:
                 yield Edge(("remote", one.record.id, "is cancelled"), self.finished(world, at, CANCELLED), system=True)
                 yield Edge(("remote", one.record.id, "succeeds"), self.finished(world, at, SUCCEEDED), system=True)
+
+    def is_sure_to_end(self, world: World, one: Remote) -> bool:
+        """Whether it ends by itself for certain. What nobody wants may run for ever: somebody has to see to its end."""
+        newest = self.newest(world)
+        if newest is None or newest.deleting or newest.mode == CANCELLING:
+            return False
+        return not self.kind.lingers or self.passes.statuses[newest.status].remote_id == one.record.id
 
     def vanished(self, world: World, at: int, one: Remote) -> World:
         """Somebody else did away with it: for the judge it is dead, for us it is a 404."""
@@ -639,9 +647,10 @@ class Model:
         yield from self.turns(world, edited)
 
     def turns(self, world: World, edited: Object) -> Iterator[Edge]:
-        """Suspended, or `cancel: true`; and back."""
+        """Suspended, or `cancel: true`; and back, which the user need not do: so it must end well either way."""
         if edited.mode != USUAL:
-            yield Edge(("user takes that back",), self.push(world, edited._replace(mode=USUAL)), system=True)
+            if (spent := self.spend(world, "resume")) is not None:
+                yield Edge(("user takes that back",), self.push(spent, edited._replace(mode=USUAL)))
             return
         for act, mode in (("pause", PAUSED), ("cancel", CANCELLING)):
             if mode in self.kind.modes and (spent := self.spend(world, act)) is not None:

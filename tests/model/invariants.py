@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.model.kinds import CANCELLED, CREATES, FAILED, LEAVING, SUCCEEDED, Object, Post, Remote
+from tests.model.kinds import (
+    CANCELLED,
+    CANCELLING,
+    CREATES,
+    FAILED,
+    LEAVING,
+    PAUSED,
+    SUCCEEDED,
+    Object,
+    Post,
+    Remote,
+    request,
+)
 
 from agentex_operator.api.common import FINALIZER
 from agentex_operator.core import conditions, plan
@@ -19,9 +31,13 @@ if TYPE_CHECKING:
 # The only ways to another live one (I1), and to another create (I2).
 SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
 ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge", "cancel", "ask")
+
+
 def sent(observed: Any, *, fenced: bool) -> str | None:
-    """I5: a create follows a conditional write of the same pass, and our finalizer."""
+    """I5: a create follows a conditional write of the same pass, and our finalizer; and I11: it is not unasked for."""
     meta = observed.meta
+    if observed.spec.suspend or getattr(observed.spec, "cancel", False):
+        return "I11: a create of what is suspended or cancelled"
     if not fenced:
         return "I5: a create without a conditional write right before it"
     return "I5: a create without our finalizer, or of what is deleted" if (
@@ -56,10 +72,16 @@ def committed(model: Model, world: World, post: Post) -> str | None:
 
 
 def removed(model: Model, world: World, observed: Any, target: Remote) -> str | None:
-    """I3, I4: what is asked to go is ours, and not what is wanted."""
-    newest = model.newest(world)
+    """I3, I4, I11: what is asked to go is ours, not what is wanted, and not to be left alone."""
     if f"uid-{target.uid}" != observed.meta.uid:
         return f"I4: {target.record.id} is not ours to remove"
+    if observed.spec.suspend and not observed.meta.deleting:
+        return f"I11: {target.record.id} is removed by what is suspended"
+    return _still_wanted(model, world, observed, target)
+
+
+def _still_wanted(model: Model, world: World, observed: Any, target: Remote) -> str | None:
+    newest = model.newest(world)
     if newest is None or newest.uid != target.uid or newest.deleting or not _useful(model, target):
         return None
     if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, world.source):
@@ -144,7 +166,7 @@ def _taken_back(model: Model, old: Any, new: Any) -> str | None:
 
 def deleted_itself(model: Model, before: Object) -> str | None:
     """I15: a resource asks for its own deletion only when its time is over."""
-    allowed = model.kind.may_delete_itself(model.passes.statuses[before.status])
+    allowed = before.mode != PAUSED and model.kind.may_delete_itself(model.passes.statuses[before.status])
     return None if allowed else "I15: the resource deletes itself before its time"
 
 
@@ -170,14 +192,51 @@ def missed(model: Model, world: World) -> str | None:
         return f"I21: {alive[0].record.id} lives without its resource" if alive else None
     if newest.deleting:
         return "I21: deleted, and still there"
-    if model.kind.expires:
-        return model.kind.unfinished(model.passes.statuses[newest.status], alive)
-    return _not_as_wished(model, world, newest, alive)
+    return _unsettled(model, world, newest, alive)
 
 
-def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote]) -> str | None:
+def _unsettled(model: Model, world: World, obj: Object, alive: list[Remote]) -> str | None:
+    """What the user wants of a resource that stays: that it is let alone, that nothing runs, or its wish."""
     status = model.passes.statuses[obj.status]
     held = next((one for one in model.remotes(world) if one.record.id == status.remote_id), None)
+    if obj.mode == PAUSED:
+        return _not_let_alone(model, world, obj, held, alive)
+    if obj.mode == CANCELLING:
+        return _not_cancelled(model, world, obj, held, alive)
+    if model.kind.expires:
+        return model.kind.unfinished(status, alive)
+    return _not_as_wished(model, world, obj, held, alive)
+
+
+def _not_let_alone(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+    """Suspended: nothing is started or stopped, so there is what there was: none, the recorded one, what it replaces,
+    what was condemned before, and what a create that was late brought. The state is still told.
+    """
+    status = model.passes.statuses[obj.status]
+    known = {status.remote_id, getattr(status, "predecessor_id", None), *status.condemned}
+    strays = [one.record.id for one in alive if one.record.id not in known and not (
+        held is not None and model.kind.tolerated(held.record, None, one.record))]
+    if len(strays) > model.spent(world, SECOND_IS_EXCUSED_BY):
+        return f"I20: suspended, and {strays[0]} is on no record"
+    if held is not None and not held.gone and status.remote_status != held.record.raw_status:
+        return f"I20: suspended, and nobody is told that {held.record.id} is {held.record.raw_status}"
+    said = conditions.find(status.conditions, "Suspended")
+    told = said is not None and said.status == "True" and said.observed_generation == obj.generation
+    return None if told else "I20: suspended, and does not say so"
+
+
+def _not_cancelled(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+    """`cancel: true`: nothing runs; Ready if what is wanted had been built before, and no more is asked for."""
+    if alive:
+        return f"I20: {alive[0].record.id} goes on, though cancelled"
+    status = model.passes.statuses[obj.status]
+    built = held is not None and held.record.state is SUCCEEDED and held.wish == model.kind.wanted(obj, world.source)
+    asked = obj.asked > 0 and status.last_handled_rebuild_at != request(obj.asked)
+    return _unsaid(obj, status, "True" if built and not asked else "False")
+
+
+def _not_as_wished(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+    status = model.passes.statuses[obj.status]
     if held is None:
         return "I20: nothing is on record"
     if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
@@ -191,8 +250,11 @@ def _not_as_wished(model: Model, world: World, obj: Object, alive: list[Remote])
 
 
 def _untold(obj: Object, status: Any, held: Remote) -> str | None:
+    unsaid = _unsaid(obj, status, "True" if held.record.state is SUCCEEDED else "False")
+    return unsaid or ("I20: a create is still open on record" if status.pending_create is not None else None)
+
+
+def _unsaid(obj: Object, status: Any, expected: str) -> str | None:
     ready = conditions.find(status.conditions, conditions.READY)
-    expected = "True" if held.record.state is SUCCEEDED else "False"
-    if ready is None or ready.status != expected or ready.observed_generation != obj.generation:
-        return f"I20: Ready does not say {expected} of generation {obj.generation}"
-    return "I20: a create is still open on record" if status.pending_create is not None else None
+    said = ready is not None and ready.status == expected and ready.observed_generation == obj.generation
+    return None if said else f"I20: Ready does not say {expected} of generation {obj.generation}"

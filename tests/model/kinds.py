@@ -74,13 +74,18 @@ class Post(NamedTuple):
     age: int = 0            # ticks since its intent was written
 
 
+def request(asked: int) -> str:
+    """What the annotations say at the user's so-manieth request."""
+    return f"request {asked}"
+
+
 @cache
 def meta_of(uid: int, generation: int, deleted: int, held: bool, asked: int) -> Meta:
     """The metadata as the core sees it; the resourceVersion is the model's own affair."""
     return Meta(name=NAME, namespace="team", uid=f"uid-{uid}", generation=generation, creation_timestamp=ORIGIN,
                 deletion_timestamp=None if deleted < 0 else NOW - deleted * TICK,
                 finalizers=(FINALIZER,) if held else (),
-                annotations=dict.fromkeys(REQUESTS, f"request {asked}") if asked else {})
+                annotations=dict.fromkeys(REQUESTS, request(asked)) if asked else {})
 
 
 def metadata(obj: Object) -> Meta:
@@ -98,6 +103,7 @@ class Kind(ABC):
     expires: ClassVar[bool] = False       # whether its remote records end by the clock
     wakes: ClassVar[bool] = False         # whether a change of its source is a watch event
     tries: ClassVar[int] = 1              # creates of one wish, if each ends badly
+    lingers: ClassVar[bool] = True        # whether one that is not on record may run for ever
     specs: tuple[Any, ...]
     empty: Any
     dead: frozenset[RemoteState]

@@ -5,6 +5,7 @@ A world is packed into a few numbers, which is its identity (exact, not a hash).
 
 from __future__ import annotations
 
+import re
 import struct
 from array import array
 from collections import deque
@@ -27,6 +28,12 @@ class Counterexample:
     violation: str
     path: tuple[int, ...]
 
+    @property
+    def invariant(self) -> str | None:
+        """The number of what is violated; None where the rules raised, which says nothing of the protocol."""
+        found = re.match(r"(?:for ever: )?([IP]\d+): ", self.violation)
+        return found and found[1]
+
 
 @dataclass
 class Result:
@@ -37,6 +44,11 @@ class Result:
     depth: int
     complete: bool
     counterexample: Counterexample | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything was looked at, and nothing is wrong."""
+        return self.complete and self.counterexample is None
 
 
 @dataclass

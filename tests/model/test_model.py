@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from tests.model.check import search, trace
-from tests.model.configurations import GATE
+from tests.model.check import run, search, trace
+from tests.model.configurations import GATE, MODEL
 from tests.model.coverage import noting_who_answers, silent
-from tests.model.mutants import MUTANTS, Mutant
+from tests.model.environment import BUDGETS, Configuration
+from tests.model.mutants import BASELINES, KINDS, MUTANTS, Mutant, Patch, instead, without
+
+from agentex_operator.core import build
+from agentex_operator.core.plan import Plan
+
+pytestmark = pytest.mark.exhaustive
+SMALL_BASELINES = [name for name in BASELINES if Configuration.parse(name).replicas == 1]
+PARSED = [Configuration.parse(name) for name in MODEL]
 
 
-@pytest.mark.parametrize("configuration", GATE)
+@pytest.mark.parametrize("configuration", dict.fromkeys((*GATE, *SMALL_BASELINES)))
 def test_nothing_that_can_happen_breaks_an_invariant(configuration: str) -> None:
     result = search(configuration).result
 
@@ -17,11 +27,61 @@ def test_nothing_that_can_happen_breaks_an_invariant(configuration: str) -> None
     assert result.complete
 
 
+def test_every_fault_and_every_act_of_the_user_is_searched() -> None:
+    assert {word for one in PARSED for word in one.budgets} == {*BUDGETS}
+
+
+@pytest.mark.parametrize("together", [("delete", "recreate"), ("crash", "late", "delete")], ids=",".join)
+def test_two_replicas_meet_it_too(together: tuple[str, ...]) -> None:
+    assert any(one.replicas == 2 and {*together} <= one.budgets.keys() for one in PARSED)
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_wrong_protocol_is_noticed(mutant: Mutant) -> None:
     found = [search(configuration, mutant.name).result.counterexample for configuration in mutant.searches]
 
-    assert all(found)
+    assert all(mutant.is_noticed(one) for one in found)
+
+
+def raising() -> list[Patch]:
+    def decide(_observed: Any, _now: Any) -> Plan[Any]:
+        raise KeyError("I20: ")
+
+    return [(build, "decide", decide)]
+
+
+def test_rules_that_raise_are_a_violation_and_prove_nothing() -> None:
+    mutant = Mutant("", "the rules raise", (), ("I20",), raising)
+
+    found = run("build:1:K4:", mutant).counterexample
+
+    assert found is not None
+    assert not mutant.is_noticed(found)
+
+
+def hands_off_without_a_word() -> list[Patch]:
+    def hands_off_when_suspended(observed: Any, _now: Any) -> Plan[Any] | None:
+        return Plan(None) if observed.spec.suspend else None
+
+    return instead("hands_off_when_suspended", dict.fromkeys(KINDS, hands_off_when_suspended))
+
+
+AT_REST = {
+    "nothing is cancelled": ("build:1:K4:cancel=1", lambda: without("cancel_when_asked"),
+                             "for ever: I20: r1 goes on, though cancelled"),
+    "hands are not kept off": ("preview:1:K4:pause=1", lambda: without("hands_off_when_suspended"),
+                               "I11: a create of what is suspended or cancelled"),
+    "nobody is told": ("production:1:K4:pause=1", hands_off_without_a_word,
+                       "for ever: I20: suspended, and does not say so"),
+}
+
+
+@pytest.mark.parametrize(("configuration", "patches", "violation"), AT_REST.values(), ids=AT_REST)
+def test_what_nobody_takes_back_is_judged_where_it_ends(configuration: str, patches: Any, violation: str) -> None:
+    found = run(configuration, Mutant("", "", (), (), patches)).counterexample
+
+    assert found is not None
+    assert found.violation == violation
 
 
 def test_a_counterexample_can_be_read_and_replayed() -> None:

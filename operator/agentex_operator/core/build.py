@@ -334,7 +334,7 @@ def start_none_when_cancelled(observed: Observed, _now: datetime) -> Verdict | N
         return None
     message = "spec.cancel is true, so no image is built. Set it to false to build."
     return Verdict(ready="False", reason=reasons.CANCELLED, message=message, phase="Cancelled",
-                   progress=Progress.STALLED, follow=observed.follow)
+                   progress=Progress.STALLED, follow=observed.follow, look_again=_next_look(observed))
 
 
 def find_the_source(observed: Observed, _now: datetime) -> Plan[Any] | None:

@@ -82,9 +82,7 @@ class Seat:
             self.session.names.release(uid)
 
     def unfollow(self, uid: str) -> None:
-        """Nothing is listed for this resource; of an account that has gone it needs nothing else either."""
-        if self.gone:
-            self.followers.discard(uid)
+        """Nothing is listed for this resource."""
         if self.session is not None:
             self.session.builds.forget(uid)
             self.session.deployments.forget(uid)
@@ -119,11 +117,13 @@ class Accounts:
         return seat.account, seat.session
 
     def _stop_asking_for(self, uid: str) -> None:
-        """Its account may not be used any more: the key may have been revoked, or the account taken away."""
-        for seat in list(self._seats.values()):
+        """Its account may not be used any more: the key may have been revoked, or the account taken away.
+
+        The session stays: the resource may be deleted next, as when a whole namespace is.
+        """
+        for seat in self._seats.values():
             if uid in seat.followers:
                 seat.unfollow(uid)
-                self._close_if_idle(seat)
 
     def doubt(self, resource: AgentBuild | AgentDeployment) -> None:
         """The remote refused a call: have the account's own pass look into it."""
