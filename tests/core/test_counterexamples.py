@@ -1,5 +1,6 @@
 """What the model checker (tests/model) found in the production rules, each as the shortest story that leads there."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,27 @@ def test_a_cancelled_build_and_its_duplicate_are_removed_one_after_the_other_not
     world.edit(cancel=True).run()
 
     assert world.made(plan.Remove) == 1
+
+
+@pytest.mark.parametrize("answer", [
+    lambda _call, _perform: Rejected("no", status=400),
+    lambda _call, _perform: None,
+], ids=["refused", "accepted and not seen"])
+@pytest.mark.parametrize("make", [a_build, a_preview])
+def test_a_removal_is_asked_for_once_in_a_pass_however_long_the_pass_takes(make, answer):
+    world = make()
+    world.run()
+    world.policy = replace(world.policy, settle=timedelta(seconds=1))
+
+    def slowly(call, perform):
+        world.now += timedelta(seconds=2)
+        return answer(call, perform) if isinstance(call, plan.Remove) else perform()
+
+    world.answers = [slowly] * 60
+    world.delete().run()
+
+    assert world.made(plan.Remove) == 1
+    assert world.condition("Ready") == ("False", "Deleting")
 
 
 def test_cancel_starts_no_build_although_another_was_asked_for():

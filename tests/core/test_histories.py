@@ -30,13 +30,16 @@ class History:
         self.late: list[tuple] = []
         self.budget = 6
         self.deleted = False
+        self.slow = self.dice.random() < 0.3
         world.answers.append(self.answer)
 
     # -- faults --------------------------------------------------------------------------------------------------
 
     def answer(self, call, perform):
-        """Keep answering; now and then badly."""
+        """Keep answering; now and then badly, and on a slow day after longer than anything is waited for."""
         self.world.answers.append(self.answer)
+        if self.slow and self.dice.random() < 0.5:
+            self.elapse(self.world.policy.settle * 1.5)
         if self.budget and self.dice.random() < 0.12:
             self.budget -= 1
             return self.badly(call, perform)

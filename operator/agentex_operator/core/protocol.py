@@ -40,6 +40,7 @@ class Observed(ABC, Generic[StatusT, Record]):
     looked_since: datetime | None = None  # how fresh the listing in hand was asked to be
     doubted: str | None = None           # an id of which the remote just said something else than the listing
     fenced: str | None = None            # the purpose of the conditional write just made
+    asked_to_go: frozenset[str] = frozenset()  # the ids whose removal this pass has asked for
     failure: Failure | None = None       # why this pass goes no further
     over: bool = False                   # the object is gone, or another than the one we decided on
 
@@ -311,8 +312,12 @@ def doom(observed: Observed[StatusT, Any], id_: str, why: RemovalReason) -> Stat
 
 
 def being_removed(observed: Observed[Any, Any], id_: str, now: datetime) -> bool:
-    """Whether its removal was asked for a short while ago."""
+    """Whether its removal was asked for a short while ago, or in this pass, however long that has been going on: what
+    the pass has seen is from before.
+    """
     asked = observed.status.removal
+    if id_ in observed.asked_to_go:
+        return True
     return asked is not None and asked.id == id_ and now < asked.requested_at + observed.policy.settle
 
 
@@ -405,6 +410,8 @@ def settle(observed: SelfT, call: object, outcome: Any, now: datetime) -> SelfT:
     """Fold the outcome of a call that both kinds make back into what is observed."""
     if isinstance(outcome, Conflict):
         return replace(observed, over=True, failure=classify(outcome))
+    if isinstance(call, plan.Remove):
+        observed = replace(observed, asked_to_go=observed.asked_to_go | {call.id})
     if isinstance(outcome, ExternalError):
         return settle_error(observed, call, outcome)
     match call:
