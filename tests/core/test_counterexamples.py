@@ -188,3 +188,30 @@ def test_a_create_that_took_its_own_name_is_removed_with_the_resource():
     world.delete().settle_down(4)
 
     assert (world.obj, world.live()) == (None, [])
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["its first", "its next, while it is Ready"])
+def test_after_a_long_upload_without_an_answer_lists_get_their_time_to_show_what_it_made(rebuilt):
+    world = a_build()
+    if rebuilt:
+        world.run()
+        world.becomes("remote-1", "success", RemoteState.SUCCEEDED).settle_down(2)
+        world.source = "content-2"
+    made = world.made(plan.CreateBuild)
+
+    def takes_minutes(_call, _perform):
+        world.now += timedelta(minutes=5)
+        return Unavailable("502 from a proxy")
+
+    script(world, plan.CreateBuild, takes_minutes)
+    world.run()
+    world.now += timedelta(seconds=29)
+    world.run()
+
+    assert world.made(plan.CreateBuild) == made + 1
+    assert world.condition("Ready") == ("Unknown", "ConfirmingCreate")
+
+    world.now += timedelta(seconds=1)
+    world.run()
+
+    assert world.made(plan.CreateBuild) == made + 2

@@ -70,9 +70,12 @@ class Wish:
                 yield from crew.learn([name for name in STORIES if f"/{name}/" in self.only] or list(STORIES))
             scale = Scale(self.gate, self.full)
             batches = crew.batches(self.families, scale, lambda plan: self.only in plan, self.most)
-            yield from said(batches) if self.listed else crew.run(batches)
+            ran = []
+            for ended in said(batches) if self.listed else crew.run(batches):
+                ran += [ended.plan] * ended.reached
+                yield ended
         if not (self.gate or self.only or self.most or self.family or self.listed):
-            yield from run.after(site)
+            yield from run.after(site, scale, ran)
 
     def replayed(self, site: Site) -> Iterator[Ended]:
         """One plan, again. What is judged over a whole run cannot be seen again by itself."""

@@ -84,9 +84,9 @@ class Trouble:
             scene.heal(fault)
 
     def lag(self, scene: Scene) -> None:
-        """Lists that are behind from here on, by much less than the operator waits for an answer that it lost."""
+        """Lists that are behind from here on, by less than the operator waits once it knows that an answer is lost."""
         if self.lagging:
-            scene.set_the_scene("stale-list", seconds=0.1, forever=True)
+            scene.set_the_scene("stale-list", seconds=0.5, forever=True)
 
 
 # --- what is applied ------------------------------------------------------------------------------------------------

@@ -31,6 +31,9 @@ from tests.judge.findings import Finding, Harm
 
 WORKERS = 10
 LEARN = {"crash", "doubles", "views", "replicas", "outages"}  # go by what each scenario does without faults
+LEAST = {"crash/": 350, "views/": 150, "remote/": 300, "hostile/ssrf/": 60, "hostile/archive/": 40,
+         "hostile/yaml/": 15, "fuzz/": 5_000}  # plans that a whole run has
+LEAST_IN_FULL = LEAST | {"doubles/": 2_000}
 MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 
@@ -115,8 +118,14 @@ def needs_learning(wanted: Iterable[str]) -> bool:
     return bool(LEARN & set(wanted))
 
 
-def after(site: Site) -> Iterator[Ended]:
-    """What is judged over a whole run: the operator's rights, and that it was killed wherever it calls anything."""
+def after(site: Site, scale: Scale, ran: Sequence[str]) -> Iterator[Ended]:
+    """What is judged over a whole run: that it was whole, the operator's rights, and that it was killed wherever it
+    calls anything. `ran`: the plans that came to pass.
+    """
+    few = [Finding("-", f"only {number} plans of {sort}*, of {least}", Harm.OTHER)
+           for sort, least in (LEAST_IN_FULL if scale.full else LEAST).items()
+           if (number := sum(plan.startswith(sort) for plan in ran)) < least]
+    yield Ended("after/whole", tuple(few))
     yield Ended("after/rights", (*rights.forbidden(site.folder / AUDIT_LOG), *rights.unused(site.folder / AUDIT_LOG)))
     found, seen = learned.known(site.folder), calls_seen(site.folder)
     faults = [Finding("-", f"no plan kills the operator at: {one}", Harm.OTHER) for one in uncovered(found, seen)]

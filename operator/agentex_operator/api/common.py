@@ -291,6 +291,8 @@ class PendingCreate:
     token: Annotated[Word, Field(description="The ownership token by which the remote object is found.")]
     attempt: Annotated[Count, Field(description="Which create this is, counted from 1.")]
     started_at: Annotated[Timestamp, Field(description="When it was written down, right before it was sent.")]
+    answer_lost_at: Annotated[Timestamp | None, Field(
+        description="When it became clear that its answer would not come; unset while it may.")] = None
     fingerprint: Annotated[Digest | None, Field(
         description="What the remote object looks like if the server dropped the token.")] = None
 

@@ -59,6 +59,11 @@ def answered(hold: Hold, record_id: str) -> Hold:
     return replace(hold, id=record_id, pending=None)
 
 
+def lost(hold: Hold, now: datetime) -> Hold:
+    """P5: no usable answer to the POST, which may have been a long one; what it made need not show at once."""
+    return replace(hold, pending=replace(hold.pending, answer_lost_at=now) if hold.pending else None)
+
+
 def refused(hold: Hold) -> Hold:
     """P5: the POST was answered with a definite no."""
     return replace(hold, pending=None)
@@ -86,10 +91,8 @@ def forgive_the_gone(hold: Hold, gone: Callable[[str], bool]) -> Hold:
 
 def look_not_before(hold: Hold, now: datetime, policy: Policy) -> datetime | None:
     """How fresh a listing must be to rule on an open POST (P4): after it; and once settled, after that again."""
-    since = open_since(hold)
-    if since is None:
-        return None
-    return since + policy.settle if now >= since + policy.settle and hold.pending else since
+    settled = settles_at(hold, policy)
+    return settled if settled and now >= settled else open_since(hold)
 
 
 def good_enough(listing: Listing[Record] | None, fresh_since: datetime | None) -> bool:
@@ -98,8 +101,11 @@ def good_enough(listing: Listing[Record] | None, fresh_since: datetime | None) -
 
 
 def settles_at(hold: Hold, policy: Policy) -> datetime | None:
-    """Before this moment an open POST must not be repeated: the slow server may still commit it."""
-    return hold.pending.started_at + policy.settle if hold.pending else None
+    """Before this moment an open POST must not be repeated: the slow server may still commit it, or not show it yet.
+
+    It counts from the moment in which its answer was lost, or from the intent, where a crash hid that moment.
+    """
+    return (hold.pending.answer_lost_at or hold.pending.started_at) + policy.settle if hold.pending else None
 
 
 def first_of(records: Iterable[Record], hold: Hold, wanted: Callable[[Record], bool]) -> Record | None:

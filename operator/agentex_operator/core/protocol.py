@@ -166,11 +166,15 @@ def asked_to_look(observed: Observed[Any, Any]) -> bool:
 
 
 def stop_at_failure(observed: Observed[Any, Any], now: datetime) -> Plan[Any] | Verdict | None:
-    """A call failed: say so - or say nothing, where it will pass and the resource is Ready or was told already."""
+    """A call failed: say so - or say nothing, where it will pass and the resource is Ready or was told already.
+
+    When a create's answer was lost is always written down: what is Ready may be about to get a successor.
+    """
     failure = observed.failure
     if failure is None:
         return None
-    if failure.means is Means.TRANSIENT and not observed.meta.deleting and is_ready_now(observed):
+    quiet = not observed.meta.deleting and observed.status.pending_create is None and is_ready_now(observed)
+    if failure.means is Means.TRANSIENT and quiet:
         return Plan(None, look_again=failure.retry_after, follow=observed.follow, failed=failure.backs_off)
     return failed(observed, failure)
 
@@ -336,8 +340,8 @@ def rest_when_refused(observed: Observed[Any, Any], now: datetime) -> Verdict | 
 def settle_refusal(observed: SelfT, error: ExternalError, now: datetime) -> SelfT:
     """P5: a definite no closes the create; an ambiguous answer leaves it open."""
     failure, status = classify(error), observed.status
-    if not isinstance(error, Unavailable):
-        status = holding(status, creation.refused(hold_of(status)))
+    hold = hold_of(status)
+    status = holding(status, creation.lost(hold, now) if isinstance(error, Unavailable) else creation.refused(hold))
     refused_at = now if failure.means is Means.STALLED else status.refused_at
     failure = replace(failure, message=f"{failure.message} {REFUSED}") if isinstance(error, Rejected) else failure
     return replace(observed, status=replace(status, refused_at=refused_at), failure=failure, fenced=None)
