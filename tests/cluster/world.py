@@ -36,6 +36,7 @@ class Chronicle:
         self._kind = {"apiVersion": GROUP, "kind": kind}
         self._socket: socket.socket | None = None
         self._since = ""
+        self._newest = 0       # the revision up to which everything is written down
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"chronicle of {kind}", daemon=True)
         self._thread.start()
@@ -59,7 +60,7 @@ class Chronicle:
         self._thread.join(5)
 
     def _follow(self) -> None:
-        """Go on where it broke off, so that no version is missed; only what the server has forgotten is listed anew."""
+        """Go on where it broke off, so that no version is missed; what the watch has forgotten etcd still knows."""
         while not self._over.is_set():
             with suppress(httpx.HTTPError, KeyError):
                 self._since = self._since or self._listed()
@@ -67,15 +68,30 @@ class Chronicle:
             self._over.wait(0.2)
 
     def _listed(self) -> str:
-        """Write down what there is; the version of the list."""
+        """Write down what there is, and what there was since the newest that is known; the version of the list."""
         listing = self._api.http.get(self._path).json()
-        for obj in listing["items"]:
+        newest = int(listing["metadata"]["resourceVersion"])
+        if self._newest:
+            self._catch_up(newest)
+        else:
+            self._write_all(listing["items"])
+        self._newest = newest
+        return str(newest)
+
+    def _catch_up(self, newest: int) -> None:
+        """One list of each revision that nobody told of, as after a restart of the API server."""
+        for revision in range(self._newest + 1, newest + 1):
+            exactly = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
+            items = self._api.http.get(self._path, params=exactly).json()["items"]
+            self._write_all(one for one in items if one["metadata"]["resourceVersion"] == str(revision))
+
+    def _write_all(self, items: Iterable[Object]) -> None:
+        for obj in items:
             self._write("ADDED", {**self._kind, **obj})
-        return str(listing["metadata"]["resourceVersion"])
 
     def _watch(self) -> None:
         """Write down what happens, until the watch breaks off."""
-        since = {"watch": "1", "resourceVersion": self._since}
+        since = {"watch": "1", "resourceVersion": self._since, "allowWatchBookmarks": "true"}
         with self._api.http.stream("GET", self._path, params=since, timeout=None) as answer:
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
             for line in filter(None, answer.iter_lines()):
@@ -87,6 +103,9 @@ class Chronicle:
             self._since = ""
             return
         self._since = obj["metadata"]["resourceVersion"]
+        self._newest = int(self._since)
+        if happened == "BOOKMARK":
+            return
         if not self.versions or self.versions[-1] != obj:
             self.versions.append(obj)
 

@@ -22,6 +22,7 @@ from tests.core.world import (
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.core import ownership, plan
 from agentex_operator.core.errors import NotReady, Rejected, Throttled, Unavailable
+from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
 
 HEALTHY = ("healthy", RemoteState.SUCCEEDED)
@@ -264,6 +265,19 @@ def test_on_expiry_delete_is_not_done_to_what_argo_cd_would_recreate():
     assert world.condition("Ready") == ("True", "Expired")
     notices = [notice.reason for call in world.calls if isinstance(call, plan.SaveStatus) for notice in call.notices]
     assert notices.count("ExpiryRetained") == 1
+
+
+def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_account_is_needed():
+    world = healthy(a_preview())
+    world.now += timedelta(hours=1)
+    world.becomes("remote-2", "deleted", RemoteState.DELETED).settle_down(6)
+    calls = len(world.calls)
+    world.account = AccountProblem("AccountPending", "Its own first pass has yet to come.", passing=True)
+
+    world.run()
+
+    assert world.condition("Ready") == ("True", "Expired")
+    assert [call for call in world.calls[calls:] if not isinstance(call, plan.ReadText)] == []
 
 
 def test_an_expired_preview_ends_though_its_config_map_went_with_the_branch():

@@ -67,7 +67,8 @@ class Wish:
         """Every plan of these, and what is judged over all of them."""
         with run.crew(site, self.workers) as crew:
             if run.needs_learning(self.families):
-                yield from crew.learn([name for name in STORIES if f"/{name}/" in self.only] or list(STORIES))
+                stories = run.GATE if self.gate else tuple(STORIES)
+                yield from crew.learn([name for name in stories if f"/{name}/" in self.only] or stories)
             scale = Scale(self.gate, self.full)
             batches = crew.batches(self.families, scale, lambda plan: self.only in plan, self.most)
             ran = []

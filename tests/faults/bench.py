@@ -9,8 +9,8 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from agentex_simulator import Settings, SimulatorThread
 from agentex_simulator.settings import Durations
 
 QUICK = (
-    "--settle=1s", "--missing-grace=1500ms", "--expiry-grace=1s", "--create-longest-life=4s", "--resync=1s",
+    "--settle=1s", "--missing-grace=5s", "--expiry-grace=1s", "--create-longest-life=4s", "--resync=1s",
     "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
 )
 SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))
@@ -224,6 +224,15 @@ class Bench:
     def strike(self) -> None:
         """What the director does at a cue: the operator dies, and is started again."""
         self.keeper.strike()
+
+    @contextmanager
+    def struck_by(self, strike: Callable[[], None]) -> Iterator[None]:
+        """While this lasts, that is what happens at a cue."""
+        kill, self.director.strike = self.director.strike, strike
+        try:
+            yield
+        finally:
+            self.director.strike = kill
 
     # --- a plan ---------------------------------------------------------------------------------------------------
 

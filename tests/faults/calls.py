@@ -14,6 +14,7 @@ from typing import NamedTuple
 KUBE, REMOTE = "kube", "remote"
 NAMESPACED = re.compile(r"^/(?:api/v1|apis/[^/]+/[^/]+)/namespaces/[^/]+/(?P<rest>.+)$")
 ELSEWHERE = re.compile(r"^/(?:api/v1|apis/[^/]+/[^/]+)/(?P<rest>.+)$")
+EVENT = re.compile(r"^events/[^/]+")   # named by chance
 REMOTE_ID = re.compile(r"^(/v5/(?:builds|agentex/deployments))/(?!undeployed)[^/]+")
 MUTATING = ("POST", "PATCH", "PUT", "DELETE")
 
@@ -31,8 +32,11 @@ class Call(NamedTuple):
 
     @property
     def site(self) -> str:
-        """The place in the code that makes such calls: the name without the object's own, and without the number."""
-        what = re.sub(r"^([a-z]+)/[^/]+", r"\1", self.what) if self.server == KUBE else self.what
+        """The place in the code that makes such calls: the name without the object's own, and without the number.
+
+        One place serves accounts of both scopes.
+        """
+        what = re.sub(r"^(?:cluster)?([a-z]+)(?:/[^/]+)?", r"\1", self.what) if self.server == KUBE else self.what
         return f"{self.server} {self.verb} {what}"
 
     @property
@@ -67,7 +71,7 @@ class Counting:
 
 def _kube(method: str, path: str, query: Mapping[str, str]) -> tuple[str, str]:
     found = NAMESPACED.match(path) or ELSEWHERE.match(path)
-    what = found["rest"] if found else path
+    what = EVENT.sub("events/{name}", found["rest"] if found else path)
     if method != "GET" or "/" in what:
         return method, what
     return ("WATCH" if query.get("watch") in ("1", "true") else "LIST"), what

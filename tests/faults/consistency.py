@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from tests.cluster.builders import a_manifest
+from tests.faults.reach import REACHES
 from tests.faults.scenery import HOLDERS, MARK, SECOND_TEXTS, TEXTS, Scenery
 from tests.faults.values import filled
 
@@ -60,10 +61,23 @@ def _deployment(one: Deployment) -> Record:
 
 
 def faults_of(scenery: Scenery, kind: str, name: str, spec: Mapping[str, Any], record: Record) -> list[str]:
-    """Every field of the record that does not say what the spec wants."""
+    """Every field of the record that does not say what the spec wants; and every one that nobody compares."""
     wanted = {"AgentBuild": _wanted_build, "AgentDeployment": _wanted_deployment}[kind](scenery, name, spec)
-    return [f"the remote {field} is {record[field]!r}, the spec wants {wish!r}" for field, wish in wanted.items()
-            if not (wish(record) if callable(wish) else record[field] == wish)]
+    reached = {reach.field for leaf, reach in REACHES[kind].items() if reach.field and _is_set(spec, leaf)}
+    forgotten = [f"the remote {field} is not compared with the spec" for field in sorted(reached - wanted.keys())]
+    wrong = [f"the remote {field} is {record[field]!r}, the spec wants {wish!r}" for field, wish in wanted.items()
+             if not (wish(record) if callable(wish) else record[field] == wish)]
+    return forgotten + wrong
+
+
+def _is_set(spec: Mapping[str, Any], leaf: str) -> bool:
+    """Whether the spec says anything there; of a list, whether it is there."""
+    value: Any = spec
+    for part in leaf.partition("[]")[0].split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
 
 
 Wanted = dict[str, Any]

@@ -8,16 +8,19 @@ What happens to the operator is a `Cue` on a named call:
     in     struck when the call has arrived; it goes on        after  struck right before the answer is delivered
 
 Struck is killed; or frozen (SIGSTOP) for the last two, so that it wakes up in a world that went on: the owner of the
-director says which. Watches can be bent too; `tests/faults/views.py` says how.
+director says which. Watches can be bent too; `tests/faults/views.py` says how. And a call can be answered badly, with
+nobody struck: `429`, that once; `429=3`, as everything that is asked of the same server for three seconds (`ANSWERS`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import aiohttp
@@ -30,9 +33,42 @@ PHASES = ("pre", "mid", "post", "ack")
 NEXT_CALL = 0.3  # seconds to wait for the next call of an operator that is to die before it
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a call gets instead of its answer. `status`: None breaks the connection; `done`: it takes effect first."""
+
+    status: int | None
+    done: bool = False
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def a_status(code: int, reason: str, message: str, **headers: str) -> Answer:
+    """As the API server says no."""
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code,
+            "message": message}
+    return Answer(code, body=json.dumps(said).encode(), headers={"Content-Type": "application/json", **headers})
+
+
+TIMED_OUT = a_status(504, "Timeout", "request did not complete within the allotted timeout")
+ANSWERS = {
+    "429": a_status(429, "TooManyRequests", "too many requests, please try again later", **{"Retry-After": "1"}),
+    "403": a_status(403, "Forbidden", "the role was taken away"),
+    "500": a_status(500, "InternalError", "etcdserver: request timed out"),
+    "503-html": Answer(503, body=b"<html>no backend</html>", headers={"Content-Type": "text/html"}),
+    "504-done": replace(TIMED_OUT, done=True),
+    "broken": Answer(None),
+    "broken-done": Answer(None, done=True),
+    "cut-short-done": Answer(200, done=True, body=b'{"kind": "Agent', headers={"Content-Type": "application/json"}),
+}
+
+
 @dataclass
 class Cue:
-    """What the operator does not survive: a phase of a call. `bytes` and `lines` carry a count: `bytes=1`."""
+    """What happens at a call: it is answered badly, or the operator does not survive a phase of it.
+
+    `bytes` and `lines` carry a count, answers may carry seconds: `bytes=1`.
+    """
 
     call: Call
     phase: str
@@ -42,6 +78,11 @@ class Cue:
     def count(self) -> int:
         """How many bytes or lines."""
         return int(self.phase.partition("=")[2] or 0)
+
+    @property
+    def answer(self) -> Answer | None:
+        """What it is answered."""
+        return ANSWERS.get(self.phase.partition("=")[0])
 
     def __str__(self) -> str:
         return f"{self.call}/{self.phase}"
@@ -80,6 +121,7 @@ class Director:
         self.strikes = 0                          # of this plan
         self._counting = Counting()
         self._before_the_next: Cue | None = None
+        self._spell: tuple[str, Answer, float] | None = None  # a server, what it answers everybody, until when
         self._late: set[asyncio.Task[Any]] = set()
         self._server = Server("director")
 
@@ -88,7 +130,7 @@ class Director:
     def begin(self, *acts: Sequence[Cue], view: View | None = None) -> None:
         """A new plan: count from one, and wait for the first of these; after each death count anew, for the next."""
         self.trace, self.log, self.strikes = [], [], 0
-        self._before_the_next = None
+        self._before_the_next = self._spell = None
         self.acts, self.view = [list(act) for act in acts], view
         self._next_act()
 
@@ -127,6 +169,16 @@ class Director:
     def cue(self, call: Call) -> Cue | None:
         """What is to happen at this call."""
         return next((one for one in self.cues if one.call == call and not one.struck.is_set()), None)
+
+    def answer(self, call: Call, cue: Cue | None) -> Answer | None:
+        """What it is answered instead."""
+        if cue is not None and cue.answer is not None:
+            cue.struck.set()
+            self._spell = (call.server, cue.answer, time.monotonic() + cue.count)
+            return cue.answer
+        if self._spell is None or self._spell[0] != call.server or time.monotonic() > self._spell[2]:
+            return None
+        return None if call.verb == "WATCH" and self._spell[1].done else self._spell[1]
 
     def note(self, call: Call, became: str) -> None:
         """What became of a call."""
@@ -185,6 +237,8 @@ class _Door:
         director = self._director
         call = director.name(self._name, request)
         cue = director.cue(call)
+        if (instead := director.answer(call, cue)) is not None:
+            return await self._answer_badly(request, call, instead)
         if cue is not None and cue.phase.startswith("bytes"):
             await self._die_in_the_body(request, cue)
         if cue is not None and cue.phase == "pre":
@@ -219,6 +273,16 @@ class _Door:
         if cue is not None and cue.phase == "ack":
             director.struck_soon(cue)
         return response
+
+    async def _answer_badly(self, request: web.Request, call: Call, instead: Answer) -> web.StreamResponse:
+        body = await request.read()
+        self._director.note(call, "unanswered" if instead.done else "never sent")
+        if instead.done:
+            async with self._forward(request, body) as answer:
+                await answer.read()
+        if instead.status is None:
+            raise ConnectionResetError
+        return web.Response(status=instead.status, body=instead.body, headers=instead.headers)
 
     async def _watch(self, request: web.Request, call: Call, cue: Cue | None) -> web.StreamResponse:
         view = self._director.view

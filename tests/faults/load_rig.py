@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -89,7 +90,6 @@ class Rig:
     def __init__(self, bench: Bench, *flags: str) -> None:
         self.bench, self._flags = bench, (*CALM, *flags)
         self.creates: Counter[str] = Counter()  # by name: how many are explained
-        self.ambiguous = 0
 
     def __enter__(self) -> Self:
         bench, site = self.bench, self.bench.site
@@ -99,6 +99,7 @@ class Rig:
         path = bench.folder / "kubeconfig-load"
         config = write_kubeconfig(path, Server(self.wire.url, site.ca), "operator", site.operator)
         self.operator = ForkedOperator(bench.nursery, config, (bench.namespace,), bench.folder, self._flags)
+        self.world.operator = self.operator
         self.keeper = Keeper(self.operator)
         self.keeper.start()
         self.world.delete("AgentexAccount", "default")
@@ -111,6 +112,7 @@ class Rig:
         self.keeper.stop()
         self.keeper.end()
         self.operator.end()
+        self.world.operator = self.bench.operator
         self.wire.close()
 
     # --- acting -----------------------------------------------------------------------------------------------------
@@ -180,13 +182,15 @@ class Rig:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def judged(self) -> Iterator[Finding]:
-        """What the judge says of everybody."""
+        """What the judge says of everybody: one more create for each of its creates whose answer was spoilt."""
         evidence = self.world.evidence()
+        spoilt = {one["seq"] for one in self.calls() if one["faults"] or one["dropped"] or one["status"] is None}
         for one in self.world.tracked:
             found = self.world.get(one.kind, one.name)
             one.gone = found is None or found["metadata"]["uid"] != one.uid
-            one.creates = max(one.creates, self.creates[one.name]) + self.ambiguous
-            yield from judge_one(evidence.case(one))
+            one.creates = max(one.creates, self.creates[one.name])
+            case = evidence.case(one)
+            yield from judge_one(replace(case, ambiguous=sum(it["call"] in spoilt for it in case.creates)))
         yield from strangers(evidence)
 
     def cleared(self, seconds: float = STUCK) -> Iterator[Finding]:

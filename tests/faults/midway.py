@@ -42,7 +42,7 @@ def _go(stage: Stage, walk: Walk) -> None:
     walk.generation = obj["metadata"]["generation"]
     _await(stage, walk, _reached(DELETING if walk.moment == DELETING else walk.moment))
     if walk.moment == DELETING:
-        walk.found = _delete_and_edit(stage, walk, obj)
+        walk.found += _delete_and_edit(stage, walk, obj)
         walk.steps = ()
         return
     walk.steps = (walk.steps[-1],)
@@ -55,6 +55,8 @@ def _await(stage: Stage, walk: Walk, come: Callable[[Object], bool]) -> None:
         if come(status) or any(one["type"] == "Stalled" for one in status.get("conditions", ())):
             return
         time.sleep(0.05)
+    walk.found.append(Finding("I20", f"{walk.kind} {walk.name}: after {GONE:.0f} s it is not yet {walk.moment}: "
+                              f"{stage.status(walk)}", Harm.STUCK))
 
 
 def _reached(moment: str) -> Callable[[Object], bool]:

@@ -79,13 +79,10 @@ class Outages:
             threads.append(threading.Thread(target=OUTAGES[outage], args=(plane,), name=outage))
             threads[-1].start()
 
-        kill, bench.director.strike = bench.director.strike, strike
-        try:
+        with bench.struck_by(strike):
             findings = learned.played(bench, story, self._found[story], [cue], late=AWAY)
-        finally:
-            bench.director.strike = kill
-            for thread in threads:
-                thread.join()
+        for thread in threads:
+            thread.join()
         return Ended(plan, findings, reached=cue.struck.is_set())
 
     def _moment(self, story: str) -> Call:

@@ -220,5 +220,5 @@ def at_the_log(scene: Scene, trouble: Trouble) -> Story:
     scene.apply(a_context(scene.name, FAILING), a_build(scene.name, **scene.ref))
     yield from trouble.passes_by(scene, fault)
     yield scene.becomes(stalled("BuildFailed"), "Stalled, because the build failed")
-    require(scene.status.get("logTail"), "I19", "nothing is said of the log")
+    yield scene.until("something of the log", lambda: bool(scene.status.get("logTail")))  # asked for again, if need be
     yield from ends(scene, trouble)

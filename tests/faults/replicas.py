@@ -98,13 +98,10 @@ class Pair:
             timers.append(threading.Timer(seconds, self.bench.operator.strike, [signal.SIGCONT]))
             timers[-1].start()
 
-        kill, self.bench.director.strike = self.bench.director.strike, strike
-        try:
+        with self.bench.struck_by(strike):
             yield
-        finally:
-            self.bench.director.strike = kill
-            for timer in timers:
-                timer.join()
+        for timer in timers:
+            timer.join()
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import learned, rights
+from tests.faults import answers, crash, learned, replicas, rights, stops, views
+from tests.faults.answers import Answers
 from tests.faults.bench import Bench, Site
 from tests.faults.calls import Call
 from tests.faults.crash import Crash, Doubles, uncovered
@@ -25,12 +26,17 @@ from tests.faults.remote import Remote
 from tests.faults.replicas import Replicas
 from tests.faults.scenarios import STORIES
 from tests.faults.site import AUDIT_LOG
+from tests.faults.stops import Stops
 from tests.faults.transitions import Transitions
 from tests.faults.views import Views
 from tests.judge.findings import Finding, Harm
 
 WORKERS = 10
-LEARN = {"crash", "doubles", "views", "replicas", "outages"}  # go by what each scenario does without faults
+# Those that go by what each scenario does without faults:
+LEARN = {"crash", "doubles", "stops", "views", "answers", "replicas", "outages"}
+# The stories that these play in the gate:
+GATE = tuple(sorted({*crash.GATE, *stops.GATE, *answers.GATE, *(story for story, _ in views.GATE),
+                     *(plan.partition("/")[0] for plan in replicas.GATE)}))
 LEAST = {"crash/": 350, "views/": 150, "remote/": 300, "hostile/ssrf/": 60, "hostile/archive/": 40,
          "hostile/yaml/": 15, "fuzz/": 5_000}  # plans that a whole run has
 LEAST_IN_FULL = LEAST | {"doubles/": 2_000}
@@ -39,7 +45,8 @@ MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 def families(found: dict[str, Learned]) -> dict[str, Family]:
     """Every family, by name."""
-    learned_first: tuple[Family, ...] = (Crash(found), Doubles(found), Views(found), Replicas(found), Outages(found))
+    learned_first: tuple[Family, ...] = (Crash(found), Doubles(found), Stops(found), Views(found), Answers(found),
+                                         Replicas(found), Outages(found))
     every = (*learned_first, Remote(), Transitions(), Fuzz(), Hostile(), Load())
     return {family.name: family for family in every}
 
@@ -127,8 +134,8 @@ def after(site: Site, scale: Scale, ran: Sequence[str]) -> Iterator[Ended]:
            if (number := sum(plan.startswith(sort) for plan in ran)) < least]
     yield Ended("after/whole", tuple(few))
     yield Ended("after/rights", (*rights.forbidden(site.folder / AUDIT_LOG), *rights.unused(site.folder / AUDIT_LOG)))
-    found, seen = learned.known(site.folder), calls_seen(site.folder)
-    faults = [Finding("-", f"no plan kills the operator at: {one}", Harm.OTHER) for one in uncovered(found, seen)]
+    faults = [Finding("-", f"no plan kills the operator at: {one}", Harm.OTHER)
+              for one in uncovered(ran, calls_seen(site.folder))]
     yield Ended("after/coverage", tuple(faults))
 
 

@@ -3,7 +3,8 @@
 Judged elsewhere: I11 (no call while all is at rest) by tests/faults/bench.py, I12 (rates) and I13 (nobody is held up)
 by tests/faults/remote.py and load.py, I16 (secrets) by tests/faults/canaries.py, I17 (addresses) and I18 (bounds) by
 tests/faults/hostile.py, I24 (confluence) by tests/faults/bench.py and transitions.py. I14 and I22 speak of a sweeper,
-which there is none of: a finalizer stands in its place, and I8 and I21 judge that.
+which there is none of: a finalizer stands in its place, and I8 and I21 judge that. "Before", in I3 and I5, is not
+judged by clocks: tests/faults/crash.py kills between any two calls, and what was not written by then is missing here.
 """
 
 from __future__ import annotations

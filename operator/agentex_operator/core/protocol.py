@@ -243,8 +243,9 @@ def look(observed: Observed[Any, Any], fresh_since: datetime | None) -> Plan[Any
 
 
 def confirm_what_is_missing(observed: Observed[Any, Any], _now: datetime) -> Plan[Any] | None:
-    """P8: absence from a listing proves nothing; a GET does."""
-    unseen = observed.doubted or observed.seen.unseen(observed.ids)
+    """P8: absence from a listing proves nothing; a GET does. Where no listing was needed, nothing is missing."""
+    listed = observed.seen.listing is not None
+    unseen = observed.doubted or (observed.seen.unseen(observed.ids) if listed else None)
     return Plan(plan.Confirm(unseen)) if unseen else None
 
 
