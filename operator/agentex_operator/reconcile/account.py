@@ -48,9 +48,9 @@ class AccountReconciler:
         observed = self._observe(resource, seat)
         observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
         seat.proved_at = observed.proved_at
-        if not observed.over:
+        if not observed.over:  # what was not written is not so yet: the pass comes again
             seat.counted = observed.counts
-        self._world.accounts.judge(seat, problem_of(observed))
+            self._world.accounts.judge(seat, problem_of(observed, usable=seat.session is not None))
         return shell.outcome_of(planned)
 
     def _observe(self, resource: Any, seat: Seat) -> account.Observed:
@@ -70,12 +70,15 @@ def is_barred(seat: Seat) -> bool:
     return seat.session is not None and seat.session.gate.barred_for is not None
 
 
-def problem_of(observed: account.Observed) -> AccountProblem | None:
-    """Why resources cannot use the account: what its stored conditions say, unless it is Ready or only away."""
+def problem_of(observed: account.Observed, *, usable: bool) -> AccountProblem | None:
+    """Why resources cannot use the account: what its stored conditions say, unless it is Ready or only away.
+
+    `usable`: its key was read, by this process or an earlier pass of it; else not even one that is away can be used.
+    """
     ready = conditions.find(observed.stored.conditions, conditions.READY)
     if ready is None:
         return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)
-    away = ready.reason in (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED)
+    away = ready.reason in (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED) and usable
     return None if ready.status == "True" or away else AccountProblem(ready.reason, ready.message)
 
 
