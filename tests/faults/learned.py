@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.ledger import REMOTE, owner_in
+from tests.cluster.ledger import REMOTE, Entry, owner_in
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
 from tests.faults.director import Cue, View
@@ -133,18 +132,17 @@ def _plain(value: Any) -> Any:
 
 def creates(stage: Stage) -> int:
     """How many creates of ours there were."""
-    return _verbs(stage)["create"]
+    return sum(one["verb"] == "create" for one in _mine(stage))
 
 
 def removals(stage: Stage) -> int:
-    """How many removals."""
-    verbs = _verbs(stage)
-    return verbs["cancel"] + verbs["delete"]
+    """How many of ours were removed; asked for again, after a lost answer, it is still the one."""
+    return len({one["id"] for one in _mine(stage) if one["verb"] in ("cancel", "delete")})
 
 
-def _verbs(stage: Stage) -> Counter[str]:
-    mine = (one for one in stage.simulator.ledger() if one["cause"] == "api" and one["kind"] in REMOTE.values())
-    return Counter(one["verb"] for one in mine if owner_in(one))
+def _mine(stage: Stage) -> Iterator[Entry]:
+    everything = (one for one in stage.simulator.ledger() if one["cause"] == "api" and one["kind"] in REMOTE.values())
+    return (one for one in everything if owner_in(one))
 
 
 def unlike_each_other(one: Any, other: Any) -> str:
