@@ -52,6 +52,8 @@ class Registry(kopf.OperatorRegistry):
     def __init__(self) -> None:
         super().__init__()
         self.failure: ExternalError | None = None
+        self.given: Access | None = None
+        self.given_again = False  # kopf asked anew, as after a 401, and there were no other credentials
         self.stop = asyncio.Event()
         self.over = asyncio.Event()  # kopf has nothing left to do but to end
 
@@ -111,7 +113,8 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
         stop_flag=stop,
     ), registry.over)
     if error:
-        raise registry.failure or Unavailable(f"the watch ended: {error}") from error
+        again = "; the API server may refuse the credentials: there were no others" if registry.given_again else ""
+        raise registry.failure or Unavailable(f"the watch ended: {str(error) or repr(error)}{again}") from error
 
 
 async def _ended(work: Coroutine[Any, Any, None], over: asyncio.Event) -> BaseException | None:
@@ -138,7 +141,9 @@ def _register_kind(registry: Registry, engine: Engine, pulse: Pulse, kind: Kind)
 def _register_login(registry: Registry, connect: Connect) -> None:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         try:
-            return connection_of(await connect())
+            access = await connect()
+            registry.given, registry.given_again = access, access == registry.given
+            return connection_of(access)
         except ExternalError as error:
             registry.give_up(error)
             raise kopf.PermanentError(error.message) from error

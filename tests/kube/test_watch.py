@@ -154,7 +154,7 @@ async def test_credentials_that_never_work_end_the_watch_with_an_error(
 
     async with watching(connect, Settings(kubeconfig=cluster.kubeconfig)) as (_, task):
         async with asyncio.timeout(60):
-            with pytest.raises(Unavailable, match="credentials"):
+            with pytest.raises(Unavailable, match="refuse the credentials"):
                 await task
 
 
