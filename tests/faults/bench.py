@@ -42,6 +42,7 @@ REST = 1.8           # seconds without a write: longer than a resync takes
 LONGEST_UNREST = 25.0
 REMOVAL = 40.0
 TROUBLE = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected|this is a bug", re.IGNORECASE)
+TRACE = 30   # lines of a trace that was written past the log are shown
 GIVEN_UP = re.compile(r'"logger":"kopf\._core\.reactor\.running","msg":"[^"]* has failed')
 EXPECTED = re.compile(r'"logger":"kopf|"logger":"asyncio","msg":"[^"]*/kopf/')   # what kopf leaves behind, asyncio logs
 
@@ -303,8 +304,9 @@ class Bench:
         """I19: what nobody expected has a trace in the log. That kopf's watch fails is: the operator starts again."""
         beside = self.beside.log if self.beside else ""
         lines = (*self.operator.log.splitlines(), *beside.splitlines())
-        bugs = (line for line in lines if TROUBLE.search(line) and not EXPECTED.search(line))
-        return tuple(Finding("I19", f"the log says: {line[:2500]}", Harm.OTHER) for line in islice(bugs, 1))
+        bugs = (at for at, line in enumerate(lines) if TROUBLE.search(line) and not EXPECTED.search(line))
+        said = ("\n".join(lines[at:at + TRACE]) for at in bugs)  # what has a line of its own is not said by the log
+        return tuple(Finding("I19", f"the log says: {text[:2500]}", Harm.OTHER) for text in islice(said, 1))
 
     def spilled(self) -> tuple[Finding, ...]:
         """I16: every secret of this plan that was seen where nobody may see it."""

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -64,6 +65,8 @@ def _be_an_operator(main: Any, order: Mapping[str, Any]) -> None:
         main(list(order["told"]), prog_name="agentex-operator")
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # as the interpreter would: it is found by whoever reads the log
+        traceback.print_exc()
     finally:
         with suppress(Exception):
             sys.stdout.flush()
