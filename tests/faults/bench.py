@@ -19,7 +19,7 @@ from typing import Any, Protocol, Self
 from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
-from tests.cluster.kube import ApiServer, eventually, gone
+from tests.cluster.kube import ApiServer, Object, eventually, gone, ready
 from tests.cluster.operator import DRAIN, Operator, free_port
 from tests.faults import canaries
 from tests.faults.calls import KUBE
@@ -250,10 +250,16 @@ class Bench:
         self.keeper.start()
         self._lives = self.keeper.deaths
         self.world.apply(builders.a_secret(key=key), builders.an_account(self.world.endpoint))
-        self.world.wait("AgentexAccount", "default")
+        self._looked_at_account()
         if self.beside is not None:
             self.beside.begin()
         return self.world
+
+    def _looked_at_account(self) -> None:
+        """Wait for this operator to say that the account is Ready; of the last plan's account one said so already."""
+        asked = str(time.time_ns())
+        self.world.annotate("AgentexAccount", "default", reconcile_requested_at=asked)
+        self.world.wait("AgentexAccount", "default", lambda account: ready(account) and handled(account) == asked)
 
     def _plant(self) -> str:
         """Fresh secrets, that are looked for at the end wherever nobody may see them; the API key."""
@@ -333,3 +339,9 @@ class Bench:
     def _delete_everything(self) -> None:
         for kind, name in self.world.delete_all():
             self.world.wait(kind, name, gone, REMOVAL)
+
+
+def handled(obj: Object | None) -> str | None:
+    """Which request to be looked at was last answered."""
+    found: str | None = ((obj or {}).get("status") or {}).get("lastHandledReconcileAt")
+    return found
