@@ -109,7 +109,7 @@ class Redactor:
 
 def configure(*, form: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
     """Make the root logger write `json` or `text` lines, redacted; every library's logger goes through it."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonLines(redactor) if form == "json" else TextLines(redactor))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -117,6 +117,20 @@ def configure(*, form: str, level: str, redactor: Redactor, stream: TextIO | Non
     for name, least in _CHATTY.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(True)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Says of a record that cannot be written who said it, and where. logging itself would print what it was about."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        """Called while the exception is handled."""
+        error = type(sys.exc_info()[1]).__name__
+        fields = {"error": error, "where": f"{record.filename}:{record.lineno}"}
+        said = {"name": record.name, "levelno": logging.ERROR, "levelname": "ERROR", "fields": fields,
+                "msg": "a line of the log could not be written: this is a bug in the operator"}
+        with contextlib.suppress(Exception):  # the stream itself may be what fails
+            self.stream.write(self.format(logging.makeLogRecord(said)) + self.terminator)
+            self.flush()
 
 
 class JsonLines(logging.Formatter):

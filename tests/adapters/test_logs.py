@@ -67,6 +67,22 @@ def test_a_secret_is_struck_out_wherever_it_is_said_and_however_it_is_spelled(sa
     assert base64.b64encode(SECRET.encode()).decode()[:16] not in out
 
 
+def test_a_record_that_cannot_be_written_is_told_of_without_what_is_in_it(
+    said: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [one for one in root.handlers if getattr(one, "stream", None) is said])
+    logging.getLogger("kopf.activities").warning("a number of %d", SECRET)
+    logging.getLogger("kopf.activities").warning("and what comes after")
+
+    first, second = said.getvalue().splitlines()
+    assert "could not be written" in first
+    assert "kopf.activities" in first
+    assert "test_logs.py:" in first
+    assert "and what comes after" in second
+    assert SECRET[:8] not in said.getvalue() + "".join(capsys.readouterr())
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.text(min_size=8, max_size=40).filter(str.strip), st.binary(max_size=5), st.binary(max_size=5))
 def test_no_eight_bytes_of_a_secret_survive_in_a_longer_base64(secret: str, before: bytes, after: bytes) -> None:
