@@ -152,6 +152,29 @@ async def test_a_deleted_object_is_forgotten_and_its_pass_in_flight_leaves_nothi
     assert bench.engine.stats.known == bench.clock.armed == 0
 
 
+async def test_what_belonged_to_an_object_is_cleaned_up_once_its_pass_in_flight_has_ended(bench: Bench) -> None:
+    """What that pass still follows, claims or opens would stay for ever."""
+    bench.passes.gate = asyncio.Event()
+    await bench.observe(an_object())
+    await bench.observe(an_object(version=2), "DELETED")
+
+    assert bench.engine.view("u1") is None
+    assert bench.gone == []
+    bench.passes.gate.set()
+    await settle()
+    assert [view.uid for view in bench.gone] == ["u1"]
+
+
+async def test_a_pass_that_is_cut_off_at_the_end_is_cleaned_up_after_too(bench: Bench) -> None:
+    bench.passes.gate = asyncio.Event()
+    await bench.observe(an_object())
+    await bench.observe(an_object(version=2), "DELETED")
+
+    await bench.engine.drain(timedelta())
+
+    assert [view.uid for view in bench.gone] == ["u1"]
+
+
 async def test_a_new_uid_under_the_same_name_replaces_the_old_one(bench: Bench) -> None:
     await bench.observe(an_object("old", 1))
     await bench.observe(an_object("new", 2))

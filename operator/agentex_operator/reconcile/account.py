@@ -111,6 +111,8 @@ class AccountPass:
     async def _use(self, key: str) -> bool:
         """Speak with this key from now on; True if it is another one than before. It is kept out of every log."""
         self._world.keep_secret(key.strip())
+        if self._seat.closed:
+            raise Conflict(f"{self._kind.kind} {self._view.name!r} has gone.")
         if self._seat.session is None:
             self._seat.session = self._open(self._seat, key)
             await self._seat.session.start()

@@ -53,6 +53,7 @@ class Seat:
     proved_at: datetime | None = None
     counted: Counts | None = None  # what the account's status was told last
     gone: bool = False
+    closed: bool = False
     followers: set[str] = field(default_factory=set)
 
     @property
@@ -255,6 +256,7 @@ class Accounts:
                     self._engine.wake(view.uid)
 
     def _close(self, seat: Seat) -> None:
+        seat.closed = True
         if self._seats.get(seat.key) is seat:
             del self._seats[seat.key]
         if seat.session is not None:

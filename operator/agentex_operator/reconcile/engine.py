@@ -214,7 +214,10 @@ class Engine:
             self.wake(seen.uid)
 
     def forget(self, uid: str) -> None:
-        """Drop an object that has gone: no more passes; `gone` and the subscribers are told, once."""
+        """Drop an object that has gone: no more passes; the subscribers are told, once.
+
+        So is `gone`, but not before a pass in flight has ended: what that one still opens or claims must not outlive it.
+        """
         entry = self._entries.pop(uid, None)
         if entry is None:
             return
@@ -223,9 +226,14 @@ class Engine:
         del kind.entries[uid]
         if self._names.get(entry.view.key) == uid:
             del self._names[entry.view.key]
-        if kind.gone is not None:
-            self._tell(kind.gone, entry.view)
+        if entry.started_at is None:
+            self._clean_up_after(entry)
         self._announce(entry.view, None)
+
+    def _clean_up_after(self, entry: _Entry) -> None:
+        gone = self._kind(entry.view.kind).gone
+        if gone is not None:
+            self._tell(gone, entry.view)
 
     def _remember(self, seen: View) -> bool:
         """Keep the view if it is news; False for an echo, a stale one, or one of a predecessor."""
@@ -344,6 +352,8 @@ class Engine:
         finally:
             entry.started_at = None
             del self._busy[worker]
+            if entry.forgotten:
+                self._clean_up_after(entry)
         self._settle(entry, outcome, early=began + A_TIMERS_HASTE < entry.retry_at)
 
     async def _outcome(self, view: View) -> Outcome:
