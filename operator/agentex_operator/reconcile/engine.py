@@ -216,7 +216,7 @@ class Engine:
     def forget(self, uid: str) -> None:
         """Drop an object that has gone: no more passes; the subscribers are told, once.
 
-        So is `gone`, but not before a pass in flight has ended: what that one still opens or claims must not outlive it.
+        So is `gone`, once no pass is in flight: what that one still opens or claims must not outlive it.
         """
         entry = self._entries.pop(uid, None)
         if entry is None:
