@@ -105,6 +105,10 @@ class Stage:
         self.sight, self.journal = Sight.of(world), Journal(world)
         self._done: set[str] = set()
 
+    def look(self) -> None:
+        """Have another sight of the world."""
+        self.sight = Sight.of(self.world)
+
     def once(self, what: str, act: Callable[[], object]) -> None:
         """Have this done for all stories together."""
         if what not in self._done:
@@ -120,7 +124,7 @@ class Stage:
                 for one in waiting:
                     one.go_on()
             time.sleep(EVERY)
-            self.sight = Sight.of(self.world)
+            self.look()
             for one in waiting:
                 one.look()
         return {name: one.findings for name, one in telling.items()}
@@ -236,6 +240,7 @@ class Scene:
     def heal(self, *ids: str) -> None:
         """Take faults away again; what they did is remembered. Whoever backed off may take as long once more."""
         self.patience = PATIENCE + 2 * (time.monotonic() - self.troubled_since)
+        self.stage.look()  # a fault may have fired since
         for id_ in ids:
             self.times(id_)
             self.world.simulator.clear_faults(id_)
