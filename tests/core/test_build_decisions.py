@@ -137,6 +137,20 @@ def test_changed_inputs_rebuild_what_was_built():
     assert world.status["buildID"] == "remote-2"
     assert world.made(plan.Remove) == 0
 
+def test_a_source_that_changes_while_it_is_looked_at_and_goes_back_is_built_as_it_is_in_the_end():
+    def flicker(_call, perform):
+        world.source = "content-3"
+        staged = perform()
+        world.source = "content-2"
+        return staged
+
+    world = script(built(), plan.StageContext, flicker)
+    world.source = "content-2"
+
+    world.settle_down()
+
+    assert (world.status["buildID"], world.status["contextDigest"]) == ("remote-3", "hash of content-2")
+
 def test_cancel_ends_the_running_build_and_says_so():
     world = a_build()
     world.run()

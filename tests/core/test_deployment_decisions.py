@@ -280,6 +280,19 @@ def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_acco
     assert [call for call in world.calls[calls:] if not isinstance(call, plan.ReadText)] == []
 
 
+def test_a_text_that_was_read_too_early_is_read_again_before_anything_is_sent():
+    world = a_deployment(environments={"configMapKeyRef": {"name": "texts", "key": "environments.yaml"}})
+    world.texts["texts"] = ENVIRONMENTS
+    healthy(world)
+    outdated = f"{ENVIRONMENTS}# once\n"
+    script(world, plan.ReadText, lambda _call, _perform: outdated)
+
+    world.run()
+
+    assert live(world) == ["remote-2"]
+    assert world.condition("Ready") == ("True", "Healthy")
+
+
 def test_an_expired_preview_ends_though_its_config_map_went_with_the_branch():
     world = a_preview(onExpiry="Delete")
     world.edit(manifest={"configMapKeyRef": {"name": "pr-1", "key": "manifest.yaml"}})

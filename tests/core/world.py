@@ -101,9 +101,11 @@ class World:
         return dict.fromkeys(writes, self.write) | {
             plan.DeleteSelf: lambda _: self.delete() and None,
             plan.ResolveSource: lambda _: self.read(plan.Revision(str(self.source))),
-            plan.StageContext: lambda _: self.read(f"hash of {self.source}"),
+            plan.StageContext: lambda _: self.read(plan.StagedContext(plan.Revision(str(self.source)),
+                                                                      f"hash of {self.source}")),
             plan.ReadBuildManifest: lambda _: (f"hash of {self.source}", MANIFEST),
             plan.ReadText: lambda call: self.texts[call.ref.name],
+            plan.ReadAgentBuild: lambda _: self.referenced,
             plan.LookForOurs: self.list,
             plan.Confirm: lambda call: self.records.get(call.id),
             plan.ConfirmBuild: lambda call: self.records.get(call.id),

@@ -1,10 +1,12 @@
-"""Two operators at once, both acting: nothing here may rest on a Lease. And one that is frozen, and wakes up later.
+"""Two operators at once, both acting: nothing here may rest on a Lease. One that sees less, one that wakes up later.
 
     replicas/build-succeeds/both
+    replicas/deployment-follows/second late=2@agentbuilds
     replicas/build-deleted-at-once/frozen 6 at kube PATCH agentbuilds/quote/status #1/after
 
-In the second, the first operator is stopped by SIGSTOP for six seconds, right after its write was answered, while the
-second one goes on.
+In the second plan the second operator is shown builds two seconds late, and everything else at once (views.py has the
+bends). In the third the first operator is stopped by SIGSTOP for six seconds, right after its write was answered, while
+the second one goes on.
 """
 
 from __future__ import annotations
@@ -19,15 +21,17 @@ from tests.faults.bench import Bench, Keeper
 from tests.faults.director import Cue, Director
 from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Scale
+from tests.faults.views import Bend
 
 SHORT, LONG = 2.0, 6.0      # seconds frozen: less, and more, than the longest life of a create
 CREATES_LIVE = 4.0          # that life, as the benches set it; who wakes up later must not send it any more
-GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both",
+BEHIND = ("first=1", "late=2@agentbuilds", "late=2@agentdeployments")   # how the second one's view is bent
+GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both", "build-context-changes/second first=1",
         "build-succeeds/frozen 6 at remote POST /v5/builds #1/in")
 
 
 class Replicas:
-    """Both acting in every story; and one frozen at every call of the stories that matter for it."""
+    """Both acting in every story; one that sees less, where something is made anew; and one frozen at every call."""
 
     name = "replicas"
 
@@ -37,8 +41,8 @@ class Replicas:
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
         """Each by itself."""
         both = GATE if scale.gate else tuple(f"{story}/both" for story in self._found)
-        frozen = () if scale.gate else tuple(self._frozen())
-        return [[f"{self.name}/{plan}"] for plan in (*both, *frozen)]
+        more = () if scale.gate else (*self._behind(), *self._frozen())
+        return [[f"{self.name}/{plan}"] for plan in (*both, *more)]
 
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
         """Play each with two operators."""
@@ -46,6 +50,12 @@ class Replicas:
             _, story, how = plan.split("/", 2)
             with second_operator(bench) as both:
                 yield both.played(plan, story, self._found[story], how)
+
+    def _behind(self) -> Iterator[str]:
+        """Where there is something older to go back to."""
+        for story, found in self._found.items():
+            if found.creates > 1:
+                yield from (f"{story}/second {bend}" for bend in BEHIND)
 
     def _frozen(self) -> Iterator[str]:
         """Inside each create and removal; and between the write that announces one and the call itself."""
@@ -64,19 +74,21 @@ class Pair:
     def __init__(self, bench: Bench, keeper: Keeper, director: Director) -> None:
         self.bench, self.keeper, self.director = bench, keeper, director
         self.frozen_before_a_create = 0
+        self.view: Bend | None = None    # how the second one's is bent
 
     def played(self, plan: str, story: str, found: Learned, how: str) -> Ended:
         """One story with both."""
-        cues = [cue_of(how)] if how != "both" else []
+        cues, self.view = cues_of(how), view_of(how)
         in_time = seconds_of(how) < CREATES_LIVE
         self.frozen_before_a_create = sum(cue.phase == "after" for cue in cues) if in_time else 0
+        late = max(seconds_of(how), self.view.late if self.view else 0)
         with self.freezing(seconds_of(how)):
-            findings = learned.played(self.bench, story, found, cues, late=seconds_of(how))
+            findings = learned.played(self.bench, story, found, cues, late=late)
         return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in cues))
 
     def begin(self) -> None:
         """Start the second operator, in the world that the first has found ready."""
-        self.director.begin([])
+        self.director.begin([], view=self.view)
         self.keeper.start()
 
     @property
@@ -120,9 +132,14 @@ def second_operator(bench: Bench) -> Iterator[Pair]:
         bench.director.sites = {**director.sites, **bench.director.sites}
 
 
-def cue_of(how: str) -> Cue:
-    """At which call the first operator is frozen."""
-    return Cue.parse(how.partition(" at ")[2])
+def cues_of(how: str) -> list[Cue]:
+    """At which call the first operator is frozen, if it is."""
+    return [Cue.parse(how.partition(" at ")[2])] if how.startswith("frozen") else []
+
+
+def view_of(how: str) -> Bend | None:
+    """How the second operator's view is bent, if it is."""
+    return Bend.parse(how.removeprefix("second ")) if how.startswith("second ") else None
 
 
 def seconds_of(how: str) -> float:

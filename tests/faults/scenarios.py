@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.cluster.builders import (
     DOCKERFILE,
+    ENVIRONMENTS,
     FAILING,
     STUCK,
     a_build,
@@ -25,6 +26,7 @@ from tests.cluster.builders import (
     an_account,
     an_archive,
     an_image,
+    from_build,
 )
 from tests.cluster.kube import Object, condition, gone, ready, says, stalled
 from tests.faults.stage import Stage
@@ -262,6 +264,18 @@ def a_build_is_deployed(world: Stage) -> None:
     wait(world, DEPLOYMENT, "quote")
 
 
+def a_deployment_follows(world: Stage) -> None:
+    """First its build is built from another context, then another text lies in the ConfigMap that it names."""
+    world.apply(a_context("quote"), a_build("quote"), from_build("quote"))
+    wait(world, DEPLOYMENT, "quote")
+    another = a_context("quote", f"{DOCKERFILE}RUN more\n")
+    for changed in (another, {**another, "data": {"environments.yaml": f"{ENVIRONMENTS}# more\n"}}):
+        before = world.status(DEPLOYMENT, "quote")["configurationDigest"]
+        world.apply(changed)
+        wait(world, DEPLOYMENT, "quote",
+             lambda obj, old=before: ready(obj) and (obj or {})["status"]["configurationDigest"] != old)
+
+
 def a_rollout_fails(world: Stage) -> None:
     sad = {"inline": a_manifest("quote", "simulate: unhealthy")}
     world.apply(a_deployment("quote", **of_build(world), manifest=sad))
@@ -379,6 +393,7 @@ STORIES = {story.name: story for story in (
     Story("build-five-megabytes", five_megabytes_are_sent),
     Story("deployment-healthy", a_deployment_gets_healthy),
     Story("deployment-of-a-build", a_build_is_deployed),
+    Story("deployment-follows", a_deployment_follows, {(BUILD, "quote"): 2, (DEPLOYMENT, "quote"): 3}),
     Story("deployment-fails", a_rollout_fails),
     Story("deployment-edited", production_is_edited, DEPLOYED_TWICE),
     Story("deployment-edited-rolling", edited_during_the_rollout, DEPLOYED_TWICE),

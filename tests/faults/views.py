@@ -11,6 +11,9 @@ one story with one bend: `views/build-edited-running/late=3`. The bends:
     error=N       after N events an ERROR event of another kind: the operator may end, and is started again
     torn=N        after N events the connection breaks in the middle of a line
     silent=S      nothing but silence for the first S seconds of every watch
+    first=S       the first event of every object comes S seconds late, and what follows it waits for it
+
+With `@agentbuilds` or `@agentdeployments` after it, only the watch of these is bent.
 """
 
 from __future__ import annotations
@@ -45,35 +48,42 @@ class Bend:
 
     how: str
     amount: float
+    of: tuple[str, ...] = OURS
     _refusals: list[int] = field(default_factory=list)
     _done: set[str] = field(default_factory=set)   # collections at which it happened already
 
     @classmethod
     def parse(cls, text: str) -> Bend:
         """The bend of that name."""
-        how, _, amount = text.partition("=")
-        return cls(how, float(amount or 0))
+        bend, _, of = text.partition("@")
+        how, _, amount = bend.partition("=")
+        return cls(how, float(amount or 0), (of,) if of else OURS)
 
     @property
     def happened(self) -> bool:
         """Whether it came to that: what waits for so many events may wait in vain."""
         return bool(self._done) or self.how not in ("gone", "refused", "error", "torn")
 
+    @property
+    def late(self) -> float:
+        """How many seconds after all is done the operator may hear of it."""
+        return self.amount if self.how in ("late", "newest", "silent", "first") else 0
+
     async def refuse(self, call: Call) -> tuple[int, bytes] | None:
         """What a watch is answered instead, after it was cut."""
-        if call.what not in OURS or not self._refusals:
+        if call.what not in self.of or not self._refusals:
             return None
         status = self._refusals.pop(0)
         return status, json.dumps(EXPIRED if status == 410 else BROKEN).encode()
 
     def lines(self, call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The events as they are shown."""
-        if call.what not in OURS:
+        if call.what not in self.of:
             return upstream
         shown: dict[str, Callable[[Call, AsyncIterator[bytes]], AsyncIterator[bytes]]] = {
             "late": self._late, "newest": self._newest, "twice": self._twice, "back": self._back, "once": self._once,
             "gone": self._gone, "refused": self._refused, "error": self._error, "torn": self._torn,
-            "silent": self._silent,
+            "silent": self._silent, "first": self._first,
         }
         return shown[self.how](call, upstream)
 
@@ -84,6 +94,14 @@ class Bend:
                 came, line = found
                 await asyncio.sleep(max(0.0, came + self.amount - asyncio.get_running_loop().time()))
                 yield line
+
+    async def _first(self, _call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        seen: set[str] = set()
+        async for line in upstream:
+            if uid_of(line) not in seen:
+                seen.add(uid_of(line))
+                await asyncio.sleep(self.amount)
+            yield line
 
     async def _newest(self, _call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """Of each object the last of what came meanwhile; what came and went meanwhile is never shown."""
@@ -230,6 +248,5 @@ class Views:
         for plan in plans:
             _, story, bend = plan.split("/")
             how = Bend.parse(bend)
-            late = how.amount if how.how in ("late", "newest", "silent") else 0
-            findings = learned.played(bench, story, self._found[story], view=how, late=late)
+            findings = learned.played(bench, story, self._found[story], view=how, late=how.late)
             yield Ended(plan, findings, reached=how.happened)

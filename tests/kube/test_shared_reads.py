@@ -51,6 +51,45 @@ async def test_answers_are_kept_for_their_time_and_no_longer() -> None:
     assert source.asked == 2
 
 
+async def test_what_was_asked_for_too_early_is_asked_for_again_and_then_kept() -> None:
+    source, clock = Source(), HandClock()
+    reads = SharedReads(source.ask, clock, 2)
+    early = asyncio.create_task(reads.get("/a"))
+    await clock.advance(1)
+    late = [asyncio.create_task(reads.get("/a", since=clock.monotonic())) for _ in range(3)]
+    await settle()
+    source.let.set()
+
+    assert await asyncio.gather(early, *late) == [{"path": "/a", "asked": 2}] * 4
+    assert source.asked == 2
+    await reads.get("/a", since=clock.monotonic())
+    assert source.asked == 2
+    await clock.advance(1)
+    await reads.get("/a", since=clock.monotonic())
+    assert source.asked == 3
+
+
+async def test_an_answer_that_was_asked_for_earlier_and_comes_later_is_not_the_one_that_is_kept() -> None:
+    clock, gates = HandClock(), [asyncio.Event(), asyncio.Event()]
+    opening = iter(gates)
+
+    async def ask(_path: str) -> dict[str, Any] | None:
+        gate = next(opening)
+        await gate.wait()
+        return {"asked": gates.index(gate)}
+
+    reads = SharedReads(ask, clock, 2)
+    early = asyncio.create_task(reads.get("/a"))
+    await clock.advance(1)
+    late = asyncio.create_task(reads.get("/a", since=clock.monotonic()))
+    await settle()
+    gates[1].set()
+    await settle()
+    gates[0].set()
+
+    assert [await early, await late, await reads.get("/a")] == [{"asked": 0}, {"asked": 1}, {"asked": 1}]
+
+
 async def test_a_failure_reaches_all_and_is_not_kept() -> None:
     source = Source()
     source.error = Unavailable("away")

@@ -65,7 +65,7 @@ class Build(Kind):
             case plan.ResolveSource():
                 return plan.Revision(f"revision {source}")
             case plan.StageContext():
-                return f"context {source}"
+                return plan.StagedContext(plan.Revision(f"revision {source}"), f"context {source}")
             case _:
                 return ("ERROR: no such package",)
 

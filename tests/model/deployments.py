@@ -153,9 +153,13 @@ class Following(Production):
         return 0, source % BROKEN
 
     def local(self, call: Any, source: int) -> Any:
-        if isinstance(call, plan.ReadText):
-            return ENVIRONMENTS
-        return built(source).status.context_digest, MANIFEST
+        match call:
+            case plan.ReadText():
+                return ENVIRONMENTS
+            case plan.ReadAgentBuild():
+                return built(source)
+            case _:
+                return built(source).status.context_digest, MANIFEST
 
 
 class Preview(Production):

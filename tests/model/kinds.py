@@ -32,7 +32,7 @@ LEAVING, CANCELLED = RemoteState.LEAVING, RemoteState.CANCELLED
 DELETED, SUPERSEDED = RemoteState.DELETED, RemoteState.SUPERSEDED
 NOT_SERVING = frozenset({FAILED, CANCELLED})
 LOCAL = (plan.ResolveSource, plan.StageContext, plan.ReadLogTail, plan.ConfirmBuild, plan.ReadText,
-         plan.ReadBuildManifest)
+         plan.ReadAgentBuild, plan.ReadBuildManifest)
 REQUESTS = (RECONCILE_REQUESTED_AT, REBUILD_REQUESTED_AT, EXTEND_REQUESTED_AT)
 CREATES = (plan.CreateBuild, plan.CreateDeployment)
 

@@ -42,10 +42,10 @@ class Namespace:
     config_maps: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    async def config_map(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         return self.config_maps.get(name) if namespace == "team" else None
 
-    async def secret(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+    async def secret(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         return self.secrets.get(name) if namespace == "team" else None
 
 
@@ -330,6 +330,52 @@ async def test_an_error_reaches_everybody_who_waits(tmp_path: Path) -> None:
                                      return_exceptions=True)
 
     assert [type(one) for one in found] == [InvalidInput] * 3
+
+
+@dataclass
+class Slowly(Namespace):
+    """Answers when let; what it answers is what there was when it was asked."""
+
+    let: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[float] = field(default_factory=list)
+
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
+        found = await super().config_map(namespace, name)
+        self.asked.append(since)
+        await self.let.wait()
+        return found
+
+
+async def test_a_staging_whose_source_was_read_too_early_is_not_shared(tmp_path: Path) -> None:
+    slow = Slowly(a_namespace().config_maps)
+    with opened(tmp_path, slow) as sources:
+        early = asyncio.create_task(sources.stage("team", CONFIG_MAP, HERE, None, 1.0))
+        await until(lambda: bool(slow.asked))
+        slow.config_maps["ctx"] = {"binaryData": {"c.tar.gz": encoded(a_tar_gz(AGENT | {"quote/new": ""}))}}
+        late = [asyncio.create_task(sources.stage("team", CONFIG_MAP, HERE, None, 2.0)) for _ in range(2)]
+        await until(lambda: len(slow.asked) > 1)
+        slow.let.set()
+        before, *after = await asyncio.gather(early, *late)
+
+        assert slow.asked == [1.0, 2.0]
+        assert [one.revision == before.revision for one in after] == [False, False]
+        for one in (before, *after):
+            one.release()
+        assert left_behind(tmp_path) == []
+
+
+async def test_a_staging_that_waits_for_its_place_reads_as_late_as_the_last_to_join_it_asks(tmp_path: Path) -> None:
+    slow = Slowly(a_namespace().config_maps)
+    with opened(tmp_path, slow, limits=Limits(at_once=1)) as sources:
+        first = asyncio.create_task(sources.stage("team", CONFIG_MAP, Context(path="./."), None, 1.0))
+        await until(lambda: bool(slow.asked))
+        waiting = [asyncio.create_task(sources.stage("team", CONFIG_MAP, HERE, None, since)) for since in (2.0, 3.0)]
+        await asyncio.sleep(0.05)
+        slow.let.set()
+        for one in await asyncio.gather(first, *waiting):
+            one.release()
+
+    assert slow.asked == [1.0, 3.0]
 
 
 # --- manifests ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from agentex_operator.core import creation, plan, protocol, reasons
 from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.ownership import BuildToken, build_token, derived_tag, marked_ref, owner_of
-from agentex_operator.core.plan import Account, Agent, Fact, Plan, Progress, Revision, Verdict
+from agentex_operator.core.plan import Account, Agent, Fact, Plan, Progress, Revision, StagedContext, Verdict
 from agentex_operator.core.protocol import hold_of, holding
 from agentex_operator.core.remote import BUILD_STATES, BuildRecord, BuildRequest, RemoteState, build_state
 
@@ -631,7 +631,8 @@ def settle_source(observed: Observed, outcome: object) -> Observed:
         return replace(observed, source_failure=classify(outcome))
     if isinstance(outcome, Revision):
         return replace(observed, revision=outcome)
-    staged = replace(observed, staged=str(outcome))
+    assert isinstance(outcome, StagedContext)  # noqa: S101 - the only other outcome
+    staged = replace(observed, staged=outcome.digest, revision=outcome.revision)
     known = replace(staged.status, context_digest=staged.staged, source=_source_status(staged))
     return replace(staged, status=known)
 

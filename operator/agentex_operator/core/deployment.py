@@ -58,6 +58,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     unread: bool = False                             # one of them has gone, which an ended preview does not mind
     named_build: tuple[BuildRecord | None] | None = None    # what buildID names, once asked
     built_from: tuple[str, str] | None = None        # working tree hash and manifest of the build's context
+    read_live: frozenset[object] = frozenset()       # the calls of this pass that asked how things are now
 
     @property
     def owner(self) -> str:
@@ -360,9 +361,14 @@ def read_the_configuration(observed: Observed, _now: datetime) -> Plan[Any] | No
     """The ConfigMaps it names, every pass. One that went with the branch does not keep its preview from ending."""
     if observed.unread:
         return None
-    named = (observed.spec.manifest.config_map_key_ref, observed.spec.environments.config_map_key_ref)
-    unread = [ref for ref in named if ref is not None and ref not in dict(observed.texts)]
+    unread = [ref for ref in _named(observed) if ref not in dict(observed.texts)]
     return Plan(plan.ReadText(unread[0])) if unread else None
+
+
+def _named(observed: Observed) -> list[KeyRef]:
+    """The ConfigMap keys that the spec names."""
+    named = (observed.spec.manifest.config_map_key_ref, observed.spec.environments.config_map_key_ref)
+    return [ref for ref in named if ref is not None]
 
 
 def wait_for_the_build(observed: Observed, _now: datetime) -> Verdict | None:
@@ -554,6 +560,17 @@ def _last_word(observed: Observed) -> str:
     return f"The rollout failed: {events[-1].message}" if events else "The rollout failed."
 
 
+def see_how_things_are_now(observed: Observed, _now: datetime) -> Plan[Any] | None:
+    """A ConfigMap read a moment ago, or a build as its watch told it, may be older than our own record, where another
+    replica wrote that: nothing is sent for them.
+    """
+    build = observed.spec.build_ref
+    calls: list[plan.ReadText | plan.ReadAgentBuild] = [plan.ReadText(ref, live=True) for ref in _named(observed)]
+    calls += [plan.ReadAgentBuild(build.name)] if build else []
+    unmade = [call for call in calls if call not in observed.read_live]
+    return Plan(unmade[0]) if unmade else None
+
+
 def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
     """A preview that would have ended before it began is not created."""
     preview = observed.spec.preview
@@ -738,6 +755,7 @@ RULES = (
     report_the_end,
     protocol.wait_for_the_open_create,
     protocol.rest_when_refused,
+    see_how_things_are_now,
     check_the_expiry,
     check_the_named_build,
     fetch_the_manifest,
@@ -766,14 +784,17 @@ def settle(observed: Observed, call: object, outcome: object, now: datetime) -> 
     return settle_read(observed, call, outcome)
 
 
-READS = (plan.ReadText, plan.ConfirmBuild, plan.ReadBuildManifest)
+READS = (plan.ReadText, plan.ReadAgentBuild, plan.ConfirmBuild, plan.ReadBuildManifest)
 
 
 def settle_read(observed: Observed, call: object, outcome: Any) -> Observed:
     """What was read is known for the rest of this pass."""
     match call:
         case plan.ReadText():
-            return replace(observed, texts=(*observed.texts, (call.ref, str(outcome))))
+            read_live = observed.read_live | {call} if call.live else observed.read_live
+            return replace(observed, texts=(*observed.texts, (call.ref, str(outcome))), read_live=read_live)
+        case plan.ReadAgentBuild():
+            return replace(observed, build=outcome, read_live=observed.read_live | {call})
         case plan.ConfirmBuild():
             return replace(observed, named_build=(outcome,))
         case _:

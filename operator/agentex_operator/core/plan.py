@@ -102,9 +102,17 @@ class DeleteSelf:
 
 @dataclass(frozen=True, slots=True)
 class ReadText:
-    """Read one key of a ConfigMap as text. Outcome: str."""
+    """Read one key of a ConfigMap as text. Outcome: str. `live`: as it is now, not as it was a moment ago."""
 
     ref: KeyRef
+    live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAgentBuild:
+    """Read an AgentBuild of the same namespace, as it is now. Outcome: AgentBuild, or None."""
+
+    name: str
 
 
 # --- calls for the build context ----------------------------------------------------------------------------------
@@ -127,11 +135,19 @@ class ResolveSource:
 
 @dataclass(frozen=True, slots=True)
 class StageContext:
-    """Fetch, check and pack the build context: dear. Outcome: its working tree hash (hex); the archive is kept."""
+    """Fetch, check and pack the build context, as it is now: dear. Outcome: StagedContext; the archive is kept."""
 
     source: BuildSource
     context: Context
     agent_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedContext:
+    """The version of the source that was staged, and its working tree hash (hex)."""
+
+    revision: Revision
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,11 +50,11 @@ class Cluster(Protocol):
     ) -> None:
         """Delete exactly this object, if it is still at that version; raises Conflict otherwise."""
 
-    async def config_map(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Read a ConfigMap; up to two seconds old."""
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
+        """Read a ConfigMap; up to two seconds old, but not older than `since` (of the monotonic clock)."""
 
-    async def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Read a Secret, live; its values are still base64."""
+    async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
+        """Read a Secret, live; its values are still base64. A read under way will do if it began after `since`."""
 
     async def namespace(self, name: str) -> dict[str, Any] | None:
         """Read a Namespace; up to two seconds old."""
@@ -117,13 +117,13 @@ class KubeCluster:
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions}
         await self.api.delete(kind.path(namespace, name), options)
 
-    async def config_map(self, namespace: str, name: str) -> dict[str, Any] | None:
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""
-        return await self._kept_reads.get(CONFIG_MAP.path(namespace, name))
+        return await self._kept_reads.get(CONFIG_MAP.path(namespace, name), since)
 
-    async def secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+    async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""
-        return await self._secret_reads.get(SECRET.path(namespace, name))
+        return await self._secret_reads.get(SECRET.path(namespace, name), since)
 
     async def namespace(self, name: str) -> dict[str, Any] | None:
         """See Cluster."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,51 +16,78 @@ Ask = Callable[[str], Awaitable[Answer]]
 MOST_KEPT = 1024
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asking:
+    """A call under way, and when it was made."""
+
+    since: float
+    answer: asyncio.Future[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer, when it was asked for, and until when it is believed."""
+
+    since: float
+    until: float
+    answer: Answer
+
+
 class SharedReads:
-    """Coalesces concurrent identical reads, and keeps answers for `seconds` (0: not a moment longer than the call)."""
+    """Coalesces concurrent identical reads, and keeps answers for `seconds` (0: not a moment longer than the call).
+
+    All moments are of the clock's `monotonic`.
+    """
 
     def __init__(self, ask: Ask, clock: Clock, seconds: float) -> None:
         self._ask = ask
         self._clock = clock
         self._seconds = seconds
-        self._asking: dict[str, asyncio.Future[Answer]] = {}
-        self._kept: dict[str, tuple[float, Answer]] = {}
+        self._asking: dict[str, _Asking] = {}
+        self._kept: dict[str, _Kept] = {}
 
-    async def get(self, path: str) -> Answer:
-        """The answer, one call for all who wait for it. Raises what `ask` raised, to each of them."""
-        while path in self._asking:
+    async def get(self, path: str, since: float = 0.0) -> Answer:
+        """The answer, one call for all who wait for it; nothing that was asked for before `since` will do.
+
+        Raises what `ask` raised, to each of them.
+        """
+        while (asking := self._asking.get(path)) is not None and asking.since >= since:
             try:
-                return await asyncio.shield(self._asking[path])
+                return await asyncio.shield(asking.answer)
             except _AskerLeftError:
                 continue
-        until, answer = self._kept.get(path, (0.0, None))
-        return answer if self._clock.monotonic() < until else await self._ask_for_all(path)
+        kept = self._kept.get(path)
+        if kept is not None and kept.since >= since and self._clock.monotonic() < kept.until:
+            return kept.answer
+        return await self._ask_for_all(path)
 
     async def _ask_for_all(self, path: str) -> Answer:
-        asking = self._asking[path] = asyncio.get_running_loop().create_future()
-        asking.add_done_callback(_mark_as_seen)
+        asking = _Asking(self._clock.monotonic(), asyncio.get_running_loop().create_future())
+        asking.answer.add_done_callback(_mark_as_seen)
+        self._asking[path] = asking
         try:
             answer = await self._ask(path)
         except Exception as error:
-            asking.set_exception(error)
+            asking.answer.set_exception(error)
             raise
         else:
-            self._keep(path, answer)
-            asking.set_result(answer)
+            self._keep(path, asking.since, answer)
+            asking.answer.set_result(answer)
             return answer
         finally:
-            del self._asking[path]
-            if not asking.done():  # the asker was cancelled: one of the others asks again
-                asking.set_exception(_AskerLeftError())
+            if self._asking.get(path) is asking:
+                del self._asking[path]
+            if not asking.answer.done():  # the asker was cancelled: one of the others asks again
+                asking.answer.set_exception(_AskerLeftError())
 
-    def _keep(self, path: str, answer: Answer) -> None:
-        if self._seconds <= 0:
+    def _keep(self, path: str, since: float, answer: Answer) -> None:
+        now, before = self._clock.monotonic(), self._kept.get(path)
+        if self._seconds <= 0 or (before is not None and before.since > since):
             return
-        now = self._clock.monotonic()
         if len(self._kept) >= MOST_KEPT:
-            self._kept = {key: entry for key, entry in self._kept.items() if now < entry[0]}
+            self._kept = {key: kept for key, kept in self._kept.items() if now < kept.until}
         if len(self._kept) < MOST_KEPT:
-            self._kept[path] = (now + self._seconds, answer)
+            self._kept[path] = _Kept(since, now + self._seconds, answer)
 
 
 class _AskerLeftError(Exception):

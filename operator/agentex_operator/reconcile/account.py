@@ -37,7 +37,7 @@ class AccountReconciler:
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
         kind, model = KINDS[view.kind]
-        resource = shell.parsed(model, view)
+        resource = shell.parsed(model, view.obj)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, kind, view, resource)
         seat = self._world.accounts.seat(view, resource.spec, view.namespace or self._namespace)

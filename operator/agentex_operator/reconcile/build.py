@@ -27,7 +27,7 @@ class BuildReconciler:
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
-        resource = shell.parsed(AgentBuild, view)
+        resource = shell.parsed(AgentBuild, view.obj)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, AGENT_BUILD, view, resource)
         return await BuildPass.over(self._world, view, resource)
@@ -71,10 +71,12 @@ class BuildPass(RemotePass["BuildRecord"]):
     async def _resolve(self, call: plan.ResolveSource) -> plan.Revision:
         return await self.world.sources.resolve(self.namespace, call.source)
 
-    async def _stage(self, call: plan.StageContext) -> str:
+    async def _stage(self, call: plan.StageContext) -> plan.StagedContext:
         self._drop_archive()
-        self.staged = await self.world.sources.stage(self.namespace, call.source, call.context, call.agent_name)
-        return self.staged.context_digest
+        self.staged = await self.world.sources.stage(self.namespace, call.source, call.context, call.agent_name,
+                                                     self.began)
+        revision = self.staged.revision
+        return plan.StagedContext(plan.Revision(revision, revision), self.staged.context_digest)
 
     async def _find_agent(self, call: plan.FindAgent) -> str | plan.Agent:
         """Known, found by list, free for us alone, or being created by somebody else (agentex-api.md §3)."""

@@ -16,6 +16,8 @@ from agentex_operator.reconcile import shell
 from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentex_operator.reconcile.engine import Outcome, View
     from agentex_operator.reconcile.world import World
 
@@ -29,7 +31,7 @@ class DeploymentReconciler:
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
-        resource = shell.parsed(AgentDeployment, view)
+        resource = shell.parsed(AgentDeployment, view.obj)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, AGENT_DEPLOYMENT, view, resource)
         return await DeploymentPass.over(self._world, view, resource)
@@ -75,14 +77,15 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
     def _build(self, resource: AgentDeployment) -> AgentBuild | None:
         ref = resource.spec.build_ref
         view = self.world.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
-        found = shell.parsed(AgentBuild, view) if view else None
-        return found if isinstance(found, AgentBuild) else None
+        return as_build(view.obj if view else None)
 
     async def perform(self, call: Any) -> Any:
         """Make one call; its value, or what the adapter raises."""
         match call:
             case plan.ReadText():
-                return await self._read_text(call.ref)
+                return await self._read_text(call)
+            case plan.ReadAgentBuild():
+                return await self._read_build(call.name)
             case plan.ConfirmBuild():
                 return await self.session.client.get_build(call.id)
             case plan.ReadBuildManifest():
@@ -92,8 +95,12 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
             case _:
                 return await self.perform_common(call)
 
-    async def _read_text(self, ref: KeyRef) -> str:
-        found = await self.world.cluster.config_map(self.namespace, ref.name)
+    async def _read_build(self, name: str) -> AgentBuild | None:
+        return as_build(await self.world.cluster.get(AGENT_BUILD, self.namespace, name))
+
+    async def _read_text(self, call: plan.ReadText) -> str:
+        ref = call.ref
+        found = await self.world.cluster.config_map(self.namespace, ref.name, self.began if call.live else 0.0)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
                            f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")
@@ -103,6 +110,12 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
     def status_as_dict(self, status: Any) -> dict[str, Any]:
         """The status as the API server has it."""
         return status_as_dict(status)
+
+
+def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
+    """The AgentBuild, if there is one and it can be read."""
+    found = shell.parsed(AgentBuild, obj) if obj else None
+    return found if isinstance(found, AgentBuild) else None
 
 
 def text_of(config_map: dict[str, Any], ref: KeyRef, otherwise: str) -> str:

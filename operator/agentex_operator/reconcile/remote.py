@@ -41,6 +41,7 @@ class RemotePass(ABC, Generic[Record]):
         self.account, self._session = found
         self.cluster_uid = cluster_uid
         self._writer = world.writer(self.kind, view)
+        self.began = world.clock.monotonic()
         self._answer_by: datetime | None = None
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
 

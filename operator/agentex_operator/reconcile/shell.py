@@ -158,10 +158,10 @@ class InvalidObject(Exception):  # noqa: N818 - a finding, not a fault
 ResourceT = TypeVar("ResourceT", bound=Resource)
 
 
-def parsed(model: type[ResourceT], view: View) -> ResourceT | InvalidObject:
+def parsed(model: type[ResourceT], obj: Mapping[str, Any]) -> ResourceT | InvalidObject:
     """The resource as a typed value, or what is wrong with it."""
     try:
-        return model.parse(view.obj)
+        return model.parse(obj)
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 
 class References(Protocol):
-    """The two reads that sources need of the cluster: the raw API objects, None where there is none."""
+    """The two reads that sources need of the cluster: the raw API objects, None where there is none.
 
-    async def config_map(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+    What comes was asked for after `since` (of the monotonic clock).
+    """
+
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         """One ConfigMap."""
 
-    async def secret(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+    async def secret(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         """One Secret; its values are base64."""
 
 
@@ -36,12 +39,12 @@ class Bytes:
         return f"Bytes({self.name})"
 
 
-async def config_map_bytes(cluster: References, namespace: str, ref: KeyRef) -> Bytes:
+async def config_map_bytes(cluster: References, namespace: str, ref: KeyRef, since: float) -> Bytes:
     """`binaryData[key]` of a ConfigMap.
 
     Raises NotReady (ConfigMapNotFound, KeyNotFound), and InvalidInput(InvalidContext) for text.
     """
-    found = await cluster.config_map(namespace, ref.name)
+    found = await cluster.config_map(namespace, ref.name, since)
     if found is None:
         raise NotReady(reasons.CONFIG_MAP_NOT_FOUND, f"There is no ConfigMap {ref.name!r} in this namespace. Create "
                                                      "it, or correct spec.source.configMap.name.")
@@ -51,9 +54,9 @@ async def config_map_bytes(cluster: References, namespace: str, ref: KeyRef) -> 
     return _decoded(found.get("binaryData") or {}, ref, f"ConfigMap {ref.name!r}")
 
 
-async def secret_bytes(cluster: References, namespace: str, ref: KeyRef) -> Bytes:
+async def secret_bytes(cluster: References, namespace: str, ref: KeyRef, since: float) -> Bytes:
     """`data[key]` of a Secret. Raises NotReady (SecretNotFound, KeyNotFound)."""
-    return _decoded(await _secret(cluster, namespace, ref.name), ref, f"Secret {ref.name!r}")
+    return _decoded(await _secret(cluster, namespace, ref.name, since), ref, f"Secret {ref.name!r}")
 
 
 async def authorization(cluster: References, namespace: str, name: str, keep_secret: Callable[[str], None]) -> str:
@@ -76,8 +79,8 @@ async def authorization(cluster: References, namespace: str, name: str, keep_sec
             raise _invalid_secret(name, "must have either the key token, or the keys username and password")
 
 
-async def _secret(cluster: References, namespace: str, name: str) -> Mapping[str, Any]:
-    found = await cluster.secret(namespace, name)
+async def _secret(cluster: References, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any]:
+    found = await cluster.secret(namespace, name, since)
     if found is None:
         raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {name!r} in this namespace. Create it, or "
                                                  "correct the reference.")

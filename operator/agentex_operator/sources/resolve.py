@@ -7,7 +7,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agentex_operator.core import reasons
@@ -74,7 +74,7 @@ class Sources:
         self._manifests: OrderedDict[tuple[_Order, str], tuple[str, str]] = OrderedDict()
 
     async def resolve(self, namespace: str, source: BuildSource) -> Revision:
-        """Which version of a source there is now. An http source and an image are pinned: no I/O.
+        """Which version of a source there is now, or was a moment ago. An http source and an image are pinned: no I/O.
 
         Raises as references.py says.
         """
@@ -82,19 +82,22 @@ class Sources:
             return Revision(source.http.digest, source.http.digest)
         if source.image is not None:
             return Revision(source.image.url)
-        digest = f"sha256:{hashlib.sha256(await self._bytes(namespace, source)).hexdigest()}"
+        digest = _revision(await self._bytes(namespace, source))
         return Revision(digest, digest)
 
-    async def stage(self, namespace: str, source: BuildSource, context: Context, expected_agent: str | None) -> Staged:
+    async def stage(self, namespace: str, source: BuildSource, context: Context, expected_agent: str | None,
+                    since: float = 0.0) -> Staged:
         """The staged context and its archive; `release` it. `expected_agent` is whom the manifest must be for.
 
-        Raises InvalidInput, NotReady and Unavailable as references.py, http.py, archive.py, stage.py and
-        core/manifest.py say.
+        It is not older than `since`, of the monotonic clock. Raises InvalidInput, NotReady and Unavailable as
+        references.py, http.py, archive.py, stage.py and core/manifest.py say.
         """
         order = _Order(namespace, source, context, expected_agent)
         flight = self._flights.get(order)
-        if flight is None:
-            flight = self._flights[order] = _Flight(asyncio.create_task(self._finish(order)))
+        if flight is None or not flight.can_serve(since):
+            flight = self._flights[order] = _Flight(order)
+            flight.task = asyncio.create_task(self._finish(flight))
+        flight.since = max(flight.since, since)
         flight.waiting += 1
         try:
             return self._workshop.hold(await asyncio.shield(flight.task))
@@ -123,23 +126,25 @@ class Sources:
 
     # --- one staging ------------------------------------------------------------------------------------------------
 
-    async def _finish(self, order: _Order) -> Finished:
+    async def _finish(self, flight: _Flight) -> Finished:
         """Fetch and stage, with one of the places; the finished archive is held once, for the flight."""
+        order = flight.order
         async with self._places:
             with full_disk_is_passing(), self._workshop.bench() as bench:
-                revision = await self._fetch(order, bench / _SOURCE)
-                made = await _in_thread(lambda stop: _make(bench, order, self._limits, stop))
+                flight.fetching = True
+                revision = await self._fetch(order, bench / _SOURCE, flight.since)
+                made = await _in_thread(lambda stop: _make(bench, order, revision, self._limits, stop))
                 place = self._workshop.shelve(made.archive, made.digest)
-        self._remember(order, revision, made)
-        return Finished(made.digest, place, made.size, made.manifest_text, made.environments_text)
+        self._remember(order, made)
+        return replace(made, archive=place)
 
-    async def _fetch(self, order: _Order, out: Path) -> str:
+    async def _fetch(self, order: _Order, out: Path, since: float) -> str:
         """Write the source's archive; its revision."""
         if order.source.http is not None:
             return await self._download(order.namespace, order.source.http, out)
-        content = await self._bytes(order.namespace, order.source)
+        content = await self._bytes(order.namespace, order.source, since)
         _write(out, content)
-        return f"sha256:{hashlib.sha256(content).hexdigest()}"
+        return _revision(content)
 
     async def _download(self, namespace: str, http: HttpSource, out: Path) -> str:
         header = await self._authorization(namespace, http.secret_ref.name) if http.secret_ref else None
@@ -149,16 +154,16 @@ class Sources:
     async def _authorization(self, namespace: str, secret: str) -> str:
         return await authorization(self._cluster, namespace, secret, self._keep_secret)
 
-    async def _bytes(self, namespace: str, source: BuildSource) -> bytes:
+    async def _bytes(self, namespace: str, source: BuildSource, since: float = 0.0) -> bytes:
         if source.config_map is not None:
-            return (await config_map_bytes(self._cluster, namespace, source.config_map)).content
+            return (await config_map_bytes(self._cluster, namespace, source.config_map, since)).content
         if source.secret is not None:
-            return (await secret_bytes(self._cluster, namespace, source.secret)).content
+            return (await secret_bytes(self._cluster, namespace, source.secret, since)).content
         raise InvalidInput(reasons.INVALID_SPEC, "The source has no build context. Set spec.source.configMap, "
                                                  "spec.source.secret or spec.source.http.")
 
-    def _remember(self, order: _Order, revision: str, made: Finished) -> None:
-        key = _Order(order.namespace, order.source, order.context), revision
+    def _remember(self, order: _Order, made: Finished) -> None:
+        key = _Order(order.namespace, order.source, order.context), made.revision
         self._manifests[key] = made.digest, made.manifest_text
         self._manifests.move_to_end(key)
         if len(self._manifests) > _REMEMBERED:
@@ -185,17 +190,28 @@ class Sources:
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """One staging under way, and how many wait for it."""
+    """One staging under way, and how many wait for it. What it fetches is not older than `since`."""
 
-    task: asyncio.Task[Finished]
+    order: _Order
+    since: float = 0.0
+    fetching: bool = False
     waiting: int = 0
+    task: asyncio.Task[Finished] = field(init=False)
+
+    def can_serve(self, since: float) -> bool:
+        """Whether what it will have fetched is fresh enough; what is pinned by its digest always is."""
+        return self.order.source.http is not None or not self.fetching or self.since >= since
+
+
+def _revision(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _make(bench: Path, order: _Order, limits: Limits, stop: threading.Event) -> Finished:
+def _make(bench: Path, order: _Order, revision: str, limits: Limits, stop: threading.Event) -> Finished:
     """Take the archive on the bench apart, stage it, and pack the result beside it. Blocking."""
     with closing(Blobs(bench / "blobs")) as blobs:
         with (bench / _SOURCE).open("rb") as packed:
@@ -204,7 +220,7 @@ def _make(bench: Path, order: _Order, limits: Limits, stop: threading.Event) -> 
         texts = read_texts(root, blobs, order.context.path, order.context.manifest)
         staging = stage(texts, Manifest.parse(texts.manifest, order.agent), blobs, limits)
         size = pack(staging, blobs, bench / _PACKED, limits.archive, stop)
-    return Finished(staging_hash(staging), bench / _PACKED, size, texts.manifest, texts.environments)
+    return Finished(revision, staging_hash(staging), bench / _PACKED, size, texts.manifest, texts.environments)
 
 
 async def _in_thread(work: Callable[[threading.Event], Result]) -> Result:

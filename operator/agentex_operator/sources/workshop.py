@@ -26,8 +26,12 @@ _LOCK: Final = "lock"
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A staged context on the shelf. `digest` is its working tree hash (hex), `size` the archive's in bytes."""
+    """A staged context on the shelf. `digest` is its working tree hash (hex), `size` the archive's in bytes.
 
+    `revision`: of the source it was made from.
+    """
+
+    revision: str
     digest: str
     archive: Path
     size: int
@@ -39,6 +43,7 @@ class Finished:
 class Staged:
     """A staged context, held for one caller: the archive stays until `release`."""
 
+    revision: str
     context_digest: str
     archive: Path
     size: int
@@ -84,7 +89,7 @@ class Workshop:
     def hold(self, finished: Finished) -> Staged:
         """The finished context for one more caller."""
         self._hold(finished.archive)
-        return Staged(finished.digest, finished.archive, finished.size, finished.manifest_text,
+        return Staged(finished.revision, finished.digest, finished.archive, finished.size, finished.manifest_text,
                       finished.environments_text, lambda: self.put_back(finished.archive))
 
     def put_back(self, archive: Path) -> None:

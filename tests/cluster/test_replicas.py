@@ -1,0 +1,114 @@
+"""Two operators, one of which knows less than the other: what it remembers undoes nothing that is on record.
+
+A second replica, or the next leader beside one that wakes up late, may have read a ConfigMap a moment ago, or be behind
+with the watch of one kind, when the other's write arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.clocks import HandClock
+from tests.cluster.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
+from tests.cluster.installation import Installation
+from tests.cluster.kube import Object, ready
+from tests.cluster.world import World
+
+from agentex_operator.bootstrap import operating
+from agentex_operator.clock import Clock
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.logs import Redactor
+from agentex_operator.reconcile.engine import Engine
+from agentex_operator.settings import Settings
+
+OTHER = f"{DOCKERFILE}RUN other\n"
+
+
+@asynccontextmanager
+async def behind(installation: Installation, world: World, folder: Path) -> AsyncIterator[Engine]:
+    """An operator that knows what is there now, has no watch, and believes each ConfigMap it has read for ever."""
+    world.operator.stop()
+    settings = Settings(kubeconfig=installation.kubeconfig, watch_namespaces=(world.namespace,), work_dir=folder,
+                        allow_http_endpoints=True, health_host="127.0.0.1", health_port=0)
+    cluster = await KubeCluster.connect(settings, HandClock())
+    async with aclosing(cluster), operating(settings, Redactor(), cluster, Clock()) as (engine, _, _):
+        yield engine
+
+
+async def done(act: Callable[..., Any], *told: Any) -> Any:
+    """Have this done while the operator beside us works."""
+    return await asyncio.to_thread(act, *told)
+
+
+def by_the_other(world: World, changed: Object, *kinds: str) -> None:
+    """The other operator brings this about for the resources of these kinds, to the end, and leaves."""
+    before = {kind: digest_of(world.status(kind, "quote")) for kind in kinds}
+    world.apply(changed)
+    world.operator.start()
+    for kind, digest in before.items():
+        world.wait(kind, "quote", lambda obj, old=digest: ready(obj) and digest_of((obj or {})["status"]) != old)
+    world.operator.stop()
+
+
+def digest_of(status: Object) -> str:
+    return str(status.get("inputsDigest") or status.get("configurationDigest"))
+
+
+async def shown(engine: Engine, world: World, kind: str, name: str) -> None:
+    """Show it this object as it is now, and nothing else; return when it has said all it has to say."""
+    await done(lambda: world.annotate(kind, name, reconcile_requested_at="now"))
+    engine.observe(kind, "MODIFIED", await done(world.get, kind, name))
+    await done(world.wait, kind, name, lambda obj: ready(obj) and obj["status"].get("lastHandledReconcileAt") == "now")
+
+
+async def test_a_context_read_before_the_other_built_its_successor_is_not_built_again(
+    installation: Installation, world: World, tmp_path: Path
+) -> None:
+    await done(world.apply, a_context(), a_build())
+    async with behind(installation, world, tmp_path) as engine:
+        await done(world.wait, "AgentBuild", "quote")
+        await done(by_the_other, world, a_context(dockerfile=OTHER), "AgentBuild")
+
+        await shown(engine, world, "AgentBuild", "quote")
+
+    assert world.creates("AgentBuild", "quote") == 2
+    world.explain("AgentBuild", "quote", creates=2)
+    world.operator.start()
+
+
+async def test_environments_read_before_the_other_rolled_out_their_successors_are_not_rolled_out_again(
+    installation: Installation, world: World, tmp_path: Path
+) -> None:
+    named = {"configMapKeyRef": {"name": "quote", "key": "environments.yaml"}}
+    other = {**a_context(), "data": {"environments.yaml": f"{ENVIRONMENTS}# other\n"}}
+    await done(world.apply, a_context(), an_image(), a_deployment(environments=named))
+    await done(world.wait, "AgentBuild", "quote")
+    async with behind(installation, world, tmp_path) as engine:
+        await done(world.wait, "AgentDeployment", "quote")
+        await done(by_the_other, world, other, "AgentDeployment")
+
+        await shown(engine, world, "AgentDeployment", "quote")
+
+    assert world.creates("AgentDeployment", "quote") == 2
+    world.explain("AgentDeployment", "quote", creates=2)
+    world.operator.start()
+
+
+async def test_a_build_seen_before_the_other_deployed_its_successor_is_not_deployed_again(
+    installation: Installation, world: World, tmp_path: Path
+) -> None:
+    await done(world.apply, a_context(), a_build(), from_build())
+    async with behind(installation, world, tmp_path) as engine:
+        await done(world.wait, "AgentDeployment", "quote")
+        await done(by_the_other, world, a_context(dockerfile=OTHER), "AgentBuild", "AgentDeployment")
+
+        await shown(engine, world, "AgentDeployment", "quote")
+
+    assert (world.creates("AgentBuild", "quote"), world.creates("AgentDeployment", "quote")) == (2, 2)
+    world.explain("AgentBuild", "quote", creates=2)
+    world.explain("AgentDeployment", "quote", creates=2)
+    world.operator.start()
