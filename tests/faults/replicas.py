@@ -1,10 +1,10 @@
 """Two operators at once, both acting: nothing here may rest on a Lease. One that sees less, one that wakes up later.
 
     replicas/build-succeeds/both
-    replicas/deployment-follows/second late=2@agentbuilds
+    replicas/deployment-follows/second late=3@agentbuilds
     replicas/build-deleted-at-once/frozen 6 at kube PATCH agentbuilds/quote/status #1/after
 
-In the second plan the second operator is shown builds two seconds late, and everything else at once (views.py has the
+In the second plan the second operator is shown builds three seconds late, and everything else at once (views.py has the
 bends). In the third the first operator is stopped by SIGSTOP for six seconds, right after its write was answered, while
 the second one goes on.
 """
@@ -16,16 +16,17 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+from tests.cluster.kube import eventually
 from tests.faults import learned
 from tests.faults.bench import Bench, Keeper
 from tests.faults.director import Cue, Director
 from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Scale
-from tests.faults.views import Bend
+from tests.faults.views import OURS, Bend
 
 SHORT, LONG = 2.0, 6.0      # seconds frozen: less, and more, than the longest life of a create
 CREATES_LIVE = 4.0          # that life, as the benches set it; who wakes up later must not send it any more
-BEHIND = ("first=1", "late=2@agentbuilds", "late=2@agentdeployments")   # how the second one's view is bent
+BEHIND = ("first=1", "late=3@agentbuilds", "late=3@agentdeployments")   # how the second one's view is bent
 GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both", "build-context-changes/second first=1",
         "build-succeeds/frozen 6 at remote POST /v5/builds #1/in")
 
@@ -87,9 +88,13 @@ class Pair:
         return Ended(plan, findings, reached=all(cue.struck.is_set() for cue in cues))
 
     def begin(self) -> None:
-        """Start the second operator, in the world that the first has found ready."""
+        """Start the second operator, in the world that the first has found ready; it watches, and lists no more."""
         self.director.begin([], view=self.view)
         self.keeper.start()
+        eventually(self._watched, lambda watched: watched >= set(OURS), 40)
+
+    def _watched(self) -> set[str]:
+        return {call.what for call in tuple(self.director.trace) if call.verb == "WATCH"}
 
     @property
     def log(self) -> str:

@@ -26,7 +26,6 @@ from tests.cluster.builders import (
     an_account,
     an_archive,
     an_image,
-    from_build,
 )
 from tests.cluster.kube import Object, condition, gone, ready, says, stalled
 from tests.faults.stage import Stage
@@ -266,7 +265,8 @@ def a_build_is_deployed(world: Stage) -> None:
 
 def a_deployment_follows(world: Stage) -> None:
     """First its build is built from another context, then another text lies in the ConfigMap that it names."""
-    world.apply(a_context("quote"), a_build("quote"), from_build("quote"))
+    named = {"configMapKeyRef": {"name": "quote", "key": "environments.yaml"}}
+    world.apply(a_context("quote"), a_build("quote"), a_deployment("quote", environments=named))
     wait(world, DEPLOYMENT, "quote")
     another = a_context("quote", f"{DOCKERFILE}RUN more\n")
     for changed in (another, {**another, "data": {"environments.yaml": f"{ENVIRONMENTS}# more\n"}}):
