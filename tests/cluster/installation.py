@@ -13,6 +13,7 @@ from tests.cluster.kube import OURS_ARE_SERVED, ApiServer, eventually
 
 from agentex_dev import demo_access
 from agentex_dev.cluster import Cluster
+from agentex_dev.kubeconfig import Server, write_kubeconfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Installation:
     kubeconfig: Path
     uid: str
     administrator: str
+
+
+def kubeconfig_through(url: str, installation: Installation, path: Path) -> Path:
+    """The operator's kubeconfig, at this path, for an API server that it reaches at another address."""
+    token = installation.cluster.kubectl("create", "token", demo_access.ACCOUNT, "-n", demo_access.NAMESPACE).strip()
+    return write_kubeconfig(path, Server(url, installation.cluster.server.ca), "operator", token)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ The harness of this folder, from the ground up (tests use the last two, as fixtu
 - `kube.ApiServer`        the API server as administrator; `eventually`, and predicates: ready, stalled, says, gone
 - `builders`              a_build, a_deployment, a_preview, an_account, a_context, a_secret: valid objects to apply
 - `proxy.Proxy`           a real HTTP proxy that holds a chosen call, before or after it takes effect
+- `within`               the operator in the test's own process, without a watch: it knows what the test shows it
 - `ledger.judge`          what the simulator's ledger must say at the end: nothing twice, left over, or of others
 - `world.World`           one namespace + one simulator + one operator: apply, wait, status, and the judge
 - fixture `world`         a World of this test alone, with an account `default`; judged at the end of the test

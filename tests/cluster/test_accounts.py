@@ -6,23 +6,21 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.clocks import settle
 from tests.cluster.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image
 from tests.cluster.conftest import MakeWorld
-from tests.cluster.installation import Installation
+from tests.cluster.installation import Installation, kubeconfig_through
 from tests.cluster.kube import Object, condition, eventually, gone, ready, says
+from tests.cluster.proxy import Proxy
+from tests.cluster.within import operator_without_watch
 from tests.cluster.world import World, with_account
 
 from agentex_dev import demo_access
-from agentex_operator.bootstrap import operating
-from agentex_operator.clock import Clock
-from agentex_operator.kube.cluster import KubeCluster
-from agentex_operator.logs import Redactor
-from agentex_operator.settings import Settings
 
 WORLD = {"accounts": (("acct-1", "key-1"), ("acct-2", "key-2"), ("acct-3", "key-3"), ("acct-4", "key-4"))}
 SLOWLY = 4  # calls with a refused key that a few seconds may show
@@ -119,16 +117,35 @@ async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
 ) -> None:
     """kopf tells of no deletion that fell into a gap of its watch: here is an operator without any watch."""
     world.operator.stop()
-    settings = Settings(kubeconfig=installation.kubeconfig, watch_namespaces=(world.namespace,), work_dir=tmp_path,
-                        allow_http_endpoints=True, health_host="127.0.0.1", health_port=0,
-                        resync=timedelta(seconds=1), reference_resync=timedelta(seconds=1))
-    cluster = await KubeCluster.connect(settings, Clock())
-    async with aclosing(cluster), operating(settings, Redactor(), cluster, Clock()) as (engine, _, _):
+    soon = {"resync": timedelta(seconds=1), "reference_resync": timedelta(seconds=1)}
+    async with operator_without_watch(installation.kubeconfig, world.namespace, tmp_path, **soon) as engine:
         assert engine.find("AgentexAccount", world.namespace, "default")
         await asyncio.to_thread(world.delete, "AgentexAccount", "default")
 
         await asyncio.to_thread(eventually, lambda: engine.find("AgentexAccount", world.namespace, "default"),
                                 lambda found: found is None, 20)
+    world.operator.start()
+
+
+async def test_an_account_made_anew_while_its_key_is_being_read_leaves_no_session_behind(
+    installation: Installation, world: World, tmp_path: Path
+) -> None:
+    """The pass over the first one goes on, and opens what nobody would ever close."""
+    world.operator.stop()
+    server = installation.cluster.server
+    with Proxy(server.url, server.ca) as proxy:
+        reading = proxy.hold("GET", "/secrets/", "after")
+        config = kubeconfig_through(proxy.url, installation, tmp_path / "kubeconfig")
+        async with operator_without_watch(config, world.namespace, tmp_path) as engine:
+            await asyncio.to_thread(reading.wait)
+            await asyncio.to_thread(world.delete, "AgentexAccount", "default")
+            anew = await asyncio.to_thread(world.apply, an_account(world.endpoint))
+            engine.observe("AgentexAccount", "ADDED", anew)
+            await settle()
+            reading.release()
+            await asyncio.to_thread(world.wait, "AgentexAccount", "default")
+
+    assert [task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("polling")] == []
     world.operator.start()
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
-from tests.cluster.conftest import Installation, MakeWorld
+from tests.cluster.conftest import MakeWorld
+from tests.cluster.installation import Installation, kubeconfig_through
 from tests.cluster.kube import Object, eventually, gone, ready, says
 from tests.cluster.proxy import Held, Point, Proxy
 from tests.cluster.world import World
-
-from agentex_dev import demo_access
-from agentex_dev.kubeconfig import Server, write_kubeconfig
 
 KINDS = ("AgentBuild", "AgentDeployment")
 PLURAL = {"AgentBuild": "agentbuilds", "AgentDeployment": "agentdeployments"}
@@ -68,11 +66,9 @@ class Between:
 @pytest.fixture
 def proxies(installation: Installation, tmp_path: Path) -> Iterator[Proxies]:
     server = installation.cluster.server
-    token = installation.cluster.kubectl("create", "token", demo_access.ACCOUNT, "-n", demo_access.NAMESPACE).strip()
     with ExitStack() as stack:
         kube = stack.enter_context(Proxy(server.url, server.ca))
-        config = write_kubeconfig(tmp_path / "kubeconfig", Server(kube.url, server.ca), "operator", token)
-        yield Proxies(kube, config, stack)
+        yield Proxies(kube, kubeconfig_through(kube.url, installation, tmp_path / "kubeconfig"), stack)
 
 
 @pytest.fixture

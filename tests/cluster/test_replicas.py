@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,10 @@ from tests.clocks import HandClock
 from tests.cluster.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
 from tests.cluster.installation import Installation
 from tests.cluster.kube import Object, ready
+from tests.cluster.within import operator_without_watch
 from tests.cluster.world import World
 
-from agentex_operator.bootstrap import operating
-from agentex_operator.clock import Clock
-from agentex_operator.kube.cluster import KubeCluster
-from agentex_operator.logs import Redactor
 from agentex_operator.reconcile.engine import Engine
-from agentex_operator.settings import Settings
 
 OTHER = f"{DOCKERFILE}RUN other\n"
 
@@ -32,10 +28,7 @@ OTHER = f"{DOCKERFILE}RUN other\n"
 async def behind(installation: Installation, world: World, folder: Path) -> AsyncIterator[Engine]:
     """An operator that knows what is there now, has no watch, and believes each ConfigMap it has read for ever."""
     world.operator.stop()
-    settings = Settings(kubeconfig=installation.kubeconfig, watch_namespaces=(world.namespace,), work_dir=folder,
-                        allow_http_endpoints=True, health_host="127.0.0.1", health_port=0)
-    cluster = await KubeCluster.connect(settings, HandClock())
-    async with aclosing(cluster), operating(settings, Redactor(), cluster, Clock()) as (engine, _, _):
+    async with operator_without_watch(installation.kubeconfig, world.namespace, folder, HandClock()) as engine:
         yield engine
 
 
