@@ -7,6 +7,7 @@ with the watch of one kind, when the other's write arrives.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +29,7 @@ OTHER = f"{DOCKERFILE}RUN other\n"
 async def behind(installation: Installation, world: World, folder: Path) -> AsyncIterator[Engine]:
     """An operator that knows what is there now, has no watch, and believes each ConfigMap it has read for ever."""
     world.operator.stop()
-    async with operator_without_watch(installation.kubeconfig, world.namespace, folder, HandClock()) as engine:
+    async with operator_without_watch(installation.kubeconfig, world.namespace, folder, HandClock(0.0)) as engine:
         yield engine
 
 
@@ -53,9 +54,10 @@ def digest_of(status: Object) -> str:
 
 async def shown(engine: Engine, world: World, kind: str, name: str) -> None:
     """Show it this object as it is now, and nothing else; return when it has said all it has to say."""
-    await done(lambda: world.annotate(kind, name, reconcile_requested_at="now"))
+    asked = str(time.time_ns())
+    await done(lambda: world.annotate(kind, name, reconcile_requested_at=asked))
     engine.observe(kind, "MODIFIED", await done(world.get, kind, name))
-    await done(world.wait, kind, name, lambda obj: ready(obj) and obj["status"].get("lastHandledReconcileAt") == "now")
+    await done(world.wait, kind, name, lambda obj: ready(obj) and obj["status"].get("lastHandledReconcileAt") == asked)
 
 
 async def test_a_context_read_before_the_other_built_its_successor_is_not_built_again(
@@ -64,6 +66,7 @@ async def test_a_context_read_before_the_other_built_its_successor_is_not_built_
     await done(world.apply, a_context(), a_build())
     async with behind(installation, world, tmp_path) as engine:
         await done(world.wait, "AgentBuild", "quote")
+        await shown(engine, world, "AgentBuild", "quote")
         await done(by_the_other, world, a_context(dockerfile=OTHER), "AgentBuild")
 
         await shown(engine, world, "AgentBuild", "quote")
@@ -82,6 +85,7 @@ async def test_environments_read_before_the_other_rolled_out_their_successors_ar
     await done(world.wait, "AgentBuild", "quote")
     async with behind(installation, world, tmp_path) as engine:
         await done(world.wait, "AgentDeployment", "quote")
+        await shown(engine, world, "AgentDeployment", "quote")
         await done(by_the_other, world, other, "AgentDeployment")
 
         await shown(engine, world, "AgentDeployment", "quote")
@@ -97,6 +101,7 @@ async def test_a_build_seen_before_the_other_deployed_its_successor_is_not_deplo
     await done(world.apply, a_context(), a_build(), from_build())
     async with behind(installation, world, tmp_path) as engine:
         await done(world.wait, "AgentDeployment", "quote")
+        await shown(engine, world, "AgentDeployment", "quote")
         await done(by_the_other, world, a_context(dockerfile=OTHER), "AgentBuild", "AgentDeployment")
 
         await shown(engine, world, "AgentDeployment", "quote")

@@ -101,9 +101,10 @@ class Rig:
         self.operator = ForkedOperator(bench.nursery, config, (bench.namespace,), bench.folder, self._flags)
         self.world.operator = self.operator
         self.keeper = Keeper(self.operator)
-        self.keeper.start()
-        self.world.delete("AgentexAccount", "default")
+        self.world.remove("AgentexAccount", "default")  # of another endpoint: what is bound to it stays so for good
         self.open_account("default")
+        self.keeper.start()
+        self.world.wait("AgentexAccount", "default")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -418,6 +418,16 @@ async def test_new_content_gives_a_new_manifest(tmp_path: Path) -> None:
         assert left_behind(tmp_path) == []
 
 
+async def test_a_manifest_is_read_as_late_as_its_asker_wants(tmp_path: Path) -> None:
+    slow = Slowly(a_namespace().config_maps)
+    slow.let.set()
+    with opened(tmp_path, slow) as sources:
+        for since in (1.0, 2.0):
+            await sources.manifest("team", CONFIG_MAP, HERE, since)
+
+    assert sorted(set(slow.asked)) == [1.0, 2.0]
+
+
 async def test_an_image_has_no_manifest(tmp_path: Path) -> None:
     with opened(tmp_path) as sources, pytest.raises(InvalidInput, match="has no manifest"):
         await sources.manifest("team", IMAGE, HERE)

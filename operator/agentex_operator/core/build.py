@@ -36,7 +36,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
 
     noun: ClassVar[str] = "build"
     spec: AgentBuildSpec
-    revision: Revision | None = None         # of the source, now
+    revision: Revision | None = None         # of the source, a moment ago; once staged, of what was staged
     source_failure: Failure | None = None    # why there is none, or why it cannot be staged
     staged: str | None = None                # working tree hash of the context whose archive is at hand
     agent: str | Agent | None = None         # its id, or what FindAgent said

@@ -53,7 +53,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     noun: ClassVar[str] = "deployment"
     removed_at_once: ClassVar[bool] = True
     spec: AgentDeploymentSpec
-    build: AgentBuild | None = None                  # the one buildRef names, as the engine last saw it
+    build: AgentBuild | None = None                  # the one buildRef names, as last seen or read
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
     unread: bool = False                             # one of them has gone, which an ended preview does not mind
     named_build: tuple[BuildRecord | None] | None = None    # what buildID names, once asked
@@ -560,6 +560,15 @@ def _last_word(observed: Observed) -> str:
     return f"The rollout failed: {events[-1].message}" if events else "The rollout failed."
 
 
+def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
+    """A preview that would have ended before it began is not created."""
+    preview = observed.spec.preview
+    if preview is None or preview.expires_at is None or preview.expires_at > now:
+        return None
+    return _stalled(observed, reasons.INVALID_EXPIRY, f"spec.preview.expiresAt, {_stamp(preview.expires_at)}, has "
+                    "passed. Set a later one.")
+
+
 def see_how_things_are_now(observed: Observed, _now: datetime) -> Plan[Any] | None:
     """A ConfigMap read a moment ago, or a build as its watch told it, may be older than our own record, where another
     replica wrote that: nothing is sent for them.
@@ -569,15 +578,6 @@ def see_how_things_are_now(observed: Observed, _now: datetime) -> Plan[Any] | No
     calls += [plan.ReadAgentBuild(build.name)] if build else []
     unmade = [call for call in calls if call not in observed.read_live]
     return Plan(unmade[0]) if unmade else None
-
-
-def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
-    """A preview that would have ended before it began is not created."""
-    preview = observed.spec.preview
-    if preview is None or preview.expires_at is None or preview.expires_at > now:
-        return None
-    return _stalled(observed, reasons.INVALID_EXPIRY, f"spec.preview.expiresAt, {_stamp(preview.expires_at)}, has "
-                    "passed. Set a later one.")
 
 
 def check_the_named_build(observed: Observed, _now: datetime) -> Plan[Any] | Verdict | None:
@@ -755,8 +755,8 @@ RULES = (
     report_the_end,
     protocol.wait_for_the_open_create,
     protocol.rest_when_refused,
-    see_how_things_are_now,
     check_the_expiry,
+    see_how_things_are_now,
     check_the_named_build,
     fetch_the_manifest,
     check_the_configuration,

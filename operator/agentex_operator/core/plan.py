@@ -102,7 +102,7 @@ class DeleteSelf:
 
 @dataclass(frozen=True, slots=True)
 class ReadText:
-    """Read one key of a ConfigMap as text. Outcome: str. `live`: as it is now, not as it was a moment ago."""
+    """Read one key of a ConfigMap as text. Outcome: str. `live`: read in this pass, not a moment before it."""
 
     ref: KeyRef
     live: bool = False

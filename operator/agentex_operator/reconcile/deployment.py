@@ -89,7 +89,7 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
             case plan.ConfirmBuild():
                 return await self.session.client.get_build(call.id)
             case plan.ReadBuildManifest():
-                return await self.world.sources.manifest(self.namespace, call.source, call.context)
+                return await self.world.sources.manifest(self.namespace, call.source, call.context, self.began)
             case plan.CreateDeployment():
                 return await self.session.client.create_deployment(call.request, until=self.until)
             case _:

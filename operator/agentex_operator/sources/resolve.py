@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """What is asked for; equal orders of the same moment are worked on once."""
+    """What is asked for; equal orders are worked on once, where what is fetched is fresh enough for both."""
 
     namespace: str
     source: BuildSource
@@ -73,24 +73,24 @@ class Sources:
         self._flights: dict[_Order, _Flight] = {}
         self._manifests: OrderedDict[tuple[_Order, str], tuple[str, str]] = OrderedDict()
 
-    async def resolve(self, namespace: str, source: BuildSource) -> Revision:
-        """Which version of a source there is now, or was a moment ago. An http source and an image are pinned: no I/O.
+    async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0) -> Revision:
+        """Which version of a source there is, or was a moment ago but not before `since` (of the monotonic clock).
 
-        Raises as references.py says.
+        An http source and an image are pinned: no I/O. Raises as references.py says.
         """
         if source.http is not None:
             return Revision(source.http.digest, source.http.digest)
         if source.image is not None:
             return Revision(source.image.url)
-        digest = _revision(await self._bytes(namespace, source))
+        digest = _revision(await self._bytes(namespace, source, since))
         return Revision(digest, digest)
 
     async def stage(self, namespace: str, source: BuildSource, context: Context, expected_agent: str | None,
                     since: float = 0.0) -> Staged:
         """The staged context and its archive; `release` it. `expected_agent` is whom the manifest must be for.
 
-        It is not older than `since`, of the monotonic clock. Raises InvalidInput, NotReady and Unavailable as
-        references.py, http.py, archive.py, stage.py and core/manifest.py say.
+        A ConfigMap or Secret was read after `since`, of the monotonic clock. Raises InvalidInput, NotReady and
+        Unavailable as references.py, http.py, archive.py, stage.py and core/manifest.py say.
         """
         order = _Order(namespace, source, context, expected_agent)
         flight = self._flights.get(order)
@@ -104,19 +104,20 @@ class Sources:
         finally:
             self._leave(order, flight)
 
-    async def manifest(self, namespace: str, source: BuildSource, context: Context) -> tuple[str, str]:
+    async def manifest(self, namespace: str, source: BuildSource, context: Context,
+                       since: float = 0.0) -> tuple[str, str]:
         """The working tree hash (hex) and the manifest's text, for an AgentDeployment that takes it from the build.
 
-        What was staged lately for this namespace is remembered. Raises as `stage` does.
+        What was staged lately of this version for this namespace is remembered. `since` and errors as of `stage`.
         """
         if source.image is not None:
             raise InvalidInput(reasons.MANIFEST_NOT_FOUND, "The AgentBuild registers an image, which has no manifest. "
                                "Set spec.manifest.inline or spec.manifest.configMapKeyRef.")
         order = _Order(namespace, source, context)
-        known = (order, (await self.resolve(namespace, source)).revision)
+        known = (order, (await self.resolve(namespace, source, since)).revision)
         if known in self._manifests:
             return self._manifests[known]
-        staged = await self.stage(namespace, source, context, None)
+        staged = await self.stage(namespace, source, context, None, since)
         staged.release()
         return staged.context_digest, staged.manifest_text
 
@@ -190,7 +191,7 @@ class Sources:
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """One staging under way, and how many wait for it. What it fetches is not older than `since`."""
+    """One staging under way, and how many wait for it. A ConfigMap or Secret is read after `since`."""
 
     order: _Order
     since: float = 0.0
