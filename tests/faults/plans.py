@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tests.judge.findings import Finding
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ended:
-    """How one plan ended; no findings is how it should. `reached`: what it is about came to pass."""
+    """How one plan ended; no findings is how it should. `reached`: what it is about came to pass; `log`: where the
+    operator's log of a plan with findings is kept.
+    """
 
     plan: str
     findings: tuple[Finding, ...] = ()
     reached: bool = True
+    log: Path | None = None
 
 
 @dataclass(frozen=True)

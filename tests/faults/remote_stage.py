@@ -10,7 +10,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.cluster import ledger
@@ -76,8 +76,12 @@ class Sight:
     def of(cls, world: World) -> Sight:
         found = {(kind, one["metadata"]["name"]): one for kind in REMOTE
                  for one in world.api.list(kind, world.namespace)}
-        state, faults = world.simulator.state(), world.simulator.faults()  # later: what is gone has gone there first
-        return cls(found, (*state["builds"], *state["deployments"]), {one["id"]: one for one in faults})
+        state = world.simulator.state()  # later: what is gone has gone there first
+        return cls(found, (*state["builds"], *state["deployments"]), _scripted(world))
+
+
+def _scripted(world: World) -> dict[str, Object]:
+    return {one["id"]: one for one in world.simulator.faults()}
 
 
 class Journal:
@@ -108,6 +112,10 @@ class Stage:
     def look(self) -> None:
         """Have another sight of the world."""
         self.sight = Sight.of(self.world)
+
+    def look_at_faults(self) -> None:
+        """Have another sight of these alone: every story does that, and a look at everything would keep all waiting."""
+        self.sight = replace(self.sight, faults=_scripted(self.world))
 
     def once(self, what: str, act: Callable[[], object]) -> None:
         """Have this done for all stories together."""
@@ -240,7 +248,7 @@ class Scene:
     def heal(self, *ids: str) -> None:
         """Take faults away again; what they did is remembered. Whoever backed off may take as long once more."""
         self.patience = PATIENCE + 2 * (time.monotonic() - self.troubled_since)
-        self.stage.look()  # a fault may have fired since
+        self.stage.look_at_faults()  # one may have fired since
         for id_ in ids:
             self.times(id_)
             self.world.simulator.clear_faults(id_)

@@ -73,4 +73,5 @@ class Report:
 def told(one: Ended) -> str:
     """A plan's findings, and how to see them again."""
     findings = "".join(f"   {finding.harm.value}: {finding}\n" for finding in one.findings)
-    return f"{one.plan}\n{findings}   .venv/bin/python -m tests.faults --replay {shlex.quote(one.plan)}\n"
+    log = f"   the operator's log: {one.log}\n" if one.log else ""
+    return f"{one.plan}\n{findings}{log}   .venv/bin/python -m tests.faults --replay {shlex.quote(one.plan)}\n"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.faults import answers, crash, learned, replicas, rights, stops, views
 from tests.faults.answers import Answers
@@ -40,6 +43,7 @@ GATE = tuple(sorted({*crash.GATE, *stops.GATE, *answers.GATE, *(story for story,
 LEAST = {"crash/": 350, "views/": 150, "remote/": 300, "hostile/ssrf/": 60, "hostile/archive/": 40,
          "hostile/yaml/": 15, "fuzz/": 5_000}  # plans that a whole run has
 LEAST_IN_FULL = LEAST | {"doubles/": 2_000}
+FINDINGS = Path(tempfile.gettempdir()) / "agentex-faults-findings"
 MINE: list[Bench] = []   # of a worker process: its bench, once it has one
 
 
@@ -70,9 +74,20 @@ def run_batch(name: str, plans: Sequence[str]) -> list[Ended]:
     """Run a batch of a family; a plan that raises has failed, and says where."""
     family = families(learned.known(MINE[0].site.folder))[name]
     try:
-        return list(family.run(MINE[0], plans))
+        return [with_log(ended, MINE[0].operator.log_path) for ended in family.run(MINE[0], plans)]
     except Exception:  # a bug of the programme must not end the run, and must not pass either
         return [Ended(plan, (Finding("-", traceback.format_exc()[-3000:], Harm.STUCK),)) for plan in plans]
+
+
+def with_log(ended: Ended, log: Path) -> Ended:
+    """Of a plan with findings the operator's log outlives the run: the next plan writes over it, and what depends on
+    the moment is not seen again by a replay.
+    """
+    if not ended.findings or not log.exists():
+        return ended
+    FINDINGS.mkdir(exist_ok=True)
+    kept = FINDINGS / f"{quote(ended.plan, safe='')[:200]}-{os.getpid()}.log"
+    return replace(ended, log=Path(shutil.copy(log, kept)))
 
 
 # --- in the process that leads --------------------------------------------------------------------------------------
