@@ -309,12 +309,8 @@ class Bench:
         return tuple(dict.fromkeys([*self.judged(), *self.cleared(), *self.judged(), *self.spilled()]))
 
     def bugs(self) -> tuple[Finding, ...]:
-        """I19: what nobody expected has a trace in the log. That kopf's watch fails is: the operator starts again."""
-        beside = self.beside.log if self.beside else ""
-        lines = (*self.operator.log.splitlines(), *beside.splitlines())
-        bugs = (at for at, line in enumerate(lines) if is_a_bug(line))
-        said = ("\n".join(lines[at:at + TRACE]) for at in bugs)  # what has a line of its own is not said by the log
-        return tuple(Finding("I19", f"the log says: {text[:2500]}", Harm.OTHER) for text in islice(said, 1))
+        """I19, of every operator of this plan."""
+        return bugs(self.operator.log, self.beside.log if self.beside else "")
 
     def spilled(self) -> tuple[Finding, ...]:
         """I16: every secret of this plan that was seen where nobody may see it."""
@@ -343,9 +339,12 @@ class Bench:
             self.world.wait(kind, name, gone, REMOVAL)
 
 
-def is_a_bug(line: str) -> bool:
-    """Whether this line of the log has a trace that nobody expected."""
-    return bool(TROUBLE.search(line)) and not EXPECTED.search(line)
+def bugs(*logs: str) -> tuple[Finding, ...]:
+    """I19: what nobody expected has a trace in the log. That kopf's watch fails is: the operator starts again."""
+    lines = [line for log in logs for line in log.splitlines()]
+    traces = (at for at, line in enumerate(lines) if TROUBLE.search(line) and not EXPECTED.search(line))
+    said = ("\n".join(lines[at:at + TRACE]) for at in traces)  # what has a line of its own is not said by the log
+    return tuple(Finding("I19", f"the log says: {text[:2500]}", Harm.OTHER) for text in islice(said, 1))
 
 
 def handled(obj: Object | None) -> str | None:

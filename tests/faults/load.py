@@ -9,15 +9,13 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tests.cluster.builders import a_secret
+from tests.faults.bench import Bench, bugs
 from tests.faults.load_rig import RATE, Rig, busiest_second, registered
 from tests.faults.plans import Ended, Scale
 from tests.judge.findings import Finding, Harm
-
-if TYPE_CHECKING:
-    from tests.faults.bench import Bench
 
 MUTATING_CALLS = 4      # per resource, at most (reliability.md §2e)
 Found = Iterator[Finding]
@@ -226,7 +224,7 @@ class Load:
                 figures: Figures = {}
                 found = list(PLANS[plan](rig, figures))
                 if number == len(plans) - 1:
-                    found += [*rig.cleared(), *bench.spilled()]
+                    found += [*rig.cleared(), *bench.spilled(), *bugs(rig.operator.log)]
                 print(f"{plan}: {figures}", flush=True)  # noqa: T201 - figures are for people
                 yield Ended(plan, tuple(dict.fromkeys(found)))
 

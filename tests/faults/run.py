@@ -74,7 +74,7 @@ def run_batch(name: str, plans: Sequence[str]) -> list[Ended]:
     """Run a batch of a family; a plan that raises has failed, and says where."""
     family = families(learned.known(MINE[0].site.folder))[name]
     try:
-        return [with_log(ended, MINE[0].operator.log_path) for ended in family.run(MINE[0], plans)]
+        return [with_log(ended, MINE[0].world.operator.log_path) for ended in family.run(MINE[0], plans)]
     except Exception:  # a bug of the programme must not end the run, and must not pass either
         return [Ended(plan, (Finding("-", traceback.format_exc()[-3000:], Harm.STUCK),)) for plan in plans]
 

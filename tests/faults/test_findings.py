@@ -45,9 +45,9 @@ def test_nothing_is_kept_of_a_plan_without_findings(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("line", KOPFS)
 def test_what_kopfs_watch_leaves_behind_is_no_bug_of_ours(line: str) -> None:
-    assert bench.is_a_bug(line) is False
+    assert bench.bugs(line) == ()
 
 
 @pytest.mark.parametrize("line", OURS)
 def test_any_other_trace_is(line: str) -> None:
-    assert bench.is_a_bug(line) is True
+    assert [finding.invariant for finding in bench.bugs(line)] == ["I19"]
