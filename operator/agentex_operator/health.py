@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from agentex_operator.core.errors import Unavailable
+
 if TYPE_CHECKING:
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.engine import Engine
@@ -28,10 +30,13 @@ class Health:
         self._runner = web.AppRunner(self._app(), access_log=None)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port taken, which `port` 0 leaves open. Raises OSError where the port is not free."""
+        """Listen; the port taken, which `port` 0 leaves open. Raises Unavailable where nobody can listen there."""
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host or None, port)
-        await site.start()
+        try:
+            await web.TCPSite(self._runner, host or None, port).start()
+        except OSError as error:
+            raise Unavailable(f"/livez and /readyz cannot be served: {error.strerror}; choose another address or port "
+                              "with --health-host and --health-port") from error
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

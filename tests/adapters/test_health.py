@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
+import pytest
 
 from agentex_operator.clock import Clock
+from agentex_operator.core.errors import Unavailable
 from agentex_operator.health import Check, Health, has_begun
 
 
@@ -46,3 +49,13 @@ async def test_no_connection_is_kept_that_could_hold_up_a_stop() -> None:
 
     assert answer.status_code == 200
     assert answer.headers["connection"] == "close"
+
+
+async def test_a_port_that_somebody_else_has_is_named_with_the_way_out_of_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable) as caught:
+            await Health(Clock(), {}, {}).start("127.0.0.1", port)
+
+    assert f"('127.0.0.1', {port}): address already in use" in caught.value.message
+    assert "choose another address or port with --health-host and --health-port" in caught.value.message

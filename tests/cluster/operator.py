@@ -55,7 +55,8 @@ class Operator:
         self.folder = folder / f"operator-{next(_numbers)}"
         self.folder.mkdir()
         self._part: Part | None = None
-        self._port = 0
+        self._seat = reserved()
+        self._port = int(self._seat.getsockname()[1])
 
     @property
     def log_path(self) -> Path:
@@ -77,7 +78,6 @@ class Operator:
 
     def start(self) -> None:
         """Start it, and return when /readyz says so."""
-        self._port = free_port()
         self._part = Part("agentex-operator", self._command(), self.log_path)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
         self._part.start(environment=kept, folder=self.folder)
@@ -102,6 +102,7 @@ class Operator:
     def end(self) -> None:
         """Leave nothing of it behind."""
         self.kill()
+        self._seat.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _command(self) -> list[str]:
@@ -130,7 +131,11 @@ class Operator:
             return None
 
 
-def free_port() -> int:
-    """A port of the loopback that is free now."""
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        return int(reserved.getsockname()[1])
+def reserved() -> socket.socket:
+    """A port of the loopback that is an operator's in all its lives: bound, so that nobody else is given it, neither a
+    server that takes any nor a call on its way out; and not listened on, so that whoever names it can have it.
+    """
+    seat = socket.socket()
+    seat.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    seat.bind(("127.0.0.1", 0))
+    return seat

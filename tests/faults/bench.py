@@ -20,7 +20,7 @@ from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
 from tests.cluster.kube import ApiServer, Object, eventually, gone, ready
-from tests.cluster.operator import DRAIN, Operator, free_port
+from tests.cluster.operator import DRAIN, Operator
 from tests.faults import canaries
 from tests.faults.calls import KUBE
 from tests.faults.calls import REMOTE as AGENTEX
@@ -83,7 +83,6 @@ class ForkedOperator(Operator):
         """Start it, and do not wait."""
         if self.part is not None:
             self.part.close()
-        self._port = free_port()
         self.part = ForkedPart(self._nursery, self._command()[1:], self.log_path, self.folder)
 
     def kill(self) -> None:
