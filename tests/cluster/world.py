@@ -37,6 +37,7 @@ class Chronicle:
         self._socket: socket.socket | None = None
         self._since = ""
         self._newest = 0       # the revision up to which everything is written down
+        self._gone: set[str] = set()  # the uids of those whose end is written down
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name=f"chronicle of {kind}", daemon=True)
         self._thread.start()
@@ -44,6 +45,23 @@ class Chronicle:
     def of(self, uid: str) -> list[Object]:
         """The versions of one object, oldest first."""
         return [one for one in list(self.versions) if one["metadata"].get("uid") == uid]
+
+    def catch_up(self, uids: Iterable[str] = ()) -> None:
+        """Return when all that happened by now is written down, also of these, of which nothing may be known yet: on a
+        busy machine the watch is behind. Raises AssertionError.
+        """
+        tracked = set(uids)
+        listing = self._api.http.get(self._path).json()
+        now = int(listing["metadata"]["resourceVersion"])
+        there = {one["metadata"]["uid"]: int(one["metadata"]["resourceVersion"]) for one in listing["items"]}
+
+        def behind() -> list[str]:
+            known = {one["metadata"]["uid"]: int(one["metadata"]["resourceVersion"]) for one in list(self.versions)}
+            late = {uid for uid, revision in there.items() if known.get(uid, 0) < revision}
+            over = {uid for uid in tracked | known.keys() if uid not in there and known.get(uid, 0) <= now}
+            return sorted((late | over) - self._gone)
+
+        eventually(behind, lambda found: not found)
 
     def forget(self) -> None:
         """Begin a new chapter: of what there is, the newest version is where it begins."""
@@ -72,13 +90,15 @@ class Chronicle:
         listing = self._api.http.get(self._path).json()
         newest = int(listing["metadata"]["resourceVersion"])
         if self._newest:
-            self._catch_up(newest)
+            self._write_missed(newest)
         else:
             self._write_all(listing["items"])
+        there = {one["metadata"]["uid"] for one in listing["items"]}
+        self._gone.update(one["metadata"]["uid"] for one in self.versions if one["metadata"]["uid"] not in there)
         self._newest = newest
         return str(newest)
 
-    def _catch_up(self, newest: int) -> None:
+    def _write_missed(self, newest: int) -> None:
         """One list of each revision that nobody told of, as after a restart of the API server."""
         for revision in range(self._newest + 1, newest + 1):
             exactly = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
@@ -108,6 +128,8 @@ class Chronicle:
             return
         if not self.versions or self.versions[-1] != obj:
             self.versions.append(obj)
+        if happened == "DELETED":
+            self._gone.add(obj["metadata"]["uid"])
 
 
 @dataclass
@@ -177,6 +199,7 @@ class World:
     def versions(self, kind: str, name: str) -> list[Object]:
         """Every version this object had since the world was opened."""
         obj = self.get(kind, name)
+        self._chronicles[kind].catch_up()
         return self._chronicles[kind].of(obj["metadata"]["uid"]) if obj else []
 
     # --- the remote side ------------------------------------------------------------------------------------------
@@ -229,7 +252,9 @@ class World:
         return tuple(dict.fromkeys([*of_each, *strangers(evidence)]))
 
     def evidence(self, ambiguous: int = 0) -> Evidence:
-        """What the judge goes by."""
+        """What the judge goes by, as it is now."""
+        for kind, chronicle in self._chronicles.items():
+            chronicle.catch_up(one.uid for one in self._known if one.kind == kind)
         versions = {one.uid: self._chronicles[one.kind].of(one.uid) for one in self._known}
         return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
 

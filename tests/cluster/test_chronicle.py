@@ -1,0 +1,50 @@
+"""What the judge goes by is whole, however far its watch is behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.cluster.builders import a_build
+from tests.cluster.installation import Installation
+from tests.cluster.kube import Object
+from tests.cluster.world import Chronicle
+
+KIND = "AgentBuild"
+HELD = {"finalizers": ["example.com/held"]}
+
+
+class Late(Chronicle):
+    """One on a machine that is busy."""
+
+    def _write(self, happened: str, obj: Object) -> None:
+        time.sleep(0.4)
+        super()._write(happened, obj)
+
+
+@pytest.fixture
+def late(installation: Installation, namespace: str) -> Iterator[Late]:
+    """It, with what there is written down."""
+    chronicle = Late(installation.api, KIND, namespace)
+    chronicle.catch_up([installation.api.apply(a_build("first"), namespace)["metadata"]["uid"]])
+    yield chronicle
+    chronicle.close()
+
+
+def test_a_removal_is_written_down_when_the_judge_looks(installation: Installation, namespace: str, late: Late) -> None:
+    api = installation.api
+    api.patch(KIND, "first", {"metadata": HELD}, namespace)
+    api.delete(KIND, "first", namespace)
+    last = api.patch(KIND, "first", {"metadata": {"finalizers": None}}, namespace)
+    late.catch_up()
+    assert "deletionTimestamp" in late.of(last["metadata"]["uid"])[-1]["metadata"]
+
+
+def test_of_what_came_and_went_everything_is_written_down(
+    installation: Installation, namespace: str, late: Late
+) -> None:
+    uid = installation.api.apply(a_build("second"), namespace)["metadata"]["uid"]
+    installation.api.delete(KIND, "second", namespace)
+    late.catch_up([uid])
+    assert [one["metadata"]["name"] for one in late.of(uid)] == ["second", "second"]
