@@ -202,6 +202,11 @@ class World:
         self._chronicles[kind].catch_up()
         return self._chronicles[kind].of(obj["metadata"]["uid"]) if obj else []
 
+    def catch_up(self) -> None:
+        """Have everything that happened by now written down."""
+        for kind, chronicle in self._chronicles.items():
+            chronicle.catch_up(one.uid for one in self._known if one.kind == kind)
+
     # --- the remote side ------------------------------------------------------------------------------------------
 
     def remotes(self, kind: str, name: str) -> list[Object]:
@@ -253,8 +258,7 @@ class World:
 
     def evidence(self, ambiguous: int = 0) -> Evidence:
         """What the judge goes by, as it is now."""
-        for kind, chronicle in self._chronicles.items():
-            chronicle.catch_up(one.uid for one in self._known if one.kind == kind)
+        self.catch_up()
         versions = {one.uid: self._chronicles[one.kind].of(one.uid) for one in self._known}
         return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
 
