@@ -5,11 +5,12 @@ Each worker of a run has one. The control plane and the installation are shared;
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,7 +20,7 @@ from typing import Any, Protocol, Self
 from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
-from tests.cluster.kube import ApiServer, Object, eventually, gone, ready
+from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Object, eventually, gone, ready
 from tests.cluster.operator import DRAIN, Operator
 from tests.faults import canaries
 from tests.faults.calls import KUBE
@@ -235,6 +236,17 @@ class Bench:
             yield
         finally:
             self.director.strike = kill
+
+    @contextmanager
+    def alone_with(self, kinds: Iterable[str]) -> Iterator[None]:
+        """While this lasts, no other worker has objects of these kinds, where they belong to no namespace: every
+        operator sees such an account, and the keys of all of them lie in one namespace.
+        """
+        with ExitStack() as stack:
+            for kind in sorted(set(kinds).intersection(CLUSTER_SCOPED)):
+                held = stack.enter_context((self.site.folder / f"{kind}.lock").open("w"))
+                fcntl.flock(held, fcntl.LOCK_EX)
+            yield
 
     # --- a plan ---------------------------------------------------------------------------------------------------
 

@@ -45,14 +45,17 @@ class Walk:
     stuck: str = ""
     generation: int = 0
     all_steps: tuple[str, ...] = ()
+    home: str = ""   # the namespace it is walked from
 
     def __post_init__(self) -> None:
         self.all_steps = self.steps
 
     @property
     def name(self) -> str:
-        """Of the resource; the same for the same walk, another for every other."""
-        return f"t-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+        """Of the resource; the same for the same walk, another for every other. What belongs to no namespace shares its
+        names with those of every other worker, so the home is in it.
+        """
+        return f"t-{hashlib.sha256(f'{self.home} {self.key}'.encode()).hexdigest()[:12]}"
 
     @property
     def kind(self) -> str:
@@ -74,6 +77,8 @@ class Stage:
 
     def __init__(self, bench: Bench, kind: str, walks: Sequence[Walk]) -> None:
         self.bench, self.kind, self.walks = bench, kind, walks
+        for walk in walks:
+            walk.home = bench.namespace
         self.scenery = Scenery(bench)
         self.hands = ThreadPoolExecutor(HANDS)
 

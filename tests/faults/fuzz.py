@@ -40,7 +40,7 @@ class Fuzz:
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
         """Apply them all, hear what is said of each, delete them all."""
         specimens = [Specimen.of(plan) for plan in plans]
-        with Round(bench, specimens) as going:
+        with bench.alone_with(one.kind for one in specimens), Round(bench, specimens) as going:
             going.apply()
             going.hear()
             going.delete()

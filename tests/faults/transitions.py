@@ -119,10 +119,11 @@ class Transitions:
 
 def _run(bench: Bench, kind: str, going: Sequence[Transition]) -> list[Ended]:
     stage = Stage(bench, kind, unique(walk for one in going for walk in one.walks()))
-    try:
-        return _walked(stage, going)
-    finally:
-        stage.close()
+    with bench.alone_with([kind]):
+        try:
+            return _walked(stage, going)
+        finally:
+            stage.close()
 
 
 def _walked(stage: Stage, going: Sequence[Transition]) -> list[Ended]:
