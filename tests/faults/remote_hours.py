@@ -69,7 +69,7 @@ def rotates_the_key(scene: Scene, fault: str) -> Story:
 
 def outlives_the_pause(scene: Scene, fault: str) -> Story:
     """The account is left in peace; what another life of the operator does not know of, it asks for once."""
-    yield scene.passes(6)
+    yield scene.passes(2 * ON_ITS_WAY)
     calls = scene.calls()
     (said,) = [call["elapsed"] + call["seconds"] for call in calls if call["status"] == 429]
     early = [call["path"] for call in calls if call["elapsed"] > said + ON_ITS_WAY]

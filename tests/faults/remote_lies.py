@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import httpx
-from tests.cluster.builders import ENVIRONMENTS, STUCK, a_build, a_context, a_manifest
+from tests.cluster.builders import ENVIRONMENTS, STUCK, a_manifest
 from tests.cluster.kube import Object, ready, says, stalled
 from tests.faults import remote_removals
 from tests.faults.remote_stage import Scene, Story, require
@@ -20,7 +20,9 @@ from tests.faults.remote_walks import (
     at_a_list,
     ends,
     ends_well,
+    followed_by_gets,
     gets,
+    let_it_end,
     lists,
 )
 from tests.judge.findings import Harm
@@ -70,15 +72,18 @@ def a_strange_word(scene: Scene, *, fault: Mapping[str, Any], by: str, often: st
     """A word that nobody knows is no end: it is shown as it is, and nothing is decided by it."""
     scene.open()
     if by == "get":
-        scene.go_wrong("hide", lists(scene.kind), forever=True)
+        yield from followed_by_gets(scene)
     match, how = SEEN_BY[by](scene.kind), {"forever": True} if often == "for-a-while" else OFTEN[often]
     strange = scene.go_wrong(match=match, **{**fault, **how})
-    scene.apply(*a_resource(scene))
+    if by == "list":
+        scene.apply(*a_resource(scene))
     yield scene.is_hit(strange)
     if often == "for-a-while":
         yield scene.becomes(says("Ready", "Unknown", "UnrecognizedExternalStatus"), "Unknown: a word of the remote's")
         yield scene.passes(1)
         scene.heal(strange)
+    if by == "get":
+        let_it_end(scene)
     yield from ends_well(scene, NOTHING)
 
 
@@ -132,7 +137,7 @@ def missing_for_a_while(scene: Scene, *, often: str) -> Story:
     how = {"once": {"count": 1}, "3-times": {"count": 3}}.get(often, {"forever": True})
     missing = scene.go_wrong("not-found", gets(scene.kind), **how)
     missed = says("Ready", "Unknown", "RemoteMissing")
-    yield scene.until("Unknown: missing", lambda: any(missed(version) for version in scene.versions()))
+    yield scene.until("Unknown: missing", lambda: any(missed(version) for version in scene.versions_so_far()))
     scene.heal(missing)
     yield from ends_well(scene, NOTHING)
     require(scene.remote_id in (None, id_), "I6", "it was made anew", Harm.DUPLICATED)
@@ -199,8 +204,7 @@ def given_away(scene: Scene, *, by: str, policy: str) -> Story:
 def given_away_and_deleted(scene: Scene, *, by: str) -> Story:
     """While it runs, its id becomes another's; the deletion must not stop the other's."""
     scene.open()
-    running = a_context(scene.name, STUCK), a_build(scene.name, **scene.ref)
-    scene.apply(*(running if scene.kind == "AgentBuild" else a_resource(scene)))
+    scene.apply(*a_resource(scene, STUCK))
     yield scene.until("something that lives", lambda: scene.remotes and scene.remote_id)
     id_ = give_away(scene, by)
     yield scene.passes(1.1)  # a deletion's time is in whole seconds: a listing of before must not count as one of after

@@ -27,7 +27,7 @@ PATIENCE = 60.0
 OVER = {"cancelled", "deleted", "superseded"}
 ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
 OPERATOR = "agentex-operator"  # in its User-Agent
-ON_ITS_WAY = 2.0  # seconds; with forty plans at once, what was let through before may take so long to leave
+ON_ITS_WAY = 4.0  # seconds; with forty plans at once, what was let through before may take so long to leave
 HERDED = 40  # calls of one account in one second that nobody but a hot loop makes
 
 
@@ -287,9 +287,9 @@ class Scene:
         """What was asked of this account, oldest first."""
         return self.stage.journal.of(self.account)
 
-    def versions(self) -> list[Object]:
-        """Every version the resource had."""
-        return self.world.versions(self.kind, self.name)
+    def versions_so_far(self) -> list[Object]:
+        """The versions of the resource that are written down: to wait for all would keep every other story waiting."""
+        return self.world.versions_so_far(self.kind, self.tracked.uid) if self.tracked else []
 
     def shown(self) -> str:
         """Where it stands, for whoever reads a finding."""
