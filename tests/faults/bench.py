@@ -34,8 +34,9 @@ from agentex_dev.kubeconfig import Server, write_kubeconfig
 from agentex_simulator import Settings, SimulatorThread
 from agentex_simulator.settings import Durations
 
+LONGEST_LIFE = 4     # seconds: T_max
 QUICK = (
-    "--settle=1s", "--missing-grace=5s", "--expiry-grace=1s", "--create-longest-life=4s", "--resync=1s",
+    "--settle=1s", "--missing-grace=5s", "--expiry-grace=1s", f"--create-longest-life={LONGEST_LIFE}s", "--resync=1s",
     "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
 )
 SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))

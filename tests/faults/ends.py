@@ -6,18 +6,23 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from tests.cluster.kube import Object, condition
+from tests.faults.bench import LONGEST_LIFE
+
+from agentex_operator.clock import Clock
 
 WAITING = frozenset({"AccountNotFound", "AccountNotAllowed", "AccessDenied", "BuildNotFound", "ConfigMapNotFound",
                      "SecretNotFound", "KeyNotFound", "SecretInvalid", "SourceNotFound", "RemoteUnavailable"})
-UNDER_WAY = ("pendingCreate", "unansweredCreateAt", "condemned")
+UNDER_WAY = ("pendingCreate", "condemned")
 # Of the status: times, counters and ids of this very resource, and what it remembers of what was before.
 CHANCE = frozenset({
     "observedGeneration", "lastTransitionTime", "startTime", "completionTime", "progressingSince", "refusedAt",
     "missingSince", "expiresAt", "timestamp", "attempt", "retriesUsed", "removal", "lastHealthyDeploymentID",
     "predecessorID", "configurationDigest", "agentID", "fingerprint", "builds", "deployments", "throttled",
+    "unansweredCreateAt",
 })
 # Of the record: what consistency.py compares with the spec instead.
 RECORDED_CHANCE = frozenset({"created_at", "expires_at", "agent_id", "build_id"})
@@ -96,7 +101,15 @@ def at_rest(obj: Object | None, generation: int) -> bool:
         return False
     status, said = obj.get("status") or {}, condition(obj, "Ready")
     fresh = said.get("observedGeneration") == status.get("observedGeneration") == obj["metadata"]["generation"]
-    if not fresh or any(status.get(one) for one in UNDER_WAY):
+    if not fresh or any(status.get(one) for one in UNDER_WAY) or _may_still_come(status):
         return False
     decided = said["status"] == "True" or bool(condition(obj, "Stalled"))
     return decided or said["reason"] in WAITING
+
+
+def _may_still_come(status: Object) -> bool:
+    """Whether a create of which no answer came can take effect yet: that there was one stays on record. An edit that
+    comes between the answer and its record leaves one, or a machine that is busy.
+    """
+    since = status.get("unansweredCreateAt")
+    return bool(since) and Clock().now() < datetime.fromisoformat(since) + timedelta(seconds=LONGEST_LIFE)

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.cluster.kube import Object, eventually
 from tests.cluster.ledger import REMOTE, Entry, owner_in
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
 from tests.faults.director import Cue, View
-from tests.faults.scenarios import STORIES
+from tests.faults.scenarios import STORIES, Story
 from tests.faults.stage import Stage
 from tests.judge.findings import Finding, Harm
 
@@ -69,7 +70,7 @@ def play(bench: Bench, name: str) -> tuple[Learned, tuple[Finding, ...]]:
     """One run without faults."""
     stage = bench.ready()
     stuck = told(bench, stage, name)
-    learned = Learned(tuple(bench.director.trace), end_of(stage), creates(stage), removals(stage))
+    learned = Learned(tuple(bench.director.trace), end_of(stage, STORIES[name]), creates(stage), removals(stage))
     return learned, (*stuck, *bench.died(), *bench.ended())
 
 
@@ -78,7 +79,7 @@ def played(bench: Bench, name: str, found: Learned, *acts: Sequence[Cue], view: 
     """One run with faults, from an empty world to an empty world: what is broken, and what is not as without them."""
     stage = bench.ready(*acts, view=view)
     stuck = told(bench, stage, name, late)
-    unlike = () if stuck else differences(stage, found, bench.ambiguous(), swept=STORIES[name].swept)
+    unlike = () if stuck else differences(stage, STORIES[name], found, bench.ambiguous())
     return (*stuck, *unlike, *bench.died(), *bench.ended())
 
 
@@ -113,13 +114,17 @@ def known(folder: Path) -> dict[str, Learned]:
 # --- how it ends ----------------------------------------------------------------------------------------------------
 
 
-def end_of(stage: Stage) -> dict[str, Any]:
-    """Every resource's status, and what is remote of it, without ids, times and tokens."""
+def end_of(stage: Stage, story: Story) -> dict[str, Any]:
+    """Every resource's status, without ids, times and tokens; of a restless story, between two tries."""
     found: dict[str, Any] = {}
-    for one in stage.resources():
+    for one in eventually(lambda: list(stage.resources()), lambda seen: not (story.restless and _tries(seen))):
         found[f"{one['kind']} {one['metadata']['name']}"] = _plain({
             key: value for key, value in (one.get("status") or {}).items() if key not in UNEQUAL})
     return found
+
+
+def _tries(resources: Iterable[Object]) -> bool:
+    return any((one.get("status") or {}).get("pendingCreate") for one in resources)
 
 
 def _plain(value: Any) -> Any:
@@ -158,14 +163,14 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
         yield f"{path}: {one!r} and {other!r}"
 
 
-def differences(stage: Stage, learned: Learned, ambiguous: int, *, swept: bool = False) -> tuple[Finding, ...]:
+def differences(stage: Stage, story: Story, learned: Learned, ambiguous: int) -> tuple[Finding, ...]:
     """I24: the end is that of a run without faults; more creates and removals only where answers were lost."""
-    end, found = end_of(stage), []
+    end, found = end_of(stage, story), []
     if end != learned.end:
         found.append(Finding("I24", f"ends otherwise: {unlike_each_other(learned.end, end)}", Harm.OTHER))
     if (made := creates(stage)) > learned.creates + ambiguous:
         found.append(Finding("I2", f"{made} creates, not {learned.creates}", Harm.DUPLICATED))
-    most = learned.removals + max(0, made - learned.creates) + swept
+    most = learned.removals + max(0, made - learned.creates) + story.swept
     if (removed := removals(stage)) > most:
         found.append(Finding("I3", f"{removed} removals, not {learned.removals}", Harm.WRONGLY_DELETED))
     return tuple(found)
