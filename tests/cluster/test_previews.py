@@ -32,7 +32,7 @@ def test_the_coming_end_is_announced(shared: World) -> None:
 
     shared.wait("AgentDeployment", "warned", rested)
 
-    announced = [one["reason"] for one in shared.events("AgentDeployment", "warned")]
+    announced = eventually(lambda: reasons(shared, "warned"), lambda seen: "Expired" in seen)
     assert announced.count("ExpiringSoon") == 1
     assert announced.index("ExpiringSoon") < announced.index("Expired")
 
