@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -38,13 +40,33 @@ class RefusedError(Exception):
         self.status = status
 
 
-class ApiServer:
-    """Applies as a user would (server-side, as the field manager `tests`); not found is None."""
+class Client(httpx.Client):
+    """What one thread asks with; closed when that thread ends."""
 
-    def __init__(self, url: str, ca: bytes, token: str) -> None:
+    def __del__(self) -> None:
+        self.close()
+
+
+class ApiServer:
+    """Applies as a user would (server-side, as the field manager `tests`); not found is None. For any thread."""
+
+    def __init__(self, url: str, ca: bytes, token: str, client: type[Client] = Client) -> None:
         trust = ssl.create_default_context(cadata=ca.decode())
         identity = {"Authorization": f"Bearer {token}"}
-        self.http = httpx.Client(base_url=url, verify=trust, headers=identity, trust_env=False, timeout=30)
+        self._client = lambda: client(base_url=url, verify=trust, headers=identity, trust_env=False, timeout=30)
+        self._own = threading.local()
+        self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+    @property
+    def http(self) -> Client:
+        """The client of this thread alone: where threads share one, its pool may close a connection that it has just
+        given to another of them (encode/httpcore#1110).
+        """
+        if not hasattr(self._own, "client"):
+            self._own.client = self._client()
+            self._clients.add(self._own.client)
+        found: Client = self._own.client
+        return found
 
     def apply(self, obj: Object, namespace: str | None = None) -> Object:
         """Create the object or bring it to this shape; raises RefusedError."""
@@ -74,7 +96,9 @@ class ApiServer:
             self._asked(answer)
 
     def close(self) -> None:
-        self.http.close()
+        """Close the connections of every thread."""
+        for client in list(self._clients):
+            client.close()
 
     @staticmethod
     def _path(kind: str, namespace: str | None, name: str = "") -> str:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, Self
 from tests.cluster import builders
 from tests.cluster.conftest import TIME_SCALE
 from tests.cluster.hostile import Depot
-from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Object, eventually, gone, ready
+from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Client, Object, eventually, gone, ready
 from tests.cluster.operator import DRAIN, Operator
 from tests.faults import canaries
 from tests.faults.calls import KUBE
@@ -175,6 +175,7 @@ class Bench:
     label: str
     flags: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    client: type[Client] = Client   # what the tests themselves ask the API server with
     _stack: ExitStack = field(default_factory=ExitStack)
     restless: bool = False   # of a plan: it writes for ever, and why is known
     _lives: int = 0          # how often the operator had died before this plan
@@ -193,7 +194,7 @@ class Bench:
         site, self.namespace = self.site, f"faults-{self.label}"
         self.folder = site.folder / self.namespace
         self.folder.mkdir(exist_ok=True)
-        api = ApiServer(site.url, site.ca, site.administrator)
+        api = ApiServer(site.url, site.ca, site.administrator, self.client)
         stack.callback(api.close)
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
         self.nursery = stack.enter_context(Nursery())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -94,16 +93,13 @@ class Round:
             world.api.apply(secret, demo_access.NAMESPACE)
         self._chronicles = {kind: Chronicle(world.api, kind, world.namespace) for kind in self.kinds}
         self._calls_began = len(self.bench.simulator.calls())
-        self._hands, self._own = ThreadPoolExecutor(HANDS), threading.local()
-        self._clients: list[ApiServer] = []
+        self._hands = ThreadPoolExecutor(HANDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hands.shutdown()
         for chronicle in self._chronicles.values():
             chronicle.close()
-        for client in self._clients:
-            client.close()
 
     def _operator(self) -> object:
         """Which process it is."""
@@ -116,7 +112,7 @@ class Round:
         list(self._hands.map(self._create, self.specimens))
 
     def _create(self, one: Specimen) -> None:
-        api, how = self._client(), {"fieldValidation": one.fuzzed.validation, "fieldManager": "fuzz"}
+        api, how = self.bench.world.api, {"fieldValidation": one.fuzzed.validation, "fieldManager": "fuzz"}
         body = json.dumps(one.fuzzed.obj).replace(SIMULATOR, self.bench.world.endpoint)
         answer = api.http.post(self._path(one.kind), params=how, content=body,
                                headers={"Content-Type": "application/json"})
@@ -127,15 +123,6 @@ class Round:
                 one.find("I19", f"{unknown} is unknown, and was stored")
         elif answer.status_code >= 500 or not _message(answer):
             one.find("I19", f"the API server answered {answer.status_code}: {answer.text}")
-
-    def _client(self) -> ApiServer:
-        """The one of this thread."""
-        if not hasattr(self._own, "api"):
-            site = self.bench.site
-            self._own.api = ApiServer(site.url, site.ca, site.administrator)
-            self._clients.append(self._own.api)
-        found: ApiServer = self._own.api
-        return found
 
     def _path(self, kind: str, name: str = "") -> str:
         return ApiServer._path(kind, None if kind in CLUSTER_SCOPED else self.bench.world.namespace, name)
@@ -169,7 +156,8 @@ class Round:
 
     def delete(self) -> None:
         """Delete them all, and see them go."""
-        list(self._hands.map(lambda one: self._client().http.delete(self._path(one.kind, one.name)), self.accepted))
+        api = self.bench.world.api
+        list(self._hands.map(lambda one: api.http.delete(self._path(one.kind, one.name)), self.accepted))
 
         def there() -> list[Specimen]:
             uids = {uid for kind in self.kinds for uid in self._uids(kind)}

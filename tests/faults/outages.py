@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from tests.cluster.kube import Client
 from tests.faults import learned
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
@@ -65,8 +66,7 @@ class Outages:
     def run(self, bench: Bench, plans: Sequence[str]) -> Iterator[Ended]:
         """Play them one after the other, on a control plane of their own."""
         with tempfile.TemporaryDirectory(prefix="agentex-outages-") as folder, plane_with_site(Path(folder)) as (
-                plane, site), Bench(site, f"outages-{os.getpid()}") as own:
-            own.world.api.http = Patient.like(own.world.api.http)
+                plane, site), Bench(site, f"outages-{os.getpid()}", client=Patient) as own:
             for plan in plans:
                 yield self._played(plan, own, plane)
 
@@ -89,15 +89,8 @@ class Outages:
         return next(call for call in self._found[story].calls if call.creates)
 
 
-class Patient(httpx.Client):
+class Patient(Client):
     """The tests' own client, which waits until the API server is there again."""
-
-    @classmethod
-    def like(cls, other: httpx.Client) -> Patient:
-        """The same client, with patience."""
-        patient = cls.__new__(cls)
-        patient.__dict__ = other.__dict__
-        return patient
 
     def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
         """Everything the tests ask for can be asked again."""
