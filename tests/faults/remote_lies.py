@@ -214,9 +214,9 @@ def given_away_and_deleted(scene: Scene, *, by: str) -> Story:
 
 
 def give_away(scene: Scene, by: str) -> str:
-    if by == "get":
-        scene.set_the_scene("hide", lists(scene.kind), forever=True)
     id_ = str(scene.remote_id)
+    if by == "get":  # this one alone: what is made anew may get no answer in time, and is then found in a listing
+        scene.set_the_scene("hide", lists(scene.kind), ids=[id_], forever=True)
     scene.world.simulator.actor("give-away", id=id_)
     scene.settled.add(id_)
     return id_
