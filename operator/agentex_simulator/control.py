@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agentex_simulator.actors import act
 from agentex_simulator.errors import RejectedError, broken_rule
-from agentex_simulator.ledger import Entry
+from agentex_simulator.ledger import Entry, History
 from agentex_simulator.simulation import Simulation
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -21,12 +21,12 @@ Answer = Callable[[Simulation, web.Request, dict[str, Any]], Any]
 
 def ledger(simulation: Simulation, request: web.Request, _body: Entry) -> Any:
     """{"count": all, "entries": [...]} with ?since=SEQ."""
-    return _history(simulation.world.ledger.since(), request)
+    return _history(simulation.world.ledger, request)
 
 
 def calls(simulation: Simulation, request: web.Request, _body: Entry) -> Any:
     """{"count": all, "entries": [...]} with ?since=SEQ."""
-    return _history(simulation.world.journal.since(), request)
+    return _history(simulation.world.journal, request)
 
 
 def state(simulation: Simulation, _request: web.Request, _body: Entry) -> Any:
@@ -126,8 +126,8 @@ async def _body(request: web.Request) -> Entry:
     return body
 
 
-def _history(entries: list[Entry], request: web.Request) -> Entry:
+def _history(history: History, request: web.Request) -> Entry:
     since = request.query.get("since", "0")
     if not since.isdecimal():
         raise broken_rule("since must be a seq number")
-    return {"count": len(entries), "entries": entries[int(since) :]}
+    return {"count": len(history), "entries": history.since(int(since))}

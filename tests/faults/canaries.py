@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.judge.findings import Finding, Harm
 LETTERS = "ghjkmnpqrstvwxzGHJKMNPQRSTVWXZ"
 RANDOM = 28
 PART = 8  # so many characters in a row are no accident
+SEED = 4  # so many are looked for first, in few places: that is five times as fast
 SHOWN = 60
 
 
@@ -153,15 +154,30 @@ def of_the_process(world: World) -> Iterator[tuple[str, str]]:
                 yield "its environment", (process / "environ").read_bytes().decode(errors="replace")
 
 
-def parts_of(canaries: Sequence[Canary]) -> dict[str, Canary]:
+@dataclass(frozen=True)
+class Parts:
+    """Every piece that gives a canary away, and whose it is; and everything of SEED letters in them."""
+
+    whose: Mapping[str, Canary]
+    seeds: frozenset[str]
+
+
+def parts_of(canaries: Sequence[Canary]) -> Parts:
     """Which canary each piece gives away."""
-    return {part: canary for canary in canaries for part in canary.parts}
+    whose = {part: canary for canary in canaries for part in canary.parts}
+    return Parts(whose, frozenset(part[at:at + SEED] for part in whose for at in range(PART - SEED + 1)))
 
 
-def given_away(text: str, parts: Mapping[str, Canary]) -> list[tuple[str, Canary]]:
+def given_away(text: str, parts: Parts) -> list[tuple[str, Canary]]:
     """The canaries in a text, each by one piece of it."""
-    found = {parts[piece].what: piece for piece in _pieces(text) & parts.keys()}
-    return [(piece, parts[piece]) for piece in found.values()]
+    found = {parts.whose[piece].what: piece for at in _suspects(text, parts.seeds)
+             for piece in _pieces(text[max(0, at + SEED - PART):at + PART]) & parts.whose.keys()}
+    return [(piece, parts.whose[piece]) for piece in found.values()]
+
+
+def _suspects(text: str, seeds: Set[str]) -> Iterator[int]:
+    """Where a piece may be: of the places that are so far apart, each piece has exactly one, with a seed in it."""
+    return (at for at in range(0, len(text), PART - SEED + 1) if text[at:at + SEED] in seeds)
 
 
 def _pieces(text: str) -> set[str]:

@@ -22,9 +22,16 @@ def test_a_secret_is_found_however_it_is_written(canary, write):
     assert [found.what for _, found in given_away(f"before {write(canary.text)} after", PARTS)] == [canary.what]
 
 
+@pytest.mark.parametrize("before", range(8))
 @pytest.mark.parametrize("at", range(21))
-def test_eight_characters_of_it_are_enough(at):
-    assert given_away(PLANTED.api_key.random[at:at + 8], PARTS)
+def test_eight_characters_of_it_are_enough_wherever_they_are(at, before):
+    assert given_away("." * before + PLANTED.api_key.random[at:at + 8], PARTS)
+    assert given_away("." * before + PLANTED.api_key.random[at:at + 8] + "..", PARTS)
+
+
+@pytest.mark.parametrize("before", range(8))
+def test_fewer_are_an_accident(before):
+    assert given_away("." * before + PLANTED.api_key.random[:7] + "." + PLANTED.api_key.random[8:15], PARTS) == []
 
 
 def test_what_is_no_secret_is_none():
