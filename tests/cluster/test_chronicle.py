@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from tests.cluster.builders import a_build
 from tests.cluster.installation import Installation
@@ -48,3 +49,28 @@ def test_of_what_came_and_went_everything_is_written_down(
     installation.api.delete(KIND, "second", namespace)
     late.catch_up([uid])
     assert [one["metadata"]["name"] for one in late.of(uid)] == ["second", "second"]
+
+
+def test_it_ends_cleanly_in_the_middle_of_a_version(
+    installation: Installation, namespace: str, late: Late, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was read of it is no JSON; a thread that dies of that is an error of the test."""
+    at_once = httpx.Response.iter_raw
+
+    def slowly(answer: httpx.Response, chunk_size: int | None = None) -> Iterator[bytes]:
+        for piece in at_once(answer, chunk_size):
+            time.sleep(0.1)
+            yield piece
+
+    monkeypatch.setattr(httpx.Response, "iter_raw", slowly)
+    begun = Late(installation.api, KIND, namespace)  # its watch is read slowly
+    begun.catch_up()
+    large = a_build("large")
+    large["metadata"]["annotations"] = {"example.com/large": "x" * 200_000}
+    installation.api.apply(large, namespace)
+
+    time.sleep(0.5)
+    begun.close()
+
+    assert not begun._thread.is_alive()
+    assert [one["metadata"]["name"] for one in begun.versions] == ["first"]

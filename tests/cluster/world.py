@@ -73,8 +73,8 @@ class Chronicle:
         """End the watch."""
         self._over.set()
         with suppress(OSError):
-            if self._socket is not None:
-                self._socket.shutdown(socket.SHUT_RDWR)
+            if self._socket is not None:  # not SSLSocket's own, after which the rest of what came is read undeciphered
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
         self._thread.join(5)
 
     def _follow(self) -> None:
