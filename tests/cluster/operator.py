@@ -25,6 +25,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -33,12 +34,13 @@ from agentex_dev.parts import Part
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "agentex-operator"
 DRAIN = 10
+RESYNC = timedelta(seconds=5)
 SHORT_TIMES = (
     "--settle=2s",
     "--missing-grace=3s",
     "--expiry-grace=2s",
     "--create-longest-life=6s",
-    "--resync=5s",
+    f"--resync={RESYNC.seconds}s",
     "--reference-resync=2s",
     f"--drain-timeout={DRAIN}s",
 )
