@@ -11,8 +11,8 @@ import yaml
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.common import model
 from agentex_operator.api.crds import crds, write_crds
+from agentex_operator.api.schema import model
 from agentex_operator.api.structural import structural
 
 COMMITTED = Path(__file__).parents[2] / "crds"

@@ -15,8 +15,10 @@ from tests.api.objects import an_object, as_stored
 
 from agentex_operator.api.account import AccountSpec, AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.build import AgentBuild, AgentBuildStatus
-from agentex_operator.api.common import Condition, Meta, duration, status_as_dict, timestamp
 from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, DeployEvent
+from agentex_operator.api.metadata import Meta
+from agentex_operator.api.scalars import duration, timestamp
+from agentex_operator.api.status import Condition, status_as_dict
 from agentex_operator.core.selectors import selects
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)

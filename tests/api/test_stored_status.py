@@ -12,16 +12,9 @@ from tests.api.objects import an_object
 
 from agentex_operator.api.account import AccountStatus, AgentexAccount, BuildCounts, DeploymentCounts
 from agentex_operator.api.build import AgentBuild, AgentBuildStatus, BuiltImage, SourceStatus
-from agentex_operator.api.common import (
-    BoundAccount,
-    Condition,
-    PendingCreate,
-    Removal,
-    Resource,
-    Status,
-    status_as_dict,
-)
 from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, DeployEvent
+from agentex_operator.api.metadata import Resource
+from agentex_operator.api.status import BoundAccount, Condition, PendingCreate, Removal, Status, status_as_dict
 
 NOON = datetime(2026, 11, 24, 12, 0, 0, 120, tzinfo=UTC)
 ID = "11111111-2222-3333-4444-555555555555"

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
-from agentex_operator.api.common import Meta, adapter
+from agentex_operator.api.metadata import Meta
+from agentex_operator.api.schema import adapter
 from agentex_operator.core import account, plan
 from agentex_operator.core.account import Counts
 from agentex_operator.core.errors import Conflict, Unavailable

@@ -13,8 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import Meta, status_as_dict
 from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.api.metadata import Meta
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import build, conditions, deployment, ownership, plan
 from agentex_operator.core.creation import Sightings
 from agentex_operator.core.errors import Conflict, Unavailable

@@ -25,7 +25,8 @@ from tests.faults.specs import Schema, spec_schema
 from tests.judge.findings import Finding, Harm
 
 from agentex_dev import demo_access
-from agentex_operator.api.common import Condition, adapter
+from agentex_operator.api.schema import adapter
+from agentex_operator.api.status import Condition
 from agentex_operator.core import conditions
 
 if TYPE_CHECKING:

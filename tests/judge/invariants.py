@@ -19,8 +19,8 @@ from tests.judge.findings import Finding, Harm
 
 from agentex_operator.api.account import AgentexAccount
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import FINALIZER, Resource
 from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.api.metadata import FINALIZER, Resource
 from agentex_operator.core import conditions
 
 OURS: dict[str, type[Resource]] = {

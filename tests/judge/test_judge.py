@@ -11,7 +11,7 @@ from tests.judge.evidence import Case, Evidence
 from tests.judge.findings import Harm
 from tests.judge.invariants import judge, judge_one
 
-from agentex_operator.api.common import FINALIZER
+from agentex_operator.api.metadata import FINALIZER
 
 Object = dict[str, Any]
 UID, CLUSTER = "uid-1", "cluster-1"

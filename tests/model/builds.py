@@ -26,7 +26,7 @@ from tests.model.kinds import (
 from tests.model.values import ORIGIN, TICK, age
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
-from agentex_operator.api.common import adapter
+from agentex_operator.api.schema import adapter
 from agentex_operator.core import build, ownership, plan, reasons
 from agentex_operator.core.errors import NotReady
 from agentex_operator.core.remote import BuildRecord, RemoteState

@@ -27,8 +27,10 @@ from tests.model.kinds import (
 from tests.model.values import NOW, ORIGIN, POLICY, TICK
 
 from agentex_operator.api.build import AgentBuild, AgentBuildSpec, AgentBuildStatus
-from agentex_operator.api.common import Condition, Meta, adapter
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
+from agentex_operator.api.metadata import Meta
+from agentex_operator.api.schema import adapter
+from agentex_operator.api.status import Condition
 from agentex_operator.core import conditions, deployment, ownership, plan, reasons
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteState
 

@@ -21,7 +21,7 @@ from tests.model.kinds import (
     request,
 )
 
-from agentex_operator.api.common import FINALIZER
+from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core import conditions, plan
 
 if TYPE_CHECKING:

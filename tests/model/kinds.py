@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from tests.model.values import ACCOUNT, NOW, ORIGIN, POLICY, TICK, older, plain
 
-from agentex_operator.api.common import (
+from agentex_operator.api.metadata import (
     EXTEND_REQUESTED_AT,
     FINALIZER,
     REBUILD_REQUESTED_AT,

@@ -18,7 +18,7 @@ from tests.model.kinds import CLUSTER
 from tests.model.search import Counterexample
 from tests.model.values import FAR
 
-from agentex_operator.api.common import Removal
+from agentex_operator.api.status import Removal
 from agentex_operator.core import build, creation, deployment, plan, protocol
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.ownership import deployment_token, owner_of

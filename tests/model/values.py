@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from agentex_operator.api.common import Condition
+from agentex_operator.api.status import Condition
 from agentex_operator.core import conditions
 from agentex_operator.core.plan import Account, Policy
 

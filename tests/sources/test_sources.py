@@ -21,7 +21,7 @@ from tests.sources.archives import AGENT, a_tar_gz
 from tests.sources.servers import Server, serving
 
 from agentex_operator.api.build import BuildSource, Context, HttpSource, ImageSource
-from agentex_operator.api.common import KeyRef, NameRef
+from agentex_operator.api.references import KeyRef, NameRef
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_operator.sources import Sources, Staged
 from agentex_operator.sources.limits import Limits, full_disk_is_passing

@@ -7,18 +7,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.common import (
-    Between,
-    Count,
-    Duration,
-    KeyRef,
-    Names,
-    Resource,
-    Status,
-    duration,
-    immutable,
-    model,
-)
+from agentex_operator.api.metadata import Resource
+from agentex_operator.api.references import KeyRef
+from agentex_operator.api.scalars import Between, Count, Duration, duration
+from agentex_operator.api.schema import Names, immutable, model
+from agentex_operator.api.status import Status
 
 AGENTEX_ACCOUNT: Final = Names(kind="AgentexAccount", plural="agentexaccounts", singular="agentexaccount", short="aga")
 CLUSTER_AGENTEX_ACCOUNT: Final = Names(kind="ClusterAgentexAccount", plural="clusteragentexaccounts",

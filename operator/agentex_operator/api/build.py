@@ -6,31 +6,24 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.common import (
+from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
+from agentex_operator.api.references import AccountRef, KeyRef, NameRef
+from agentex_operator.api.scalars import (
     NAME_PATTERN,
-    REBUILD_REQUESTED_AT,
     TAG_PATTERN,
-    AccountRef,
     Between,
     Count,
     Digest,
     Duration,
-    KeyRef,
     Line,
-    NameRef,
-    Names,
     RemoteID,
-    RemoteStatus,
-    Resource,
     Tail,
     Timestamp,
     Url,
     Word,
-    exactly_one,
-    immutable,
-    model,
-    rule,
 )
+from agentex_operator.api.schema import Names, exactly_one, immutable, model, rule
+from agentex_operator.api.status import RemoteStatus
 
 AGENT_BUILD: Final = Names(kind="AgentBuild", plural="agentbuilds", singular="agentbuild", short="ab")
 

@@ -8,8 +8,9 @@ import yaml
 
 from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import CATEGORY, GROUP, VERSION, Names, Resource
 from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.api.metadata import Resource
+from agentex_operator.api.schema import CATEGORY, GROUP, VERSION, Names
 from agentex_operator.api.structural import Schema, structural
 
 HEADER: Final = "# Made from operator/agentex_operator/api by `make crds`. Do not edit.\n"

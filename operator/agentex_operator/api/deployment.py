@@ -7,27 +7,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.build import ImageName, ImageTag
-from agentex_operator.api.common import (
-    EXTEND_REQUESTED_AT,
-    AccountRef,
-    Between,
-    Digest,
-    Duration,
-    KeyRef,
-    NameRef,
-    Names,
-    RemoteID,
-    RemoteStatus,
-    Resource,
-    Sentence,
-    Timestamp,
-    Word,
-    at_most_one,
-    exactly_one,
-    immutable,
-    model,
-    rule,
-)
+from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
+from agentex_operator.api.references import AccountRef, KeyRef, NameRef
+from agentex_operator.api.scalars import Between, Digest, Duration, RemoteID, Sentence, Timestamp, Word
+from agentex_operator.api.schema import Names, at_most_one, exactly_one, immutable, model, rule
+from agentex_operator.api.status import RemoteStatus
 
 AGENT_DEPLOYMENT: Final = Names(kind="AgentDeployment", plural="agentdeployments", singular="agentdeployment",
                                 short="ad")

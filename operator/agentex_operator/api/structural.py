@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic.json_schema import JsonSchemaValue
 
-from agentex_operator.api.common import adapter
+from agentex_operator.api.schema import adapter
 
 Schema = JsonSchemaValue
 FIRST: Final = ("type", "format", "description", "default", "enum")

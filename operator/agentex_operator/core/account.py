@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agentex_operator.api.common import Meta, status_as_dict
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
+    from agentex_operator.api.metadata import Meta
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus, BuiltImage, SourceStatus
-from agentex_operator.api.common import BoundAccount, duration
+from agentex_operator.api.scalars import duration
+from agentex_operator.api.status import BoundAccount
 from agentex_operator.core import creation, plan, protocol, reasons
 from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.common import Condition
+from agentex_operator.api.status import Condition
 from agentex_operator.core.plan import Fact, Progress, Verdict
 
 if TYPE_CHECKING:

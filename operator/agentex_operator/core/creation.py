@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic
 
-from agentex_operator.api.common import PendingCreate
+from agentex_operator.api.status import PendingCreate
 from agentex_operator.core.remote import Listing, Record
 
 if TYPE_CHECKING:

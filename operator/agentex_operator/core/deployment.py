@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from agentex_operator.api.common import KeyRef, duration
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus, DeployEvent
+from agentex_operator.api.scalars import duration
 from agentex_operator.core import conditions, creation, expiry, plan, protocol, reasons
 from agentex_operator.core.build import bound
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from agentex_operator.api.build import AgentBuild
+    from agentex_operator.api.references import KeyRef
 
 DEAD = frozenset({RemoteState.DELETED, RemoteState.CANCELLED, RemoteState.SUPERSEDED})
 ROLLING_OUT = frozenset({RemoteState.WAITING, RemoteState.RUNNING, RemoteState.UNKNOWN})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.common import duration
+from agentex_operator.api.scalars import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
     from agentex_operator.api.build import BuildSource, Context
-    from agentex_operator.api.common import AccountKind, KeyRef
+    from agentex_operator.api.references import KeyRef
+    from agentex_operator.api.scalars import AccountKind
     from agentex_operator.core.remote import BuildRequest, DeploymentRequest
 
 Truth = Literal["True", "False", "Unknown"]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
-from agentex_operator.api.common import FINALIZER, Meta, RemoteStatus, Removal, RemovalReason, status_as_dict
+from agentex_operator.api.metadata import FINALIZER, Meta
+from agentex_operator.api.status import RemoteStatus, Removal, RemovalReason, status_as_dict
 from agentex_operator.core import conditions, creation, plan, reasons
 from agentex_operator.core.creation import Hold, Sightings
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
-from agentex_operator.api.common import KeyRef, status_as_dict
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import account, conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.plan import AccountProblem
@@ -18,6 +18,7 @@ from agentex_operator.reconcile import shell
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.accounts import AccountSession
+    from agentex_operator.api.references import KeyRef
     from agentex_operator.reconcile.accounts import Seat
     from agentex_operator.reconcile.engine import Outcome, View
     from agentex_operator.reconcile.world import World

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.api.account import AccountSpec
     from agentex_operator.api.build import AgentBuild
-    from agentex_operator.api.common import BoundAccount
     from agentex_operator.api.deployment import AgentDeployment
+    from agentex_operator.api.status import BoundAccount
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.reconcile.engine import Engine, View
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import status_as_dict
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import build, plan
 from agentex_operator.core.creation import Sightings
 from agentex_operator.kube.kinds import AGENT_BUILD

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.common import KeyRef, status_as_dict
 from agentex_operator.api.deployment import AgentDeployment
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import deployment, plan, reasons
 from agentex_operator.core.creation import Sightings
 from agentex_operator.core.errors import InvalidInput, NotReady
@@ -18,6 +18,7 @@ from agentex_operator.reconcile.remote import RemotePass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentex_operator.api.references import KeyRef
     from agentex_operator.reconcile.engine import Outcome, View
     from agentex_operator.reconcile.world import World
 

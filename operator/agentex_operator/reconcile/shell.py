@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pydantic import ValidationError
 
 from agentex_operator import logs
-from agentex_operator.api.common import FINALIZER, Meta, Resource, Status, status_as_dict
+from agentex_operator.api.metadata import FINALIZER, Meta, Resource
+from agentex_operator.api.status import Status, status_as_dict
 from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.kube.patches import conditional, merge_patch

@@ -12,7 +12,7 @@ from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput, NotReady
 
 if TYPE_CHECKING:
-    from agentex_operator.api.common import KeyRef
+    from agentex_operator.api.references import KeyRef
 
 
 class References(Protocol):
