@@ -20,7 +20,7 @@ from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, KINDS
 from agentex_operator.reconcile.account import AccountReconciler
-from agentex_operator.reconcile.accounts import Accounts, Seat
+from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import BuildReconciler
 from agentex_operator.reconcile.deployment import DeploymentReconciler
 from agentex_operator.reconcile.engine import Engine
@@ -107,10 +107,10 @@ def register(world: World, settings: Settings) -> None:
     """Name the pass of each kind."""
     trust = trusted()
 
-    def open_session(seat: Seat, key: str) -> AccountSession:
-        address = Address(seat.spec.endpoint, seat.spec.account_id)
+    def open_session(entry: AccountEntry, key: str) -> AccountSession:
+        address = Address(entry.spec.endpoint, entry.spec.account_id)
         return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
-                              rate=seat.rate, trust=trust)
+                              rate=entry.rate, trust=trust)
 
     accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
                                  plain_allowed=settings.allow_http_endpoints)

@@ -12,6 +12,7 @@ from agentex_operator.core import account, plan
 from agentex_operator.core.account import Counts
 from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.plan import Policy
+from agentex_operator.core.remote import RemoteState
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SPEC = adapter(AccountSpec).validate_python({
@@ -69,3 +70,17 @@ def test_a_status_that_cannot_be_written_ends_the_pass(error: Exception) -> None
     ended = account.decide(after, T0)
 
     assert (ended.call, ended.failed) == (None, True)
+
+
+def test_builds_are_counted_by_state() -> None:
+    states = {RemoteState.WAITING: 2, RemoteState.RUNNING: 3, RemoteState.SUCCEEDED: 5}
+
+    assert account.build_counts(states) == BuildCounts(queued=2, running=3)
+    assert account.build_counts({}) == BuildCounts()
+
+
+def test_deployments_are_counted_by_state_and_previews_beside_them() -> None:
+    states = {RemoteState.SUCCEEDED: 2, RemoteState.FAILED: 1, RemoteState.DELETED: 7}
+
+    assert account.deployment_counts(states, 4) == DeploymentCounts(healthy=2, failed=1, previews=4)
+    assert account.deployment_counts({}, 0) == DeploymentCounts()

@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import conditions, plan, reasons
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
+from agentex_operator.core.remote import RemoteState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
+    from agentex_operator.api.account import AccountSpec, AccountStatus
     from agentex_operator.api.metadata import Meta
 
 
@@ -30,6 +32,17 @@ class Counts:
     builds: BuildCounts | None = None
     deployments: DeploymentCounts | None = None
     throttled: bool = False
+
+
+def build_counts(states: Mapping[RemoteState, int]) -> BuildCounts:
+    """What an account's status shows of so many builds in each state."""
+    return BuildCounts(queued=states.get(RemoteState.WAITING, 0), running=states.get(RemoteState.RUNNING, 0))
+
+
+def deployment_counts(states: Mapping[RemoteState, int], previews: int) -> DeploymentCounts:
+    """What an account's status shows of so many deployments in each state, and so many previews alive."""
+    return DeploymentCounts(healthy=states.get(RemoteState.SUCCEEDED, 0), failed=states.get(RemoteState.FAILED, 0),
+                            previews=previews)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus, BuiltImage, SourceStatus
 from agentex_operator.api.scalars import duration
-from agentex_operator.api.status import BoundAccount
-from agentex_operator.core import creation, plan, protocol, reasons
+from agentex_operator.core import account_binding, creation, plan, protocol, reasons
 from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.ownership import BuildToken, build_token, derived_tag, marked_ref, owner_of
@@ -510,7 +509,8 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentBuildStatu
     hold = creation.intend(hold_of(status), token_text(observed, digest, attempt), attempt, now)
     fresh = replace(status, remote_status=None, image=None, start_time=now, completion_time=None, missing_since=None,
                     log_tail=None, failure_message=None, removal=None, cancelled_for=None)
-    written = replace(fresh, account=bound(observed), attempt=attempt, inputs_digest=digest,
+    account = account_binding.bound_account(observed.account, status.account)
+    written = replace(fresh, account=account, attempt=attempt, inputs_digest=digest,
                       context_digest=observed.context_digest or None, source=_source_status(observed),
                       retries_used=status.retries_used if again else _retries(observed),
                       last_handled_rebuild_at=observed.meta.rebuild_requested_at)
@@ -538,15 +538,6 @@ def _source_status(observed: Observed) -> SourceStatus | None:
         return observed.status.source
     return SourceStatus(revision=observed.revision.revision, digest=observed.revision.digest,
                         fingerprint=observed.fingerprint_of_source)
-
-
-def bound(observed: protocol.Observed[Any, Any]) -> BoundAccount | None:
-    """The account our remote objects live in, kept for good."""
-    account = observed.account
-    if not isinstance(account, Account):
-        return observed.status.account  # type: ignore[no-any-return]  # of a RemoteStatus
-    return BoundAccount(kind=account.kind, name=account.name, account_id=account.account_id,
-                        endpoint=account.endpoint)
 
 
 def create(observed: Observed, _now: datetime) -> Plan[Any] | None:

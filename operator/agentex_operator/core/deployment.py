@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus, DeployEvent
 from agentex_operator.api.scalars import duration
-from agentex_operator.core import conditions, creation, expiry, plan, protocol, reasons
-from agentex_operator.core.build import bound
+from agentex_operator.core import account_binding, conditions, creation, expiry, plan, protocol, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady
 from agentex_operator.core.failures import Failure, Means, classify
 from agentex_operator.core.manifest import (
@@ -683,7 +682,8 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
     fingerprint = configuration_fingerprint(configuration.manifest, configuration.environments)
     hold = replace(hold, pending=replace(hold.pending, fingerprint=fingerprint)) if hold.pending else hold
     ends = status.expires_at if again else expiry.expires_at(preview, now) if preview else None
-    written = replace(status, account=bound(observed), attempt=attempt, configuration_digest=observed.digest,
+    account = account_binding.bound_account(observed.account, status.account)
+    written = replace(status, account=account, attempt=attempt, configuration_digest=observed.digest,
                       agent_name=configuration.agent_name, expires_at=ends, remote_status=None, missing_since=None,
                       build_id=observed.build_id, predecessor_id=_serving(observed), progressing_since=now,
                       removal=None, events=(), last_handled_extend_at=observed.meta.extend_requested_at)

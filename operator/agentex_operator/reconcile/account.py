@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import account, conditions, plan, reasons
+from agentex_operator.core import account, account_binding, plan, reasons
 from agentex_operator.core.errors import Conflict, NotReady
-from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.reconcile import shell
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.api.references import KeyRef
-    from agentex_operator.reconcile.accounts import Seat
+    from agentex_operator.reconcile.accounts import AccountEntry
     from agentex_operator.reconcile.engine import Outcome, View
     from agentex_operator.reconcile.world import World
 
-OpenSession = Callable[["Seat", str], "AccountSession"]
+OpenSession = Callable[["AccountEntry", str], "AccountSession"]
 KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
          CLUSTER_AGENTEX_ACCOUNT.kind: (CLUSTER_AGENTEX_ACCOUNT, ClusterAgentexAccount)}
 
@@ -41,24 +40,25 @@ class AccountReconciler:
         resource = shell.parsed(model, view.obj)
         if isinstance(resource, shell.InvalidObject):
             return await shell.report_invalid(self._world, kind, view, resource)
-        seat = self._world.accounts.seat(view, resource.spec, view.namespace or self._namespace)
-        return await self._pass(kind, view, seat, resource)
+        entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
+        return await self._pass(kind, view, entry, resource)
 
-    async def _pass(self, kind: Kind, view: View, seat: Seat, resource: Any) -> Outcome:
-        one = AccountPass(self._world, kind, view, seat, self._open)
-        observed = self._observe(resource, seat)
+    async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: Any) -> Outcome:
+        one = AccountPass(self._world, kind, view, entry, self._open)
+        observed = self._observe(resource, entry)
         observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
-        seat.proved_at = observed.proved_at
+        entry.proved_at = observed.proved_at
         if not observed.over:  # what was not written is not so yet: the pass comes again
-            seat.counted = observed.counts
-            self._world.accounts.judge(seat, problem_of(observed, usable=seat.session is not None))
+            entry.counted = observed.counts
+            problem = account_binding.problem_of(observed.stored.conditions, has_session=entry.session is not None)
+            self._world.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
-    def _observe(self, resource: Any, seat: Seat) -> account.Observed:
+    def _observe(self, resource: Any, entry: AccountEntry) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            policy=self._world.policy, began=self._world.clock.now(), counts=seat.counts(), counted=seat.counted,
-            plain_allowed=self._plain_allowed, proved_at=None if is_barred(seat) else seat.proved_at,
+            policy=self._world.policy, began=self._world.clock.now(), counts=entry.counts(), counted=entry.counted,
+            plain_allowed=self._plain_allowed, proved_at=None if is_barred(entry) else entry.proved_at,
         )
 
     def gone(self, view: View) -> None:
@@ -66,28 +66,16 @@ class AccountReconciler:
         self._world.accounts.leave(view)
 
 
-def is_barred(seat: Seat) -> bool:
+def is_barred(entry: AccountEntry) -> bool:
     """Whether the remote answered 401 or 403 lately."""
-    return seat.session is not None and seat.session.gate.barred_for is not None
-
-
-def problem_of(observed: account.Observed, *, usable: bool) -> AccountProblem | None:
-    """Why resources cannot use the account: what its stored conditions say, unless it is Ready or only away.
-
-    `usable`: its key was read, by this process or an earlier pass of it; else not even one that is away can be used.
-    """
-    ready = conditions.find(observed.stored.conditions, conditions.READY)
-    if ready is None:
-        return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)
-    away = ready.reason in (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED) and usable
-    return None if ready.status == "True" or away else AccountProblem(ready.reason, ready.message)
+    return entry.session is not None and entry.session.gate.barred_for is not None
 
 
 class AccountPass:
     """The calls of one pass."""
 
-    def __init__(self, world: World, kind: Kind, view: View, seat: Seat, open_session: OpenSession) -> None:
-        self._world, self._seat, self._open = world, seat, open_session
+    def __init__(self, world: World, kind: Kind, view: View, entry: AccountEntry, open_session: OpenSession) -> None:
+        self._world, self._entry, self._open = world, entry, open_session
         self._kind, self._view = kind, view
         self._writer = world.writer(kind, view)
 
@@ -102,7 +90,7 @@ class AccountPass:
                 return await self._writer.write(call, status_as_dict)
 
     async def _read_key(self, ref: KeyRef) -> str:
-        namespace = self._seat.secret_namespace
+        namespace = self._entry.secret_namespace
         secret = await self._world.cluster.secret(namespace, ref.name)
         if secret is None:
             raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
@@ -112,14 +100,14 @@ class AccountPass:
     async def _use(self, key: str) -> bool:
         """Speak with this key from now on; True if it is another one than before. It is kept out of every log."""
         self._world.keep_secret(key.strip())
-        if self._seat.closed:
+        if self._entry.closed:
             raise Conflict(f"{self._kind.kind} {self._view.name!r} has gone.")
-        if self._seat.session is None:
-            self._seat.session = self._open(self._seat, key)
-            await self._seat.session.start()
+        if self._entry.session is None:
+            self._entry.session = self._open(self._entry, key)
+            await self._entry.session.start()
             return True
-        self._seat.session.gate.adjust(self._seat.rate)
-        return self._seat.session.rekey(ApiKey(key))
+        self._entry.session.gate.adjust(self._entry.rate)
+        return self._entry.session.rekey(ApiKey(key))
 
     async def _probe(self) -> None:
         """Only for an object that is still there: kopf does not tell of one that went while its watch was broken."""
@@ -128,8 +116,8 @@ class AccountPass:
         if found is None or found["metadata"]["uid"] != self._view.uid:
             self._world.engine.forget(self._view.uid)
             raise Conflict(f"{kind.kind} {name!r} has gone.")
-        assert self._seat.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
-        await self._seat.session.client.probe()
+        assert self._entry.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
+        await self._entry.session.client.probe()
 
 
 def key_in(secret: dict[str, Any], ref: KeyRef) -> str:

@@ -81,7 +81,7 @@ class RemotePass(ABC, Generic[Record]):
             self._follow(observed, planned)
         finally:
             self.end(observed)
-        self.world.accounts.recount(self.resource)
+        self.world.accounts.refresh_counts(self.resource)
         return shell.outcome_of(planned)
 
     async def _call(self, call: Any) -> Any:
@@ -89,7 +89,7 @@ class RemotePass(ABC, Generic[Record]):
         try:
             return await self.perform(call)
         except Unauthorized:
-            self.world.accounts.doubt(self.resource)
+            self.world.accounts.recheck_account(self.resource)
             raise
 
     @abstractmethod

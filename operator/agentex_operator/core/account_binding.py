@@ -1,0 +1,236 @@
+"""Which account a resource uses, whether it may use it, and why not: decisions on snapshots of accounts.
+
+    AccountRequest + KnownAccounts --select--> AccountSnapshot --bind--> Account, or AccountProblem
+
+A resource keeps the account in which its remote objects live (`status.account`); another account knows nothing of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, cast
+
+from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
+from agentex_operator.api.status import BoundAccount
+from agentex_operator.core import conditions, reasons, selectors
+from agentex_operator.core.plan import Account, AccountProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from agentex_operator.api.account import AccountSpec
+    from agentex_operator.api.build import AgentBuild
+    from agentex_operator.api.deployment import AgentDeployment
+    from agentex_operator.api.references import AccountRef
+    from agentex_operator.api.scalars import AccountKind
+    from agentex_operator.api.status import Condition
+    from agentex_operator.core.errors import Unauthorized
+
+DEFAULT = "default"  # the name of the AgentexAccount that serves its namespace without being named
+NOT_RECONCILED = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", passing=True)
+TEMPORARY_REASONS = (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED)
+KEY_REASONS = (reasons.SECRET_NOT_FOUND, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID)
+
+AccountKey = tuple[str, str | None, str]  # kind, namespace (None for the cluster kind), name
+
+
+def account_key(kind: str, namespace: str | None, name: str) -> AccountKey:
+    """The key of an account that a resource of this namespace names."""
+    return kind, None if kind == CLUSTER_AGENTEX_ACCOUNT.kind else namespace, name
+
+
+# --- snapshots ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """One account as its last pass left it.
+
+    `problem`: why resources cannot use it; None if they can. `gone`: the object was deleted; a session may remain
+    while resources that are being deleted need it.
+    """
+
+    key: AccountKey
+    spec: AccountSpec
+    problem: AccountProblem | None
+    has_session: bool
+    gone: bool = False
+
+    @property
+    def account(self) -> Account:
+        """The account as the rules of resources know it."""
+        kind, _, name = self.key
+        return Account(cast("AccountKind", kind), name, self.spec.account_id, self.spec.endpoint, self.spec.poll)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAccounts:
+    """The accounts that come into question for one resource.
+
+    `existing`: keys of the objects that the cluster has. One without a snapshot has its first pass still to come.
+    """
+
+    snapshots: tuple[AccountSnapshot, ...] = ()
+    existing: frozenset[AccountKey] = frozenset()
+
+    def find(self, key: AccountKey) -> AccountSnapshot | None:
+        """The snapshot of that account, or None."""
+        return next((one for one in self.snapshots if one.key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRequest:
+    """What one resource says of its account: `spec.accountRef`, and `status.account` once something was created."""
+
+    namespace: str | None
+    deleting: bool
+    ref: AccountRef | None
+    bound: BoundAccount | None
+
+    @classmethod
+    def of(cls, resource: AgentBuild | AgentDeployment) -> Self:
+        """The request of an AgentBuild or AgentDeployment."""
+        return cls(resource.meta.namespace, resource.meta.deleting, resource.spec.account_ref, resource.status.account)
+
+    @property
+    def names_none(self) -> bool:
+        """Whether the default rule chooses the account."""
+        return self.bound is None and self.ref is None
+
+    @property
+    def key(self) -> AccountKey:
+        """The account that the resource names; else the AgentexAccount named `default` in its namespace."""
+        if self.bound is not None:
+            return account_key(self.bound.kind, self.namespace, self.bound.name)
+        if self.ref is not None:
+            return account_key(self.ref.kind, self.namespace, self.ref.name)
+        return account_key(AGENTEX_ACCOUNT.kind, self.namespace, DEFAULT)
+
+
+# --- which account ------------------------------------------------------------------------------------------------
+
+
+def select(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot | AccountProblem:
+    """The account that the resource uses: the bound one, the named one, or the default; or why there is none."""
+    if request.names_none:
+        return _select_default(request, accounts)
+    found = accounts.find(request.key)
+    if found is None or (found.gone and not request.deleting):
+        return _missing(request.key, accounts)
+    return _changed(found, request.bound) or found
+
+
+def _select_default(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot | AccountProblem:
+    own = accounts.find(request.key)
+    if own is not None and not own.gone:
+        return own
+    shared = [one for one in accounts.snapshots if one.spec.is_default and not one.gone]
+    if shared:
+        return min(shared, key=lambda one: one.key[2])
+    return _not_reconciled(request.key, accounts) or AccountProblem(
+        reasons.ACCOUNT_NOT_FOUND, f"There is no AgentexAccount named {DEFAULT!r} in this namespace and no default "
+        "ClusterAgentexAccount. Create one, or set spec.accountRef.")
+
+
+def _missing(key: AccountKey, accounts: KnownAccounts) -> AccountProblem:
+    kind, _, name = key
+    return _not_reconciled(key, accounts) or AccountProblem(
+        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}. Create it, or correct spec.accountRef.")
+
+
+def _not_reconciled(key: AccountKey, accounts: KnownAccounts) -> AccountProblem | None:
+    """After a restart the pass of a resource may come before the first pass of its account, which wakes it."""
+    return NOT_RECONCILED if key in accounts.existing else None
+
+
+def _changed(found: AccountSnapshot, bound: BoundAccount | None) -> AccountProblem | None:
+    """The remote objects of a resource live in the account that it is bound to."""
+    if bound is None or (found.spec.endpoint, found.spec.account_id) == (bound.endpoint, bound.account_id):
+        return None
+    return AccountProblem(
+        reasons.ACCOUNT_CHANGED,
+        f"{bound.kind} {bound.name!r} now is account {found.spec.account_id} at {found.spec.endpoint}, but what this "
+        f"resource created is in {bound.account_id} at {bound.endpoint}. Restore the account, or delete this "
+        "resource with deletionPolicy Orphan and create it anew.")
+
+
+# --- whether it may be used ---------------------------------------------------------------------------------------
+
+
+def needs_namespace_labels(request: AccountRequest, accounts: KnownAccounts) -> bool:
+    """Whether `bind` needs the labels of the resource's namespace, which the caller then has to read."""
+    found = select(request, accounts)
+    if isinstance(found, AccountProblem) or _unavailable(request, found) is not None:
+        return False
+    return found.spec.namespace_selector is not None and request.namespace is not None and not request.deleting
+
+
+def bind(request: AccountRequest, accounts: KnownAccounts,
+         namespace_labels: Mapping[str, str] | None = None) -> Account | AccountProblem:
+    """The account that the resource uses in this pass, or why it uses none.
+
+    `namespace_labels`: needed where `needs_namespace_labels` says so; None matches as an empty map.
+    """
+    found = select(request, accounts)
+    if isinstance(found, AccountProblem):
+        return found
+    problem = _unavailable(request, found) or _forbidden(request, found, namespace_labels or {})
+    return problem or (found.account if found.has_session else NOT_RECONCILED)
+
+
+def _unavailable(request: AccountRequest, found: AccountSnapshot) -> AccountProblem | None:
+    """Why nobody can use the account. A resource that is being deleted may still use the API key in memory."""
+    problem = found.problem
+    if problem is None or _can_be_torn_down(request, found, problem):
+        return None
+    return problem if problem.passing else _as_seen_by_resources(found, problem)
+
+
+def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> bool:
+    """The deletion of a namespace removes the Secret before our finalizers are done (ecosystem.md R14)."""
+    return request.deleting and found.has_session and problem.reason in KEY_REASONS
+
+
+def _as_seen_by_resources(found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
+    kind, _, name = found.key
+    reason = problem.reason if problem.reason == reasons.ACCESS_DENIED else reasons.ACCOUNT_NOT_READY
+    return AccountProblem(reason, f"{kind} {name!r} is not ready: {problem.message}")
+
+
+def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[str, str]) -> AccountProblem | None:
+    """Why this namespace may not use the account. What is being deleted may, so that nothing is left behind."""
+    selector = found.spec.namespace_selector
+    if selector is None or request.namespace is None or request.deleting or selectors.selects(selector, labels):
+        return None
+    return AccountProblem(
+        reasons.ACCOUNT_NOT_ALLOWED, f"ClusterAgentexAccount {found.key[2]!r} is not for this namespace: its "
+        "namespaceSelector does not match. Ask its owner, or name another account.")
+
+
+def labels_unreadable(error: Unauthorized) -> AccountProblem:
+    """The problem of a resource whose namespace's labels the operator may not read."""
+    return AccountProblem(reasons.ACCOUNT_NOT_READY, "The account's namespaceSelector asks for the labels of this "
+                          f"namespace. Grant the operator `get` of namespaces. {error.message}")
+
+
+# --- what the account's status says to its resources, and what theirs say of it -----------------------------------
+
+
+def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProblem | None:
+    """Why resources cannot use an account with these stored conditions; None if they can.
+
+    An account whose remote API is temporarily unavailable stays usable, once its key was read (`has_session`).
+    """
+    ready = conditions.find(stored, conditions.READY)
+    if ready is None:
+        return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)
+    usable = ready.status == "True" or (has_session and ready.reason in TEMPORARY_REASONS)
+    return None if usable else AccountProblem(ready.reason, ready.message)
+
+
+def bound_account(account: Account | AccountProblem, recorded: BoundAccount | None) -> BoundAccount | None:
+    """`status.account` of a resource that creates something now; `recorded` where no account is at hand."""
+    if isinstance(account, AccountProblem):
+        return recorded
+    return BoundAccount(kind=account.kind, name=account.name, account_id=account.account_id,
+                        endpoint=account.endpoint)
