@@ -22,9 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from tests.cluster.builders import a_build, a_context, a_secret, an_account
-
 from agentex_dev import demo_access
 from agentex_dev.controlplane import ControlPlane
 from agentex_dev.demo_stage import LISTENING, environment
@@ -32,6 +29,7 @@ from agentex_dev.flags import Audit
 from agentex_dev.parts import Part
 from agentex_dev.programs import find_programs
 from agentex_simulator.client import SimulatorClient
+from agentex_testkit.builders import a_build, a_context, a_secret, an_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

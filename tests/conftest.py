@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from tests import clusters
-from tests.clusters import ClusterUnderTest, Once
 
 from agentex_dev import gobuild
 from agentex_dev.programs import Programs
+from agentex_testkit import clusters
+from agentex_testkit.clusters import ClusterUnderTest, Once
 
 PROGRAMS = pytest.StashKey[Once[Programs]]()
 HELM = pytest.StashKey[Once[Path]]()

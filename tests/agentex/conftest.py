@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.clocks import HandClock
 
 from agentex_operator.agentex.accounts import AccountSession, Address, builds_of
 from agentex_operator.agentex.calls import trusted
@@ -21,6 +20,7 @@ from agentex_operator.clock import Clock
 from agentex_operator.core.ownership import deployment_token, derived_tag, owner_of, with_token
 from agentex_operator.core.remote import BuildRecord, BuildRequest, DeploymentRequest
 from agentex_simulator import Settings, SimulatorThread
+from agentex_testkit.clocks import HandClock
 
 CANARY = "canary-key-5f0c1b7e94a24d0d"
 TRUST = trusted()

@@ -18,7 +18,6 @@ from tests.agentex.conftest import (
     some_builds,
     until,
 )
-from tests.clocks import HandClock
 
 from agentex_operator.agentex.accounts import AccountSession, builds_of, deployments_of
 from agentex_operator.agentex.client import AgentexClient
@@ -27,6 +26,7 @@ from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.manifest import configuration_fingerprint
 from agentex_operator.core.remote import BuildRecord
 from agentex_simulator import SimulatorThread
+from agentex_testkit.clocks import HandClock
 
 DEPLOYMENTS = "/v5/agentex/deployments"
 RESTING = timedelta(minutes=5)

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 from tests.agentex.conftest import CANARY, Connect, a_build, posts
-from tests.clocks import HandClock, settle
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.limits import Gate, Rate
 from agentex_operator.core.errors import Throttled, Unauthorized
 from agentex_simulator import SimulatorThread
+from agentex_testkit.clocks import HandClock, settle
 
 REFUSED = Unauthorized("The key is bad.", status=401)
 

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import pytest
 from tests.agentex.conftest import LONG_AGO, Woken, an_interest, lists, some_builds
-from tests.clocks import HandClock
 
 from agentex_operator.agentex.accounts import builds_of
 from agentex_operator.agentex.calls import AnswerTooLarge
@@ -18,6 +17,7 @@ from agentex_operator.agentex.wire import UNDATED, Page, build_record
 from agentex_operator.core.errors import Rejected, Unavailable
 from agentex_operator.core.remote import BuildRecord
 from agentex_simulator import SimulatorThread
+from agentex_testkit.clocks import HandClock
 
 NAMES = ("a", "b", "c", "d", "e")
 

@@ -17,7 +17,6 @@ from tests.agentex.conftest import (
     some_builds,
     until,
 )
-from tests.clocks import HandClock, settle
 
 from agentex_operator.agentex.accounts import builds_of
 from agentex_operator.agentex.client import AgentexClient
@@ -25,6 +24,7 @@ from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import BuildRecord, RemoteState
 from agentex_simulator import SimulatorThread
+from agentex_testkit.clocks import HandClock, settle
 
 RESTING = timedelta(minutes=5)
 

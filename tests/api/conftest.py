@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from tests.api.objects import Object
-from tests.clusters import ClusterUnderTest
+
+from agentex_testkit.clusters import ClusterUnderTest
 
 CRDS = Path(__file__).parents[2] / "crds"
 SERVED = ("agentbuilds", "agentdeployments", "agentexaccounts", "clusteragentexaccounts")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.chart.conftest import Render, Rendered
-from tests.clusters import ClusterUnderTest
+
+from agentex_testkit.clusters import ClusterUnderTest
 
 CRDS = Path(__file__).parents[2] / "crds"
 RELEASE = "chart-rights"

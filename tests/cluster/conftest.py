@@ -1,4 +1,9 @@
-"""The installation (CRDs, the chart's rights, nothing more) and worlds to test in; see operator.py for the overview."""
+"""Fixtures: what an administrator installs, and a world to test in (the parts are in agentex_testkit).
+
+- `world`         a World of this test alone, with an account `default`; judged at the end of the test
+- `shared`        the World of the whole module: cheap; use names of your own in it; judged after each test
+- `make_world`    for worlds with other settings: `make_world(time_scale=1, flags=("--resync=1m",))`
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,14 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.installation import Installation, installed
-from tests.cluster.operator import Operator
-from tests.cluster.world import World, with_account
-from tests.clusters import ClusterUnderTest
 
-from agentex_simulator import Settings, SimulatorThread
+from agentex_testkit.clusters import ClusterUnderTest
+from agentex_testkit.installation import Installation, installed
+from agentex_testkit.world import World, opened
 
-TIME_SCALE = 60  # a build of two minutes takes two seconds, a rollout of one minute one
 FAILED = pytest.StashKey[bool]()
 MakeWorld = Callable[..., World]
 
@@ -28,33 +29,6 @@ def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
     """What an administrator installs before the operator starts."""
     with installed(cluster) as found:
         yield found
-
-
-@contextmanager
-def opened(
-    installation: Installation,
-    namespace: str,
-    *,
-    flags: tuple[str, ...] = (),
-    also: tuple[str, ...] = (),
-    kubeconfig: Path | None = None,
-    front: Callable[[str], str] = str,
-    account: bool = True,
-    **settings: Any,
-) -> Iterator[World]:
-    """A world in this namespace. `also` is watched too; `front` puts a proxy before the simulator."""
-    with SimulatorThread(Settings(**{"time_scale": TIME_SCALE, **settings})) as simulator, ExitStack() as stack:
-        operator = Operator(
-            kubeconfig or installation.kubeconfig, (namespace, *also), installation.cluster.workspace, flags
-        )
-        stack.callback(operator.end)
-        endpoint = front(simulator.url)
-        world = World(installation.api, namespace, simulator, operator, endpoint, installation.uid)
-        world.open()
-        operator.start()
-        if account:
-            with_account(world)
-        yield world
 
 
 @contextmanager

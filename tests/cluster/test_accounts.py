@@ -11,16 +11,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.clocks import settle
-from tests.cluster.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image
 from tests.cluster.conftest import MakeWorld
-from tests.cluster.installation import Installation, kubeconfig_through
-from tests.cluster.kube import Object, condition, eventually, gone, ready, says
-from tests.cluster.proxy import Proxy
-from tests.cluster.within import operator_without_watch
-from tests.cluster.world import World, with_account
 
 from agentex_dev import demo_access
+from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
+from agentex_testkit.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image
+from agentex_testkit.clocks import settle
+from agentex_testkit.embedded_operator import operator_without_watch
+from agentex_testkit.installation import Installation, kubeconfig_through
+from agentex_testkit.proxy import Proxy
+from agentex_testkit.world import World, with_account
 
 WORLD = {"accounts": (("acct-1", "key-1"), ("acct-2", "key-2"), ("acct-3", "key-3"), ("acct-4", "key-4"))}
 SLOWLY = 4  # calls with a refused key that a few seconds may show

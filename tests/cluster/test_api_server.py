@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import ClassVar
 
-from tests.cluster.installation import Installation
-from tests.cluster.kube import ApiServer, Client
+from agentex_testkit.api_server import ApiServer, Client
+from agentex_testkit.installation import Installation
 
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster import hostile
-from tests.cluster.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account
-from tests.cluster.conftest import Installation, opened
-from tests.cluster.hostile import Depot
-from tests.cluster.kube import Object, condition, eventually, says
-from tests.cluster.operator import RESYNC, Operator
-from tests.cluster.world import World
-from tests.judge.invariants import faults_of
 
 from agentex_operator.clock import Clock
+from agentex_testkit import hostile
+from agentex_testkit.api_server import Object, condition, eventually, says
+from agentex_testkit.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account
+from agentex_testkit.hostile import Depot
+from agentex_testkit.installation import Installation
+from agentex_testkit.judge.invariants import faults_of
+from agentex_testkit.operator_process import RESYNC, Operator
+from agentex_testkit.world import World, opened
 
 API_KEY, WRONG_KEY, BROKEN_KEY, TOKEN, PASSWORD, SPOKEN = CANARIES = tuple(
     f"{name}-{secrets.token_hex(12)}" for name in ("apikey", "wrongkey", "brokenkey", "token", "password", "spoken"))

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.clusters import ClusterUnderTest
 
 from agentex_dev.controlplane import ControlPlane
 from agentex_dev.errors import DevError
 from agentex_dev.flags import Audit
 from agentex_dev.programs import Programs
+from agentex_testkit.clusters import ClusterUnderTest
 
 WIDGETS = """
 apiVersion: apiextensions.k8s.io/v1

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.cluster.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
 from tests.cluster.conftest import MakeWorld
-from tests.cluster.installation import Installation, kubeconfig_through
-from tests.cluster.kube import Object, eventually, gone, ready, says
-from tests.cluster.proxy import Held, Point, Proxy
-from tests.cluster.world import World
+
+from agentex_testkit.api_server import Object, eventually, gone, ready, says
+from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
+from agentex_testkit.installation import Installation, kubeconfig_through
+from agentex_testkit.proxy import Held, Point, Proxy
+from agentex_testkit.world import World
 
 KINDS = ("AgentBuild", "AgentDeployment")
 PLURAL = {"AgentBuild": "agentbuilds", "AgentDeployment": "agentdeployments"}

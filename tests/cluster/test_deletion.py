@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from tests.cluster.builders import STUCK, a_build, a_context, a_deployment, a_preview, a_secret, an_account, an_image
-from tests.cluster.kube import condition, eventually, gone, says
 from tests.cluster.test_lifecycle import building
-from tests.cluster.world import World
+
+from agentex_testkit.api_server import condition, eventually, gone, says
+from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, a_secret, an_account, an_image
+from agentex_testkit.world import World
 
 KINDS = ("AgentBuild", "AgentDeployment")
 

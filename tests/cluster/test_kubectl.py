@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.cluster.builders import a_build, a_context, a_secret, an_account, from_build
 from tests.cluster.conftest import Installation
-from tests.cluster.world import World
-from tests.clusters import ClusterUnderTest
+
+from agentex_testkit.builders import a_build, a_context, a_secret, an_account, from_build
+from agentex_testkit.clusters import ClusterUnderTest
+from agentex_testkit.world import World
 
 
 @pytest.fixture(scope="module")

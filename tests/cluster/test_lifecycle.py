@@ -7,7 +7,8 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from tests.cluster.builders import (
+from agentex_testkit.api_server import Object, condition, eventually, ready, says, stalled
+from agentex_testkit.builders import (
     DOCKERFILE,
     FAILING,
     STUCK,
@@ -18,8 +19,7 @@ from tests.cluster.builders import (
     an_image,
     from_build,
 )
-from tests.cluster.kube import Object, condition, eventually, ready, says, stalled
-from tests.cluster.world import World
+from agentex_testkit.world import World
 
 RESYNCS = 2
 RESYNC = 5.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from tests.cluster.builders import a_deployment, a_manifest, a_preview, an_image
-from tests.cluster.kube import Object, condition, eventually, gone, ready, says
-from tests.cluster.world import World
+from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
+from agentex_testkit.builders import a_deployment, a_manifest, a_preview, an_image
+from agentex_testkit.world import World
 
 
 def rested(obj: Object | None) -> bool:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.cluster.builders import (
+
+from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
+from agentex_testkit.builders import (
     STUCK,
     a_build,
     a_context,
@@ -23,10 +25,9 @@ from tests.cluster.builders import (
     an_account,
     an_image,
 )
-from tests.cluster.hostile import Depot
-from tests.cluster.kube import Object, condition, eventually, gone, ready, says
-from tests.cluster.world import World
-from tests.judge.invariants import faults_of
+from agentex_testkit.hostile import Depot
+from agentex_testkit.judge.invariants import faults_of
+from agentex_testkit.world import World
 
 PATHS = {"AgentBuild": "/v5/builds", "AgentDeployment": "/v5/agentex/deployments"}
 KINDS = tuple(PATHS)

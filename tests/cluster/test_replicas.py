@@ -13,14 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.clocks import HandClock
-from tests.cluster.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
-from tests.cluster.installation import Installation
-from tests.cluster.kube import Object, ready
-from tests.cluster.within import operator_without_watch
-from tests.cluster.world import World
-
 from agentex_operator.reconcile.engine import Engine
+from agentex_testkit.api_server import Object, ready
+from agentex_testkit.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
+from agentex_testkit.clocks import HandClock
+from agentex_testkit.embedded_operator import operator_without_watch
+from agentex_testkit.installation import Installation
+from agentex_testkit.world import World
 
 OTHER = f"{DOCKERFILE}RUN other\n"
 

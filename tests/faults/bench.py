@@ -17,22 +17,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from tests.cluster import builders
-from tests.cluster.conftest import TIME_SCALE
-from tests.cluster.hostile import Depot
-from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Client, Object, eventually, gone, ready
-from tests.cluster.operator import DRAIN, Operator
 from tests.faults import canaries
 from tests.faults.calls import KUBE
 from tests.faults.calls import REMOTE as AGENTEX
 from tests.faults.director import Cue, Director, View
 from tests.faults.nursery import ForkedPart, Nursery
 from tests.faults.stage import Stage
-from tests.judge.findings import Finding, Harm
 
 from agentex_dev.kubeconfig import Server, write_kubeconfig
 from agentex_simulator import Settings, SimulatorThread
 from agentex_simulator.settings import Durations
+from agentex_testkit import builders
+from agentex_testkit.api_server import CLUSTER_SCOPED, ApiServer, Client, Object, eventually, gone, ready
+from agentex_testkit.hostile import Depot
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.operator_process import DRAIN, Operator
+from agentex_testkit.world import TIME_SCALE
 
 LONGEST_LIFE = 4     # seconds: T_max
 MISSING_GRACE = 12   # seconds: a story that heals a 404 as soon as it is said has to be in time on a busy machine

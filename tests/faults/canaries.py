@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.cluster.kube import Object
-from tests.cluster.world import World
-from tests.judge.findings import Finding, Harm
+from agentex_testkit.api_server import Object
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.world import World
 
 LETTERS = "ghjkmnpqrstvwxzGHJKMNPQRSTVWXZ"
 RANDOM = 28

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
-from tests.cluster.builders import a_manifest
 from tests.faults.reach import REACHES
 from tests.faults.scenery import HOLDERS, MARK, SECOND_TEXTS, TEXTS, Scenery
 from tests.faults.values import filled
 
 from agentex_simulator.records import Build, Deployment
+from agentex_testkit.builders import a_manifest
 
 Record = dict[str, Any]
 DERIVED = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}\d+")

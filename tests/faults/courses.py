@@ -12,15 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.kube import CLUSTER_SCOPED, GROUP, Object, RefusedError
-from tests.cluster.ledger import owner_in
 from tests.faults.consistency import record_of
 from tests.faults.ends import End, an_end, at_rest
 from tests.faults.oracles import explained
 from tests.faults.scenery import Scenery
 from tests.faults.subjects import Subject
 from tests.faults.values import filled
-from tests.judge.findings import Finding
+
+from agentex_testkit.api_server import CLUSTER_SCOPED, GROUP, Object, RefusedError
+from agentex_testkit.judge.findings import Finding
+from agentex_testkit.ledger import owner_in
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -25,8 +25,9 @@ from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
-from tests.cluster.proxy import NOT_PASSED_ON, Server
 from tests.faults.calls import Call, Counting
+
+from agentex_testkit.proxy import NOT_PASSED_ON, Server
 
 LATE = 1.5      # seconds after the death that a `mid` call takes effect: later than the operator settles
 PHASES = ("pre", "mid", "post", "ack")

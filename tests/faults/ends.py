@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.cluster.kube import Object, condition
 from tests.faults.bench import LONGEST_LIFE
 
 from agentex_operator.clock import Clock
+from agentex_testkit.api_server import Object, condition
 
 WAITING = frozenset({"AccountNotFound", "AccountNotAllowed", "AccessDenied", "BuildNotFound", "ConfigMapNotFound",
                      "SecretNotFound", "KeyNotFound", "SecretInvalid", "SourceNotFound", "RemoteUnavailable"})

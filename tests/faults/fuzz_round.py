@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
-from tests.cluster.builders import ENVIRONMENTS, a_manifest
-from tests.cluster.kube import CLUSTER_SCOPED, ApiServer, Object, condition
-from tests.cluster.ledger import is_alive, owner_in
-from tests.cluster.world import Chronicle
 from tests.faults.fuzz_specs import Fuzzed, a_fuzzed
 from tests.faults.fuzz_words import SIMULATOR
 from tests.faults.scenery import AGENTS, HOLDERS, api_keys, holding, registered
 from tests.faults.specs import Schema, spec_schema
-from tests.judge.findings import Finding, Harm
 
 from agentex_dev import demo_access
 from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import Condition
 from agentex_operator.core import conditions
+from agentex_testkit.api_server import CLUSTER_SCOPED, ApiServer, Object, condition
+from agentex_testkit.builders import ENVIRONMENTS, a_manifest
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import is_alive, owner_in
+from agentex_testkit.version_recorder import VersionRecorder
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench
@@ -92,15 +92,15 @@ class Round:
         world.wait("AgentBuild", "quote")
         for secret in keys if "ClusterAgentexAccount" in self.kinds else ():
             world.api.apply(secret, demo_access.NAMESPACE)
-        self._chronicles = {kind: Chronicle(world.api, kind, world.namespace) for kind in self.kinds}
+        self._recorders = {kind: VersionRecorder(world.api, kind, world.namespace) for kind in self.kinds}
         self._calls_began = len(self.bench.simulator.calls())
         self._hands = ThreadPoolExecutor(HANDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hands.shutdown()
-        for chronicle in self._chronicles.values():
-            chronicle.close()
+        for recorder in self._recorders.values():
+            recorder.close()
 
     def _operator(self) -> object:
         """Which process it is."""
@@ -136,8 +136,8 @@ class Round:
         read = dict.fromkeys(self.kinds, 0)
 
         def silent() -> list[Specimen]:
-            for kind, chronicle in self._chronicles.items():
-                news = chronicle.versions[read[kind]:]
+            for kind, recorder in self._recorders.items():
+                news = recorder.versions[read[kind]:]
                 read[kind] += len(news)
                 newest.update({one["metadata"]["uid"]: one for one in news})
             return [one for one in self.accepted if not _is_told(newest.get(one.uid))]
@@ -175,8 +175,8 @@ class Round:
 
     def loops(self) -> Iterator[Finding]:
         """Objects that were written without end, and calls without end."""
-        for kind, chronicle in self._chronicles.items():
-            written = Counter(one["metadata"]["uid"] for one in list(chronicle.versions))
+        for kind, recorder in self._recorders.items():
+            written = Counter(one["metadata"]["uid"] for one in list(recorder.versions))
             for one in self.accepted:
                 if one.kind == kind and written[one.uid] > MOST_VERSIONS:
                     yield Finding("I11", f"{one.title}: was written {written[one.uid]} times", Harm.OTHER)

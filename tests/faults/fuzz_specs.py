@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cluster.kube import GROUP, Object
 from tests.faults.fuzz_words import ANNOTATIONS, HOSTILE, LABELS, LONG, MEANT, NAMES, NUMBERS, WRONG, YAML_TEXTS
 from tests.faults.specs import Schema, at_most_one_of, one_of, span, spec_schema
+
+from agentex_testkit.api_server import GROUP, Object
 
 LONGEST_BY_CHANCE = 300
 OFTEN, SOMETIMES, SELDOM, RARELY = 0.85, 0.3, 0.06, 0.02

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.cluster import hostile
-from tests.cluster.builders import ENVIRONMENTS, a_manifest
+from agentex_testkit import hostile
+from agentex_testkit.builders import ENVIRONMENTS, a_manifest
 
 DIGEST = "sha256:" + "0" * 64
 ENDPOINT = "http://127.0.0.1:9"  # nobody listens there; fuzz.py puts the simulator's in for the other word

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from tests.core.hostile_yaml import HOSTILE
 from tests.faults.plans import Ended, Scale
-from tests.judge.findings import Finding, Harm
 from tests.sources.archives import refusal
 from tests.sources.hostile_addresses import PRIVATE, PUBLIC, REDIRECTS, URLS, Outside
 from tests.sources.hostile_archives import LIMITED, REFUSED
 
 from agentex_operator.core import yaml_text
 from agentex_operator.core.errors import InvalidInput
+from agentex_testkit.judge.findings import Finding, Harm
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.kube import Object, eventually
-from tests.cluster.ledger import REMOTE, Entry, owner_in
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
 from tests.faults.director import Cue, View
 from tests.faults.scenarios import STORIES, Story
 from tests.faults.stage import Stage
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.api_server import Object, eventually
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import REMOTE, Entry, owner_in
 
 MASKED = re.compile(
     r"[0-9a-f]{12}-[0-9a-f]{8}\d+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b|\bsha256:\S+"

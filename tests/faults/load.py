@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from tests.cluster.builders import a_secret
 from tests.faults.bench import Bench, bugs
 from tests.faults.load_rig import RATE, Rig, busiest_second, registered
 from tests.faults.plans import Ended, Scale
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.builders import a_secret
+from agentex_testkit.judge.findings import Finding, Harm
 
 MUTATING_CALLS = 4      # per resource, at most (reliability.md §2e)
 Found = Iterator[Finding]

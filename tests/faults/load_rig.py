@@ -12,14 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.cluster.builders import a_build, a_deployment, a_manifest, an_account
-from tests.cluster.kube import Object, ready
-from tests.cluster.ledger import is_alive, owner_in
 from tests.faults.bench import ForkedOperator, Keeper
-from tests.judge.findings import Finding, Harm
-from tests.judge.invariants import judge_one, strangers
 
 from agentex_dev.kubeconfig import Server, write_kubeconfig
+from agentex_testkit.api_server import Object, ready
+from agentex_testkit.builders import a_build, a_deployment, a_manifest, an_account
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.judge.invariants import judge_one, strangers
+from agentex_testkit.ledger import is_alive, owner_in
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

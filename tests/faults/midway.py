@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.cluster.kube import Object, RefusedError
-from tests.cluster.ledger import is_alive, owner_in
-from tests.judge.findings import Finding, Harm
+from agentex_testkit.api_server import Object, RefusedError
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import is_alive, owner_in
 
 if TYPE_CHECKING:
     from tests.faults.courses import Stage, Walk

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from tests.cluster.operator import NOT_FOR_IT
+from agentex_testkit.operator_process import NOT_FOR_IT
 
 PR_SET_PDEATHSIG = 1
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tests.cluster.kube import Object, RefusedError
 from tests.faults import midway
 from tests.faults.consistency import faults_of
 from tests.faults.ends import End, differences
 from tests.faults.reach import REACHES
 from tests.faults.values import reordered
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.api_server import Object, RefusedError
+from agentex_testkit.judge.findings import Finding, Harm
 
 if TYPE_CHECKING:
     from collections.abc import Set

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from tests.cluster.kube import Client
 from tests.faults import learned
 from tests.faults.bench import Bench
 from tests.faults.calls import Call
@@ -26,6 +25,7 @@ from tests.faults.plans import Ended, Scale
 from tests.faults.site import plane_with_site
 
 from agentex_dev.controlplane import ControlPlane
+from agentex_testkit.api_server import Client
 
 AWAY = 8.0
 NOT_YET = (401, 403, 429, 500, 503, 504)  # 403: an API server that has just started does not know its roles yet

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from tests.judge.findings import Finding
+from agentex_testkit.judge.findings import Finding
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -13,9 +13,10 @@ from tests.faults.plans import Ended, Scale
 from tests.faults.remote_hours import prepare
 from tests.faults.remote_matrix import USUAL, Plan, matrix, of_their_own
 from tests.faults.remote_stage import Scene, Stage
-from tests.judge.evidence import Evidence
-from tests.judge.findings import Finding
-from tests.judge.invariants import judge_one, strangers
+
+from agentex_testkit.judge.evidence import Evidence
+from agentex_testkit.judge.findings import Finding
+from agentex_testkit.judge.invariants import judge_one, strangers
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from tests.cluster.builders import a_secret, an_image
-from tests.cluster.kube import condition, ready
-from tests.cluster.world import World
 from tests.faults.remote_stage import ON_ITS_WAY, Restart, Scene, Story, require
 from tests.faults.remote_walks import Trouble, a_resource, ends_well, posts, preview
+
+from agentex_testkit.api_server import condition, ready
+from agentex_testkit.builders import a_secret, an_image
+from agentex_testkit.world import World
 
 Told = tuple[str, str, Callable[[Scene], Story], str]  # what it is called, the kind, how it goes, in which setting
 Walks = Mapping[str, tuple[str, Callable[[Scene, Trouble], Story]]]

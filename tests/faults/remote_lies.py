@@ -7,8 +7,6 @@ from functools import partial
 from typing import Any
 
 import httpx
-from tests.cluster.builders import ENVIRONMENTS, STUCK, a_manifest
-from tests.cluster.kube import Object, ready, says, stalled
 from tests.faults import remote_removals
 from tests.faults.remote_stage import Scene, Story, require
 from tests.faults.remote_walks import (
@@ -25,7 +23,10 @@ from tests.faults.remote_walks import (
     let_it_end,
     lists,
 )
-from tests.judge.findings import Harm
+
+from agentex_testkit.api_server import Object, ready, says, stalled
+from agentex_testkit.builders import ENVIRONMENTS, STUCK, a_manifest
+from agentex_testkit.judge.findings import Harm
 
 Told = tuple[str, str, Callable[[Scene], Story]]  # what it is called, the kind it is about, how it goes
 KINDS = {"builds": "AgentBuild", "deployments": "AgentDeployment"}

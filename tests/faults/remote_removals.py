@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tests.cluster.builders import STUCK, a_build, a_context
-from tests.cluster.kube import ready
 from tests.faults.remote_stage import Scene, Story
 from tests.faults.remote_walks import DELETES, OFTEN, Trouble, a_resource, at_a_delete, ends, ends_well, lists
+
+from agentex_testkit.api_server import ready
+from agentex_testkit.builders import STUCK, a_build, a_context
 
 Rows = Iterator[tuple[str, Callable[[Scene], Story]]]
 NOTHING = Trouble({})

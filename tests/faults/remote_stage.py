@@ -13,14 +13,15 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.cluster import ledger
-from tests.cluster.builders import a_secret, an_account
-from tests.cluster.hostile import Depot
-from tests.cluster.kube import Object, condition
-from tests.cluster.ledger import REMOTE, Tracked
-from tests.cluster.world import World
 from tests.faults.canaries import Canary
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit import ledger
+from agentex_testkit.api_server import Object, condition
+from agentex_testkit.builders import a_secret, an_account
+from agentex_testkit.hostile import Depot
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import REMOTE, Tracked
+from agentex_testkit.world import World
 
 EVERY = 0.25
 PATIENCE = 60.0

@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cluster.builders import (
+from tests.faults.remote_stage import Scene, Story, require
+
+from agentex_testkit.api_server import Object, ready, stalled
+from agentex_testkit.builders import (
     DOCKERFILE,
     FAILING,
     STUCK,
@@ -22,10 +25,8 @@ from tests.cluster.builders import (
     a_preview,
     an_image,
 )
-from tests.cluster.kube import Object, ready, stalled
-from tests.cluster.ledger import is_alive
-from tests.faults.remote_stage import Scene, Story, require
-from tests.judge.findings import Harm
+from agentex_testkit.judge.findings import Harm
+from agentex_testkit.ledger import is_alive
 
 FOR_A_WHILE = 3.0
 KEY = "{the key}"  # in a fault: the account's API key, as a server that quotes what it was sent

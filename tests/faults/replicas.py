@@ -16,13 +16,14 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from tests.cluster.kube import eventually
 from tests.faults import learned
 from tests.faults.bench import Bench, Keeper
 from tests.faults.director import Cue, Director
 from tests.faults.learned import Learned
 from tests.faults.plans import Ended, Scale
 from tests.faults.views import OURS, Bend
+
+from agentex_testkit.api_server import eventually
 
 SHORT, LONG = 2.0, 6.0      # seconds frozen: less, and more, than the longest life of a create
 CREATES_LIVE = 4.0          # that life, as the benches set it; who wakes up later must not send it any more

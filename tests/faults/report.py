@@ -8,7 +8,8 @@ from collections import Counter
 from typing import TextIO
 
 from tests.faults.plans import Ended
-from tests.judge.findings import Harm
+
+from agentex_testkit.judge.findings import Harm
 
 EVERY = 15.0  # seconds between signs of life
 COUNTED = (Harm.DUPLICATED, Harm.LEAKED, Harm.WRONGLY_DELETED, Harm.STUCK)

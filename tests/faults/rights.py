@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from tests.judge.findings import Finding, Harm
 
 from agentex_dev import demo_access
+from agentex_testkit.judge.findings import Finding, Harm
 
 Right = tuple[str, str, str]  # group, resource or resource/subresource, verb
 

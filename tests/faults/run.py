@@ -32,7 +32,8 @@ from tests.faults.site import AUDIT_LOG
 from tests.faults.stops import Stops
 from tests.faults.transitions import Transitions
 from tests.faults.views import Views
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.judge.findings import Finding, Harm
 
 WORKERS = 10
 # Those that go by what each scenario does without faults:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from tests.cluster.builders import (
+from tests.faults.stage import Stage
+
+from agentex_testkit.api_server import Object, condition, gone, ready, says, stalled
+from agentex_testkit.builders import (
     DOCKERFILE,
     ENVIRONMENTS,
     FAILING,
@@ -27,8 +30,6 @@ from tests.cluster.builders import (
     an_archive,
     an_image,
 )
-from tests.cluster.kube import Object, condition, gone, ready, says, stalled
-from tests.faults.stage import Stage
 
 BUILD, DEPLOYMENT = "AgentBuild", "AgentDeployment"
 ANOTHER = {"buildArgs": [{"name": "ANOTHER", "value": "1"}]}

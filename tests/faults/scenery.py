@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.cluster.builders import ENVIRONMENTS, a_build, a_manifest, a_secret, an_account, an_archive
-from tests.cluster.kube import Object
 from tests.faults.subjects import OTHER_ENVIRONMENTS
 from tests.faults.values import filled
 
 from agentex_dev import demo_access
+from agentex_testkit.api_server import Object
+from agentex_testkit.builders import ENVIRONMENTS, a_build, a_manifest, a_secret, an_account, an_archive
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.cluster.installation import Installation, installed
 from tests.faults.bench import Site
 
 from agentex_dev import demo_access
 from agentex_dev.controlplane import ControlPlane
 from agentex_dev.flags import Audit
 from agentex_dev.programs import find_programs
+from agentex_testkit.installation import Installation, installed
 
 AUDIT_LOG = "audit.log"
 OPERATOR = f"system:serviceaccount:{demo_access.NAMESPACE}:{demo_access.ACCOUNT}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.cluster.hostile import Depot
-from tests.cluster.kube import Object, eventually
-from tests.cluster.ledger import is_alive, owner_in
-from tests.cluster.world import REMOTE, World
-from tests.judge.findings import Finding, Harm
+from agentex_testkit.api_server import Object, eventually
+from agentex_testkit.hostile import Depot
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import is_alive, owner_in
+from agentex_testkit.world import REMOTE, World
 
 KEPT = ("AgentexAccount",)
 LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
@@ -27,17 +27,17 @@ class Stage(World):
             self._remove_all(kind)
         self._known.clear()
         self.tracked.clear()
-        for chronicle in self._chronicles.values():
-            chronicle.forget()
+        for recorder in self._recorders.values():
+            recorder.forget()
 
     @property
     def amount_written(self) -> int:
         """How many versions were seen so far."""
-        return sum(len(chronicle.versions) for chronicle in self._chronicles.values())
+        return sum(len(recorder.versions) for recorder in self._recorders.values())
 
     def last_written(self) -> Object:
         """The newest version that was seen, without who wrote it."""
-        newest = [one.versions[-1] for one in self._chronicles.values() if one.versions]
+        newest = [one.versions[-1] for one in self._recorders.values() if one.versions]
         found = max(newest, key=lambda one: int(one["metadata"]["resourceVersion"]), default={})
         return {"name": found.get("metadata", {}).get("name"), "status": found.get("status")}
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cluster.builders import ENVIRONMENTS, a_manifest
 from tests.faults import values
 from tests.faults.specs import Property, one_of, properties
 from tests.faults.values import ABSENT, Values
+
+from agentex_testkit.builders import ENVIRONMENTS, a_manifest
 
 EVER = "*"
 

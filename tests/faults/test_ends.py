@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.cluster.kube import Object
 from tests.faults.bench import LONGEST_LIFE
 from tests.faults.ends import at_rest
 
 from agentex_operator.clock import Clock
+from agentex_testkit.api_server import Object
 
 
 def ready(**status: Any) -> Object:

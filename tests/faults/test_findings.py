@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tests.faults import bench, report, run
 from tests.faults.plans import Ended
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.judge.findings import Finding, Harm
 
 PLAN = "views/build-runs/late=3@agentbuilds"
 KOPFS = (

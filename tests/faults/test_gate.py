@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cluster.installation import Installation, installed
-from tests.clusters import ClusterUnderTest
 from tests.faults import run
 from tests.faults.plans import Scale
 from tests.faults.report import told
 from tests.faults.site import site_of
+
+from agentex_testkit.clusters import ClusterUnderTest
+from agentex_testkit.installation import Installation, installed
 
 GATE = Scale(gate=True)
 FAMILIES = [name for name, family in run.families({}).items() if name not in run.LEARN and any(family.batches(GATE))]

@@ -21,7 +21,8 @@ from tests.faults.courses import Stage, Walk, unique
 from tests.faults.plans import Ended, Scale
 from tests.faults.specs import KINDS
 from tests.faults.subjects import Subject, subject, subjects
-from tests.judge.findings import Finding, Harm
+
+from agentex_testkit.judge.findings import Finding, Harm
 
 if TYPE_CHECKING:
     from tests.faults.bench import Bench

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.clusters import ClusterUnderTest, kind_create, kind_delete, refuse_unless_meant_for_tests
 from tests.house.tree import ROOT
 
 from agentex_dev import gobuild
 from agentex_dev.errors import DevError
+from agentex_testkit.clusters import ClusterUnderTest, kind_create, kind_delete, refuse_unless_meant_for_tests
 
 pytestmark = pytest.mark.exhaustive  # most of it starts a pytest of its own
 PRODUCTION = """

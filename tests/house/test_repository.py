@@ -94,7 +94,7 @@ def test_every_dependency_is_locked() -> None:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: str(package.name))
 def test_every_library_a_package_imports_is_declared(package: Path) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    beside = project["optional-dependencies"]["dev"] if package.name == "agentex_dev" else []
+    beside = project["optional-dependencies"]["dev"] if package.name in ("agentex_dev", "agentex_testkit") else []
     declared = names_of([*project["dependencies"], *beside])
 
     assert {name for name in libraries(package) if not declared & set(distributions(name))} == set()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = ROOT / "operator" / "agentex_operator"
-PACKAGES = (OPERATOR, ROOT / "operator" / "agentex_dev", ROOT / "operator" / "agentex_simulator")
+PACKAGES = (OPERATOR, *(ROOT / "operator" / name for name in ("agentex_dev", "agentex_simulator", "agentex_testkit")))
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ def tracked() -> tuple[Path, ...]:
 
 
 def modules() -> Iterator[Path]:
-    """Every module of the three packages."""
+    """Every module of the four packages."""
     for package in PACKAGES:
         yield from sorted(package.rglob("*.py"))
 
 
 def functions() -> Iterator[Function]:
-    """Every function of the three packages that has a body."""
+    """Every function of the four packages that has a body."""
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (lines := _length(node)):

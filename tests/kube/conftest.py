@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from tests.clusters import ClusterUnderTest
 
 from agentex_operator.clock import Clock
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.kinds import Kind
 from agentex_operator.settings import Settings
+from agentex_testkit.clusters import ClusterUnderTest
 
 THING = Kind("kube-tests.example.com", "v1", "things", "Thing", namespaced=True)
 SCHEMA = {

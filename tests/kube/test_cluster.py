@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.clusters import ClusterUnderTest
 from tests.kube.conftest import THING, MakeThing
 
 from agentex_operator.clock import Clock
@@ -17,6 +16,7 @@ from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.kinds import KINDS, Kind
 from agentex_operator.kube.patches import conditional, merge_patch
 from agentex_operator.settings import Settings
+from agentex_testkit.clusters import ClusterUnderTest
 
 
 async def patch(kube: KubeCluster, thing: dict[str, Any], body: dict[str, Any], **how: bool) -> dict[str, Any]:

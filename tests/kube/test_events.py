@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
-from tests.clusters import ClusterUnderTest
 from tests.kube.conftest import MakeThing
 
 from agentex_operator.clock import Clock
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import BURST, QUEUED, Recorder, cut
 from agentex_operator.settings import Settings
+from agentex_testkit.clusters import ClusterUnderTest
 
 PATIENCE = timedelta(seconds=20)
 

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.clocks import HandClock, settle
 
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.kube.shared import SharedReads
+from agentex_testkit.clocks import HandClock, settle
 
 
 class Source:

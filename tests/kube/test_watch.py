@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from tests.clusters import ClusterUnderTest
 from tests.kube.conftest import THING, MakeThing
 
 from agentex_operator.clock import Clock
@@ -28,6 +27,7 @@ from agentex_operator.kube.kinds import Kind
 from agentex_operator.reconcile.engine import Engine, Outcome, View
 from agentex_operator.settings import Settings
 from agentex_operator.watch import Connect, Pulse, build_registry, watch
+from agentex_testkit.clusters import ClusterUnderTest
 
 
 @dataclass

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.clocks import HandClock, settle
 
 from agentex_operator.reconcile.engine import Backoff, Engine, Outcome, View, is_newer
+from agentex_testkit.clocks import HandClock, settle
 
 SECOND = timedelta(seconds=1)
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.clocks import HandClock, settle
 
 from agentex_operator.reconcile.engine import Engine, Outcome, View
+from agentex_testkit.clocks import HandClock, settle
 
 UIDS = ("a", "b", "c")
 STEPS = st.lists(

@@ -65,6 +65,7 @@ def programs_for(choice: str) -> Programs:
 
 
 def is_ours_to_run(choice: str) -> bool:
+    """Whether the tests start the control plane themselves."""
     return choice in ("auto", "embedded")
 
 
@@ -81,6 +82,7 @@ def opened(
 
 @contextmanager
 def embedded(programs: Once[Programs], keep: bool) -> Iterator[ClusterUnderTest]:
+    """Start the embedded control plane, and stop it at the end. Raises UsageError if it is to be kept."""
     if keep:
         raise pytest.UsageError(
             "--keep-cluster is for --cluster=kind: the embedded control plane ends with its process. Run `agentex-dev "
@@ -124,10 +126,12 @@ def kind(keep: bool) -> Iterator[ClusterUnderTest]:
 
 
 def kind_create(name: str, kubeconfig: Path) -> list[str]:
+    """The command that creates a kind cluster."""
     return ["kind", "create", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}", "--wait=180s"]
 
 
 def kind_delete(name: str, kubeconfig: Path) -> list[str]:
+    """The command that deletes a kind cluster."""
     return ["kind", "delete", "cluster", f"--name={name}", f"--kubeconfig={kubeconfig}"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cluster.ledger import REMOTE, Entry, Tracked, is_alive, owner_in
+from agentex_testkit.ledger import REMOTE, Entry, Tracked, is_alive, owner_in
 
 Object = dict[str, Any]
 ATTEMPT = re.compile(r"^[0-9a-f]{12}-[0-9a-f]{8}(\d+)$|\(agentex\.scale\.com/owner [0-9a-f]{8}\.(\d+)\)$|/(\d+)$")

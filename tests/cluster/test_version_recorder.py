@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.cluster.builders import a_build
-from tests.cluster.installation import Installation
-from tests.cluster.kube import Object
-from tests.cluster.world import Chronicle
+
+from agentex_testkit.api_server import Object
+from agentex_testkit.builders import a_build
+from agentex_testkit.installation import Installation
+from agentex_testkit.version_recorder import VersionRecorder
 
 KIND = "AgentBuild"
 HELD = {"finalizers": ["example.com/held"]}
 
 
-class Late(Chronicle):
+class Late(VersionRecorder):
     """One on a machine that is busy."""
 
     def _write(self, happened: str, obj: Object) -> None:
@@ -27,10 +28,10 @@ class Late(Chronicle):
 @pytest.fixture
 def late(installation: Installation, namespace: str) -> Iterator[Late]:
     """It, with what there is written down."""
-    chronicle = Late(installation.api, KIND, namespace)
-    chronicle.catch_up([installation.api.apply(a_build("first"), namespace)["metadata"]["uid"]])
-    yield chronicle
-    chronicle.close()
+    recorder = Late(installation.api, KIND, namespace)
+    recorder.catch_up([installation.api.apply(a_build("first"), namespace)["metadata"]["uid"]])
+    yield recorder
+    recorder.close()
 
 
 def test_a_removal_is_written_down_when_the_judge_looks(installation: Installation, namespace: str, late: Late) -> None:

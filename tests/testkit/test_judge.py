@@ -6,12 +6,12 @@ import copy
 from typing import Any
 
 import pytest
-from tests.cluster.ledger import Tracked
-from tests.judge.evidence import Case, Evidence
-from tests.judge.findings import Harm
-from tests.judge.invariants import judge, judge_one
 
 from agentex_operator.api.metadata import FINALIZER
+from agentex_testkit.judge.evidence import Case, Evidence
+from agentex_testkit.judge.findings import Harm
+from agentex_testkit.judge.invariants import judge, judge_one
+from agentex_testkit.ledger import Tracked
 
 Object = dict[str, Any]
 UID, CLUSTER = "uid-1", "cluster-1"

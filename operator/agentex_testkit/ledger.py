@@ -1,4 +1,4 @@
-"""Reading the simulator's ledger: whose a remote object is, and whether it is alive. The judge of it is tests/judge."""
+"""Read the simulator's ledger: which resource owns a remote object, and whether the object is alive."""
 
 from __future__ import annotations
 

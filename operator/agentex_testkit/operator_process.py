@@ -1,17 +1,7 @@
 """The operator under test: a real process, as its own ServiceAccount, that can be killed, stopped and started again.
 
-The harness of this folder, from the ground up (tests use the last two, as fixtures of conftest.py):
-
-- `operator.Operator`     `agentex-operator run` with short times, on its leash; `.kill()` `.stop()` `.restart()` `.log`
-- `kube.ApiServer`        the API server as administrator; `eventually`, and predicates: ready, stalled, says, gone
-- `builders`              a_build, a_deployment, a_preview, an_account, a_context, a_secret: valid objects to apply
-- `proxy.Proxy`           a real HTTP proxy that holds a chosen call, before or after it takes effect
-- `within`               the operator in the test's own process, without a watch: it knows what the test shows it
-- `ledger.judge`          what the simulator's ledger must say at the end: nothing twice, left over, or of others
-- `world.World`           one namespace + one simulator + one operator: apply, wait, status, and the judge
-- fixture `world`         a World of this test alone, with an account `default`; judged at the end of the test
-- fixture `shared`        the World of the whole module: cheap; use names of your own in it; judged after each test
-- fixture `make_world`    for worlds with other settings: `make_world(time_scale=1, flags=("--resync=1m",))`
+`Operator` is `agentex-operator run` with short times: `.kill()` `.stop()` `.restart()` `.log`. The other parts are
+listed in agentex_testkit/__init__.py, the fixtures in tests/cluster/conftest.py.
 """
 
 from __future__ import annotations
@@ -62,6 +52,7 @@ class Operator:
 
     @property
     def log_path(self) -> Path:
+        """The file that the log of every start is appended to."""
         return self.folder / "operator.log"
 
     @property
@@ -71,6 +62,7 @@ class Operator:
 
     @property
     def running(self) -> bool:
+        """Whether the process is there."""
         return self._part is not None and self._part.running
 
     @property

@@ -13,15 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.cluster.ledger import Entry, Tracked, is_alive
-from tests.judge.evidence import Case, Evidence, Object, attempt_in, wish_in
-from tests.judge.findings import Finding, Harm
-
 from agentex_operator.api.account import AgentexAccount
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.metadata import FINALIZER, Resource
 from agentex_operator.core import conditions
+from agentex_testkit.judge.evidence import Case, Evidence, Object, attempt_in, wish_in
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import Entry, Tracked, is_alive
 
 OURS: dict[str, type[Resource]] = {
     "AgentBuild": AgentBuild, "AgentDeployment": AgentDeployment, "AgentexAccount": AgentexAccount,

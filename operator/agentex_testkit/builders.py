@@ -8,7 +8,7 @@ import io
 import tarfile
 from typing import Any
 
-from tests.cluster.kube import GROUP, Object
+from agentex_testkit.api_server import GROUP, Object
 
 DOCKERFILE = "FROM scratch\nCOPY project /app\nRUN make\n"
 FAILING = "FROM scratch\nRUN exit 3\nRUN never\n"

@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.kube import OURS_ARE_SERVED, ApiServer, eventually
-
 from agentex_dev import demo_access
 from agentex_dev.cluster import Cluster
 from agentex_dev.kubeconfig import Server, write_kubeconfig
+from agentex_testkit.api_server import OURS_ARE_SERVED, ApiServer, eventually
 
 
 @dataclass(frozen=True)

@@ -2,134 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import httpx
 from scale_gp_beta import DefaultHttpxClient, SGPClient
-from tests.cluster import builders, ledger
-from tests.cluster.kube import GROUP, PLURALS, ApiServer, Object, eventually, gone, ready
-from tests.cluster.ledger import Tracked
-from tests.cluster.operator import Operator
-from tests.judge.evidence import Evidence
-from tests.judge.findings import Finding
-from tests.judge.invariants import OURS, judge_one, strangers
 
-from agentex_simulator import SimulatorThread
+from agentex_simulator import Settings, SimulatorThread
+from agentex_testkit import builders, ledger
+from agentex_testkit.api_server import PLURALS, ApiServer, Object, eventually, gone, ready
+from agentex_testkit.installation import Installation
+from agentex_testkit.judge.evidence import Evidence
+from agentex_testkit.judge.findings import Finding
+from agentex_testkit.judge.invariants import OURS, judge_one, strangers
+from agentex_testkit.ledger import Tracked
+from agentex_testkit.operator_process import Operator
+from agentex_testkit.version_recorder import VersionRecorder
 
 REMOTE = ("AgentDeployment", "AgentBuild")
+TIME_SCALE = 60  # a build of two minutes takes two seconds, a rollout of one minute one
 TRUST = ssl.create_default_context()  # once: reading the certificates costs more than most tests
-
-
-class Chronicle:
-    """Every version that the objects of one kind ever had, from one watch that begins anew when it breaks off."""
-
-    def __init__(self, api: ApiServer, kind: str, namespace: str) -> None:
-        self.versions: list[Object] = []
-        self._api, self._path = api, api._path(kind, namespace)
-        self._kind = {"apiVersion": GROUP, "kind": kind}
-        self._socket: socket.socket | None = None
-        self._since = ""
-        self._newest = 0       # the revision up to which everything is written down
-        self._gone: set[str] = set()  # the uids of those whose end is written down
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name=f"chronicle of {kind}", daemon=True)
-        self._thread.start()
-
-    def of(self, uid: str) -> list[Object]:
-        """The versions of one object, oldest first."""
-        return [one for one in list(self.versions) if one["metadata"].get("uid") == uid]
-
-    def catch_up(self, uids: Iterable[str] = ()) -> None:
-        """Return when all that happened by now is written down, also of these, of which nothing may be known yet: on a
-        busy machine the watch is behind. Raises AssertionError.
-        """
-        tracked = set(uids)
-        listing = self._api.http.get(self._path).json()
-        now = int(listing["metadata"]["resourceVersion"])
-        there = {one["metadata"]["uid"]: int(one["metadata"]["resourceVersion"]) for one in listing["items"]}
-
-        def behind() -> list[str]:
-            known = {one["metadata"]["uid"]: int(one["metadata"]["resourceVersion"]) for one in list(self.versions)}
-            late = {uid for uid, revision in there.items() if known.get(uid, 0) < revision}
-            over = {uid for uid in tracked | known.keys() if uid not in there and known.get(uid, 0) <= now}
-            return sorted((late | over) - self._gone)
-
-        eventually(behind, lambda found: not found)
-
-    def forget(self) -> None:
-        """Begin a new chapter: of what there is, the newest version is where it begins."""
-        newest = {one["metadata"]["uid"]: one for one in self.versions}
-        there = {one["metadata"]["uid"] for one in self._api.http.get(self._path).json()["items"]}
-        self.versions = [one for uid, one in newest.items() if uid in there]
-
-    def close(self) -> None:
-        """End the watch."""
-        self._over.set()
-        with suppress(OSError):
-            if self._socket is not None:  # not SSLSocket's own, after which the rest of what came is read undeciphered
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        self._thread.join(5)
-
-    def _follow(self) -> None:
-        """Go on where it broke off, so that no version is missed; what the watch has forgotten etcd still knows."""
-        while not self._over.is_set():
-            with suppress(httpx.HTTPError, KeyError):
-                self._since = self._since or self._listed()
-                self._watch()
-            self._over.wait(0.2)
-
-    def _listed(self) -> str:
-        """Write down what there is, and what there was since the newest that is known; the version of the list."""
-        listing = self._api.http.get(self._path).json()
-        newest = int(listing["metadata"]["resourceVersion"])
-        if self._newest:
-            self._write_missed(newest)
-        else:
-            self._write_all(listing["items"])
-        there = {one["metadata"]["uid"] for one in listing["items"]}
-        self._gone.update(one["metadata"]["uid"] for one in self.versions if one["metadata"]["uid"] not in there)
-        self._newest = newest
-        return str(newest)
-
-    def _write_missed(self, newest: int) -> None:
-        """One list of each revision that nobody told of, as after a restart of the API server."""
-        for revision in range(self._newest + 1, newest + 1):
-            exactly = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
-            items = self._api.http.get(self._path, params=exactly).json()["items"]
-            self._write_all(one for one in items if one["metadata"]["resourceVersion"] == str(revision))
-
-    def _write_all(self, items: Iterable[Object]) -> None:
-        for obj in items:
-            self._write("ADDED", {**self._kind, **obj})
-
-    def _watch(self) -> None:
-        """Write down what happens, until the watch breaks off."""
-        since = {"watch": "1", "resourceVersion": self._since, "allowWatchBookmarks": "true"}
-        with self._api.http.stream("GET", self._path, params=since, timeout=None) as answer:
-            self._socket = answer.extensions["network_stream"].get_extra_info("socket")
-            for line in filter(None, answer.iter_lines()):
-                event = json.loads(line)
-                self._write(event["type"], event["object"])  # one by one, to be read meanwhile
-
-    def _write(self, happened: str, obj: Object) -> None:
-        if happened == "ERROR":
-            self._since = ""
-            return
-        self._since = obj["metadata"]["resourceVersion"]
-        self._newest = int(self._since)
-        if happened == "BOOKMARK":
-            return
-        if not self.versions or self.versions[-1] != obj:
-            self.versions.append(obj)
-        if happened == "DELETED":
-            self._gone.add(obj["metadata"]["uid"])
 
 
 @dataclass
@@ -144,13 +39,13 @@ class World:
     cluster: str  # the uid of the namespace kube-system
     tracked: list[Tracked] = field(default_factory=list)
     _known: list[Tracked] = field(default_factory=list)
-    _chronicles: dict[str, Chronicle] = field(default_factory=dict)
+    _recorders: dict[str, VersionRecorder] = field(default_factory=dict)
 
     # --- the cluster ----------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Write everything down from now on."""
-        self._chronicles = {kind: Chronicle(self.api, kind, self.namespace) for kind in OURS}
+        self._recorders = {kind: VersionRecorder(self.api, kind, self.namespace) for kind in OURS}
 
     def apply(self, *objects: Object) -> Object:
         """Create these, or bring them to this shape; the last one as the API server has it. Raises RefusedError."""
@@ -199,17 +94,17 @@ class World:
     def versions(self, kind: str, name: str) -> list[Object]:
         """Every version this object had since the world was opened."""
         obj = self.get(kind, name)
-        self._chronicles[kind].catch_up()
-        return self._chronicles[kind].of(obj["metadata"]["uid"]) if obj else []
+        self._recorders[kind].catch_up()
+        return self._recorders[kind].of(obj["metadata"]["uid"]) if obj else []
 
     def versions_so_far(self, kind: str, uid: str) -> list[Object]:
         """Those of them that are written down: for whoever looks again and again, and need not wait."""
-        return self._chronicles[kind].of(uid)
+        return self._recorders[kind].of(uid)
 
     def catch_up(self) -> None:
         """Have everything that happened by now written down."""
-        for kind, chronicle in self._chronicles.items():
-            chronicle.catch_up(one.uid for one in self._known if one.kind == kind)
+        for kind, recorder in self._recorders.items():
+            recorder.catch_up(one.uid for one in self._known if one.kind == kind)
 
     # --- the remote side ------------------------------------------------------------------------------------------
 
@@ -263,7 +158,7 @@ class World:
     def evidence(self, ambiguous: int = 0) -> Evidence:
         """What the judge goes by, as it is now."""
         self.catch_up()
-        versions = {one.uid: self._chronicles[one.kind].of(one.uid) for one in self._known}
+        versions = {one.uid: self._recorders[one.kind].of(one.uid) for one in self._known}
         return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
 
     def close(self) -> None:
@@ -271,8 +166,8 @@ class World:
         if self.operator.running:
             self._clear_by_the_operator()
         self._clear_by_force()
-        for chronicle in self._chronicles.values():
-            chronicle.close()
+        for recorder in self._recorders.values():
+            recorder.close()
 
     def discard(self) -> None:
         """As `close`, after a failure: by force at once."""
@@ -313,6 +208,33 @@ class World:
     def _tracked(self, kind: str, name: str) -> Tracked:
         """The newest resource of that name."""
         return next(one for one in reversed(self._known) if (one.kind, one.name) == (kind, name))
+
+
+@contextmanager
+def opened(
+    installation: Installation,
+    namespace: str,
+    *,
+    flags: tuple[str, ...] = (),
+    also: tuple[str, ...] = (),
+    kubeconfig: Path | None = None,
+    front: Callable[[str], str] = str,
+    account: bool = True,
+    **settings: Any,
+) -> Iterator[World]:
+    """A world in this namespace. `also` is watched too; `front` puts a proxy before the simulator."""
+    with SimulatorThread(Settings(**{"time_scale": TIME_SCALE, **settings})) as simulator, ExitStack() as stack:
+        operator = Operator(
+            kubeconfig or installation.kubeconfig, (namespace, *also), installation.cluster.workspace, flags
+        )
+        stack.callback(operator.end)
+        endpoint = front(simulator.url)
+        world = World(installation.api, namespace, simulator, operator, endpoint, installation.uid)
+        world.open()
+        operator.start()
+        if account:
+            with_account(world)
+        yield world
 
 
 def with_account(world: World) -> None:

@@ -22,6 +22,7 @@ class HandTimer:
     cancelled: bool = False
 
     def cancel(self) -> None:
+        """Never call back."""
         self.cancelled = True
 
 
@@ -34,17 +35,21 @@ class HandClock(Clock):
     order: itertools.count[int] = field(default_factory=itertools.count)
 
     def now(self) -> datetime:
+        """The clock's own time of day."""
         return EPOCH + timedelta(seconds=self.seconds)
 
     def monotonic(self) -> float:
+        """The clock's own seconds."""
         return self.seconds
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back when `advance` has moved the clock so far."""
         timer = HandTimer(callback)
         heapq.heappush(self.timers, (self.seconds + seconds, next(self.order), timer))
         return timer
 
     async def sleep(self, seconds: float) -> None:
+        """Return when `advance` has moved the clock so far."""
         woken = asyncio.Event()
         self.call_later(seconds, woken.set)
         await woken.wait()
@@ -55,6 +60,7 @@ class HandClock(Clock):
         return sum(not timer.cancelled for _, _, timer in self.timers)
 
     async def advance(self, seconds: float) -> None:
+        """Move the clock forward, calling back every timer that is due on the way, in order."""
         await settle()
         until = self.seconds + seconds
         while self.timers and self.timers[0][0] <= until:

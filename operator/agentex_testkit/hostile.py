@@ -13,7 +13,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from tests.cluster.builders import DOCKERFILE, a_manifest
+from agentex_testkit.builders import DOCKERFILE, a_manifest
 
 LIMIT = 500_000_000
 NAMES = ("Dockerfile", "manifest.yaml", "project/acp.py")
@@ -61,6 +61,7 @@ def without(name: str) -> Callable[[str], bytes]:
 
 
 def a_zip(agent: str) -> bytes:
+    """A zip where a tar.gz is expected."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as file:
         file.writestr("manifest.yaml", a_manifest(agent))
@@ -73,11 +74,13 @@ def a_bomb(_agent: str) -> bytes:
 
 
 def cut_short(agent: str) -> bytes:
+    """The first half of a good archive."""
     whole = packed(*good(agent))
     return whole[: len(whole) // 2]
 
 
 def two_in_one(agent: str) -> bytes:
+    """Two archives, one after the other."""
     return packed(*good(agent)) + packed(a_member("other", b"x"))
 
 

@@ -53,7 +53,8 @@ class ApiServer:
     def __init__(self, url: str, ca: bytes, token: str, client: type[Client] = Client) -> None:
         trust = ssl.create_default_context(cadata=ca.decode())
         identity = {"Authorization": f"Bearer {token}"}
-        self._client = lambda: client(base_url=url, verify=trust, headers=identity, trust_env=False, timeout=30)
+        self._client: Callable[[], Client] = lambda: client(
+            base_url=url, verify=trust, headers=identity, trust_env=False, timeout=30)
         self._own = threading.local()
         self._clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -161,4 +162,5 @@ def stalled(reason: str) -> Callable[[Object | None], bool]:
 
 
 def gone(obj: Object | None) -> bool:
+    """Whether there is no such object any more."""
     return obj is None

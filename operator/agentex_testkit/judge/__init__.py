@@ -1,0 +1,1 @@
+"""Judge what the operator did, by the simulator's ledger and by every version of every resource."""
