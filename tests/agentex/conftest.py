@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from agentex_operator.agentex.accounts import AccountSession, Address, builds_of
+from agentex_operator.agentex.accounts import AccountSession, Address
+from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.client import AgentexClient
-from agentex_operator.agentex.inventory import Interest, Inventory
+from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.limits import Rate
+from agentex_operator.agentex.watch_request import WatchRequest
 from agentex_operator.clock import Clock
 from agentex_operator.core.ownership import deployment_token, derived_tag, owner_of, with_token
 from agentex_operator.core.remote import BuildRecord, BuildRequest, DeploymentRequest
@@ -116,9 +118,9 @@ def owner(uid: str) -> str:
     return owner_of("cluster", uid)
 
 
-def an_interest(uid: str, *ids: str, **wish: Any) -> Interest:
+def a_request(uid: str, *ids: str, **wish: Any) -> WatchRequest:
     usual = {"owner": owner(uid), "ids": frozenset(ids), "back_to": LONG_AGO, "every": timedelta(seconds=5)}
-    return Interest(**{**usual, **wish})
+    return WatchRequest(**{**usual, **wish})
 
 
 async def some_builds(client: AgentexClient, *names: str) -> list[BuildRecord]:

@@ -13,14 +13,16 @@ from tests.agentex.conftest import (
     a_build,
     a_deployment,
     a_manifest,
-    an_interest,
+    a_request,
     lists,
     some_builds,
     until,
 )
 
-from agentex_operator.agentex.accounts import AccountSession, builds_of, deployments_of
+from agentex_operator.agentex.accounts import AccountSession
+from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.client import AgentexClient
+from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.manifest import configuration_fingerprint
@@ -38,7 +40,7 @@ async def test_200_askers_share_one_listing(
     builds = await some_builds(client, *(f"bot-{n}" for n in range(20)))
 
     shown = await asyncio.gather(
-        *(inventory.look(an_interest(f"bot-{n % 20}"), fresh_since=clock.now()) for n in range(200))
+        *(inventory.find(a_request(f"bot-{n % 20}"), fresh_since=clock.now()) for n in range(200))
     )
 
     assert [listing.records for listing in shown[:20]] == [(build,) for build in builds]
@@ -49,30 +51,30 @@ async def test_a_second_look_costs_nothing_while_it_is_fresh_enough(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     (build,) = await some_builds(client, "bot")
-    await inventory.look(an_interest("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
     began = clock.now()
 
     await clock.advance(4)
-    recent = await inventory.look(an_interest("bot"), fresh_since=None)
-    await inventory.look(an_interest("bot"), fresh_since=began)
+    recent = await inventory.find(a_request("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=began)
     assert (recent.began_at, recent.reaches_back_to, recent.records) == (began, None, (build,))
     assert lists(simulator) == 1
 
-    await inventory.look(an_interest("bot"), fresh_since=began + timedelta(seconds=1))
+    await inventory.find(a_request("bot"), fresh_since=began + timedelta(seconds=1))
     await clock.advance(6)
-    await inventory.look(an_interest("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
     assert lists(simulator) == 3
 
 
 async def test_what_was_not_kept_then_is_not_said_to_be_absent_now(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, keep=1)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, capacity=1)
     build, *_ = await some_builds(client, "bot", "other")
-    await inventory.look(an_interest("somebody"), fresh_since=None)
+    await inventory.find(a_request("somebody"), fresh_since=None)
 
-    by_owner = await inventory.look(an_interest("bot"), fresh_since=None)
-    by_id = await inventory.look(an_interest("adopted", build.id, "nobody"), fresh_since=None)
+    by_owner = await inventory.find(a_request("bot"), fresh_since=None)
+    by_id = await inventory.find(a_request("adopted", build.id, "nobody"), fresh_since=None)
 
     assert by_owner.records == by_id.records == (build,)
     assert lists(simulator) == 3
@@ -84,7 +86,7 @@ async def test_a_small_account_is_kept_whole_so_that_a_restart_costs_one_listing
     builds = await some_builds(client, *(f"bot-{n}" for n in range(10)))
 
     shown = [
-        await inventory.look(an_interest(build.agent_name, build.id), fresh_since=None) for build in builds
+        await inventory.find(a_request(build.agent_name, build.id), fresh_since=None) for build in builds
     ]
 
     assert [listing.records for listing in shown] == [(build,) for build in builds]
@@ -94,10 +96,10 @@ async def test_a_small_account_is_kept_whole_so_that_a_restart_costs_one_listing
 async def test_an_id_that_came_after_the_listing_is_listed_anew(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:
-    await inventory.look(an_interest("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
     (build,) = await some_builds(client, "bot")
 
-    shown = await inventory.look(an_interest("bot", build.id), fresh_since=None)
+    shown = await inventory.find(a_request("bot", build.id), fresh_since=None)
 
     assert shown.records == (build,)
     assert lists(simulator) == 2
@@ -107,13 +109,13 @@ async def test_an_asker_who_needs_a_later_listing_waits_for_the_next(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     simulator.fault("slow", header_delay=0.3, match={"method": "GET"})
-    early = [asyncio.create_task(inventory.look(an_interest("bot"), fresh_since=None)) for _ in range(3)]
+    early = [asyncio.create_task(inventory.find(a_request("bot"), fresh_since=None)) for _ in range(3)]
     await until(lambda: lists(simulator) == 1)
     await clock.advance(1)
     (build,) = await some_builds(client, "bot")
 
-    joined = asyncio.create_task(inventory.look(an_interest("bot"), fresh_since=None))
-    later = await asyncio.gather(*(inventory.look(an_interest("bot"), fresh_since=clock.now()) for _ in range(3)))
+    joined = asyncio.create_task(inventory.find(a_request("bot"), fresh_since=None))
+    later = await asyncio.gather(*(inventory.find(a_request("bot"), fresh_since=clock.now()) for _ in range(3)))
 
     assert {listing.began_at for listing in later} == {clock.now()}
     assert [listing.records for listing in later] == [(build,)] * 3
@@ -127,7 +129,7 @@ async def test_a_clock_that_was_set_back_or_forward_makes_no_listing_younger(
     async def look_after_a_jump(hours: int) -> None:
         clock.now = lambda: early + timedelta(hours=hours)  # type: ignore[method-assign]  # that is the jump
         clock.seconds += 2
-        await inventory.look(an_interest("bot"), fresh_since=clock.now() - timedelta(seconds=1))
+        await inventory.find(a_request("bot"), fresh_since=clock.now() - timedelta(seconds=1))
 
     early = clock.now()
     await look_after_a_jump(0)
@@ -140,19 +142,19 @@ async def test_a_clock_that_was_set_back_or_forward_makes_no_listing_younger(
 async def test_a_clock_set_forward_after_an_intent_makes_no_older_listing_fresh_enough(
     simulator: SimulatorThread, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
-    await inventory.look(an_interest("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
     await clock.advance(10)
     noted = clock.now()
     jumped = noted + timedelta(hours=2)
     clock.now = lambda: jumped  # type: ignore[method-assign]  # that is the jump
 
-    await inventory.look(an_interest("bot"), fresh_since=noted)
+    await inventory.find(a_request("bot"), fresh_since=noted)
 
     assert lists(simulator) == 2
 
 
 async def test_the_future_cannot_be_asked_for(inventory: Inventory[BuildRecord], clock: HandClock) -> None:
-    shown = await inventory.look(an_interest("bot"), fresh_since=clock.now() + timedelta(hours=1))
+    shown = await inventory.find(a_request("bot"), fresh_since=clock.now() + timedelta(hours=1))
 
     assert shown.began_at == clock.now()
 
@@ -163,9 +165,9 @@ async def test_an_error_reaches_every_asker_and_the_next_look_tries_again(
     simulator.fault("status", status=502)
 
     errors = await asyncio.gather(
-        *(inventory.look(an_interest("bot"), fresh_since=None) for _ in range(3)), return_exceptions=True
+        *(inventory.find(a_request("bot"), fresh_since=None) for _ in range(3)), return_exceptions=True
     )
-    shown = await inventory.look(an_interest("bot"), fresh_since=None)
+    shown = await inventory.find(a_request("bot"), fresh_since=None)
 
     assert [type(error) for error in errors] == [Unavailable] * 3
     assert shown.records == ()
@@ -177,7 +179,7 @@ async def test_an_asker_who_gives_up_takes_nobody_along(
 ) -> None:
     (build,) = await some_builds(client, "bot")
     simulator.fault("slow", header_delay=0.2, match={"method": "GET"})
-    impatient, patient = (asyncio.create_task(inventory.look(an_interest("bot"), fresh_since=None)) for _ in range(2))
+    impatient, patient = (asyncio.create_task(inventory.find(a_request("bot"), fresh_since=None)) for _ in range(2))
     await until(lambda: lists(simulator) == 1)
 
     impatient.cancel()
@@ -189,7 +191,7 @@ async def test_an_account_that_goes_out_of_use_lets_its_askers_go(
     simulator: SimulatorThread, session: AccountSession
 ) -> None:
     simulator.fault("slow", header_delay=1, match={"method": "GET"})
-    asker = asyncio.create_task(session.builds.look(an_interest("bot"), fresh_since=None))
+    asker = asyncio.create_task(session.builds.find(a_request("bot"), fresh_since=None))
     await until(lambda: lists(simulator) == 1)
 
     await session.stop()
@@ -206,7 +208,7 @@ async def test_records_come_oldest_first_each_once_by_token_or_by_id(
     first, foreign = await some_builds(client, "bot", "adopted")
     second = await client.create_build(a_build("bot", attempt=2, agent_name=None, agent_id=first.agent_id), None)
 
-    shown = await inventory.look(an_interest("bot", foreign.id, second.id), fresh_since=None)
+    shown = await inventory.find(a_request("bot", foreign.id, second.id), fresh_since=None)
 
     assert shown.records == (first, foreign, second)
 
@@ -222,12 +224,12 @@ async def test_deployments_are_known_by_the_token_in_their_manifest(
     ours = await client.create_deployment(a_deployment(build.id, "uid-1", preview=True))
     await client.create_deployment(a_deployment(build.id, "uid-2"))
 
-    shown = await inventory.look(replace(an_interest("x"), owner="cluster/uid-1"), fresh_since=None)
+    shown = await inventory.find(replace(a_request("x"), owner="cluster/uid-1"), fresh_since=None)
 
     assert [record.id for record in shown.records] == [ours.id]
     assert lists(simulator, DEPLOYMENTS) == 1
     assert (counts := inventory.counts()) is not None
-    assert counts.previews == 1
+    assert counts.in_group(LIVE_PREVIEWS) == 1
 
 
 async def test_a_deployment_without_its_token_is_known_by_its_configuration_where_that_is_asked_for(
@@ -243,12 +245,12 @@ async def test_a_deployment_without_its_token_is_known_by_its_configuration_wher
     (build,) = await some_builds(client, "bot")
     bare = await client.create_deployment(a_deployment(build.id, manifest_file=a_manifest()))
     await client.create_deployment(a_deployment(build.id, "uid-2"))
-    plain = replace(an_interest("x"), owner="cluster/uid-1")
+    plain = replace(a_request("x"), owner="cluster/uid-1")
 
-    without = await inventory.look(plain, fresh_since=None)
+    without = await inventory.find(plain, fresh_since=None)
     wish = replace(plain, fingerprint=fingerprint(a_manifest(), ENVIRONMENT))
     digested.clear()
-    found = [await inventory.look(wish, fresh_since=moment) for moment in (None, clock.now() + RESTING)]
+    found = [await inventory.find(wish, fresh_since=moment) for moment in (None, clock.now() + RESTING)]
 
     assert without.records == ()
     assert {record.id for listing in found for record in listing.records} == {bare.id}

@@ -58,7 +58,7 @@ async def test_nobody_queues_for_longer_than_the_patience(clock: HandClock) -> N
 
 async def test_another_rate_counts_from_now_on(clock: HandClock) -> None:
     gate = Gate(clock, Rate(requests_per_second=1, burst=1))
-    gate.adjust(Rate(requests_per_second=10, burst=2))
+    gate.set_rate(Rate(requests_per_second=10, burst=2))
 
     assert await admitted(gate, clock, 3, 10) == [0, 0, 0.1]
 
@@ -69,7 +69,7 @@ async def test_no_request_before_retry_after_is_over_also_none_that_queued_befor
     queued = asyncio.create_task(gate.admit(reads=True))
     await settle()
 
-    gate.hold(timedelta(seconds=60))
+    gate.pause(timedelta(seconds=60))
     await clock.advance(59)
     with pytest.raises(Throttled):
         await queued
@@ -83,7 +83,7 @@ async def test_no_request_before_retry_after_is_over_also_none_that_queued_befor
 
 async def test_what_a_refused_key_is_told_does_not_count_down(clock: HandClock) -> None:
     gate = Gate(clock, Rate(), probe_every=60)
-    gate.heed(await gate.admit(reads=False), REFUSED)
+    gate.record_result(await gate.admit(reads=False), REFUSED)
     said = []
     for _ in range(2):
         with pytest.raises(Unauthorized) as refused:
@@ -96,7 +96,7 @@ async def test_what_a_refused_key_is_told_does_not_count_down(clock: HandClock) 
 
 async def test_after_a_401_only_one_slow_probe_goes(clock: HandClock) -> None:
     gate = Gate(clock, Rate(), probe_every=60)
-    gate.heed(await gate.admit(reads=False), REFUSED)
+    gate.record_result(await gate.admit(reads=False), REFUSED)
 
     with pytest.raises(Unauthorized):
         await gate.admit(reads=True)
@@ -106,42 +106,42 @@ async def test_after_a_401_only_one_slow_probe_goes(clock: HandClock) -> None:
     probe = await gate.admit(reads=True)
     with pytest.raises(Unauthorized):
         await gate.admit(reads=True)
-    gate.heed(probe, None)
+    gate.record_result(probe, None)
 
     assert probe.probe
-    assert gate.barred_for is None
+    assert gate.next_probe_in is None
     assert not (await gate.admit(reads=False)).probe
 
 
 async def test_a_probe_without_an_answer_leaves_the_breaker_open(clock: HandClock) -> None:
     gate = Gate(clock, Rate(), probe_every=60)
-    gate.heed(await gate.admit(reads=False), REFUSED)
+    gate.record_result(await gate.admit(reads=False), REFUSED)
     await clock.advance(60)
 
-    gate.heed(await gate.admit(reads=True), Throttled("busy"))
+    gate.record_result(await gate.admit(reads=True), Throttled("busy"))
 
-    assert gate.barred_for == timedelta(seconds=60)
+    assert gate.next_probe_in == timedelta(seconds=60)
 
 
 async def test_another_key_closes_the_breaker_and_the_old_ones_answers_do_not_count(clock: HandClock) -> None:
     gate = Gate(clock, Rate())
     under_the_old_key = await gate.admit(reads=True)
-    gate.heed(await gate.admit(reads=True), REFUSED)
+    gate.record_result(await gate.admit(reads=True), REFUSED)
 
-    gate.rekeyed()
-    gate.heed(under_the_old_key, REFUSED)
+    gate.change_key()
+    gate.record_result(under_the_old_key, REFUSED)
 
-    assert gate.barred_for is None
+    assert gate.next_probe_in is None
 
 
 async def test_a_call_under_way_when_the_breaker_tripped_does_not_close_it(clock: HandClock) -> None:
     gate = Gate(clock, Rate())
     earlier = await gate.admit(reads=True)
-    gate.heed(await gate.admit(reads=True), REFUSED)
+    gate.record_result(await gate.admit(reads=True), REFUSED)
 
-    gate.heed(earlier, None)
+    gate.record_result(earlier, None)
 
-    assert gate.barred_for is not None
+    assert gate.next_probe_in is not None
 
 
 async def test_a_rotated_key_stops_all_traffic_until_the_new_one_is_here(
@@ -170,7 +170,7 @@ async def test_a_403_about_one_agent_does_not_stop_the_account(simulator: Simula
     await session.client.create_build(a_build("bot"), None)
 
     assert posts(simulator) == 2
-    assert session.gate.barred_for is None
+    assert session.gate.next_probe_in is None
 
 
 async def test_a_403_about_the_account_stops_it(simulator: SimulatorThread, connect: Connect) -> None:
@@ -182,7 +182,7 @@ async def test_a_403_about_the_account_stops_it(simulator: SimulatorThread, conn
             await session.client.create_build(a_build(), None)
 
     assert [call["method"] for call in simulator.calls()] == ["POST", "GET"]
-    assert session.gate.barred_for is not None
+    assert session.gate.next_probe_in is not None
 
 
 async def test_retry_after_holds_the_whole_account(simulator: SimulatorThread, connect: Connect) -> None:
@@ -207,7 +207,7 @@ async def test_a_503_may_ask_for_a_pause_too(simulator: SimulatorThread, connect
     with pytest.raises(Exception, match="503"):
         await session.client.probe()
 
-    assert timedelta(seconds=29) < session.gate.held_for <= timedelta(seconds=30)
+    assert timedelta(seconds=29) < session.gate.pause_left <= timedelta(seconds=30)
 
 
 def test_a_rate_of_nothing_is_refused() -> None:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from tests.agentex.conftest import LONG_AGO, Woken, an_interest, lists, some_builds
+from tests.agentex.conftest import LONG_AGO, Woken, a_request, lists, some_builds
 
-from agentex_operator.agentex.accounts import builds_of
+from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.calls import AnswerTooLarge
 from agentex_operator.agentex.client import AgentexClient
-from agentex_operator.agentex.inventory import Inventory, Kind
-from agentex_operator.agentex.scan import PAGE_CAP, Fetch, Scan
+from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.record_kind import RecordKind
+from agentex_operator.agentex.scan import PAGE_CAP, FetchPage, Scan
 from agentex_operator.agentex.wire import UNDATED, Page, build_record
 from agentex_operator.core.errors import Rejected, Unavailable
 from agentex_operator.core.remote import BuildRecord
@@ -29,7 +30,7 @@ async def five(client: AgentexClient) -> list[str]:
 
 
 async def walked(client: AgentexClient, limit: int = 2) -> tuple[list[str], Scan[BuildRecord]]:
-    scan: Scan[BuildRecord] = Scan(builds_of(client).fetch, limit)
+    scan: Scan[BuildRecord] = Scan(builds_of(client).fetch_page, limit)
     return [record.id async for page in scan.pages() for record in page.records], scan
 
 
@@ -145,11 +146,12 @@ async def test_a_server_that_ignores_the_sorting_is_noticed_by_its_dates(
     async def unsorted(limit: int, after: str | None, _ordered: bool) -> Page[BuildRecord]:
         return await client.list_builds(limit, after, ordered=False)
 
-    inventory = Inventory(replace(builds_of(client), fetch=unsorted), clock, lambda: 0.5, Woken().append, limit=2)
+    kind = replace(builds_of(client), fetch_page=unsorted)
+    inventory = Inventory(kind, clock, lambda: 0.5, Woken().append, page_size=2)
     newest = await client.get_build(five[0])
     assert newest is not None
 
-    shown = await inventory.look(an_interest("e", back_to=newest.created_at), fresh_since=None)
+    shown = await inventory.find(a_request("e", back_to=newest.created_at), fresh_since=None)
 
     assert [record.id for record in shown.records] == [newest.id]
     assert shown.reaches_back_to is None
@@ -163,7 +165,7 @@ async def test_a_list_without_order_and_without_end_vouches_for_nothing(clock: H
     inventory = Inventory(builds_like(endless), clock, lambda: 0.5, Woken().append)
 
     with pytest.raises(Unavailable, match=f"not ended after {PAGE_CAP} pages"):
-        await inventory.look(an_interest("a", back_to=LONG_AGO), fresh_since=None)
+        await inventory.find(a_request("a", back_to=LONG_AGO), fresh_since=None)
 
 
 async def test_a_list_that_stops_short_of_what_is_needed_is_an_error_not_an_absence(clock: HandClock) -> None:
@@ -175,7 +177,7 @@ async def test_a_list_that_stops_short_of_what_is_needed_is_an_error_not_an_abse
     inventory = Inventory(builds_like(stuck), clock, lambda: 0.5, Woken().append)
 
     with pytest.raises(Unavailable, match="could not be read back to 2019"):
-        await inventory.look(an_interest("a", back_to=LONG_AGO - timedelta(days=1)), fresh_since=None)
+        await inventory.find(a_request("a", back_to=LONG_AGO - timedelta(days=1)), fresh_since=None)
 
 
 async def test_a_page_that_is_too_large_is_asked_for_in_halves() -> None:
@@ -199,7 +201,7 @@ async def test_a_record_without_a_date_proves_nothing_about_the_depth(clock: Han
 
     inventory = Inventory(builds_like(undated), clock, lambda: 0.5, Woken().append)
 
-    shown = await inventory.look(an_interest("a", "1", "2", back_to=LONG_AGO), fresh_since=None)
+    shown = await inventory.find(a_request("a", "1", "2", back_to=LONG_AGO), fresh_since=None)
 
     assert [record.id for record in shown.records] == ["1", "2"]
 
@@ -235,8 +237,8 @@ async def test_an_item_with_an_unusable_id_is_skipped(
     assert ids == []
 
 
-def builds_like(fetch: Fetch[BuildRecord]) -> Kind[BuildRecord]:
-    return Kind(fetch, lambda record: record.agent_name)
+def builds_like(fetch: FetchPage[BuildRecord]) -> RecordKind[BuildRecord]:
+    return RecordKind(fetch, lambda record: record.agent_name)
 
 
 def a_page(id_: str, created_at: datetime, *, has_more: bool = True) -> Page[BuildRecord]:

@@ -12,13 +12,13 @@ from tests.agentex.conftest import (
     Connect,
     Woken,
     a_build,
-    an_interest,
+    a_request,
     lists,
     some_builds,
     until,
 )
 
-from agentex_operator.agentex.accounts import builds_of
+from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Throttled
@@ -38,7 +38,7 @@ async def polling(
     async def poll(seconds: float) -> None:
         before = lists(simulator)
         await clock.advance(seconds)
-        await until(lambda: lists(simulator) > before and inventory._running is inventory._waiting is None)
+        await until(lambda: lists(simulator) > before and inventory.idle)
         await settle()
 
     task = asyncio.create_task(inventory.run())
@@ -52,10 +52,10 @@ async def polling(
 
 async def followed(inventory: Inventory[BuildRecord], builds: list[BuildRecord], **wish: timedelta) -> None:
     """Each looked at and followed, as after a pass."""
-    interests = {build.agent_name: an_interest(build.agent_name, build.id, **wish) for build in builds}
-    for uid, interest in interests.items():
-        inventory.follow(uid, interest)
-    await asyncio.gather(*(inventory.look(interest, fresh_since=None) for interest in interests.values()))
+    requests = {build.agent_name: a_request(build.agent_name, build.id, **wish) for build in builds}
+    for uid, request in requests.items():
+        inventory.follow(uid, request)
+    await asyncio.gather(*(inventory.find(request, fresh_since=None) for request in requests.values()))
 
 
 async def test_only_those_whose_remote_changed_are_woken(
@@ -92,9 +92,9 @@ async def test_who_asked_is_not_woken_as_well(
     for build in builds:
         simulator.actor("set-status", id=build.id, status="odd")
 
-    await inventory.look(an_interest("a", builds[0].id), fresh_since=clock.now() + timedelta(seconds=1))
+    await inventory.find(a_request("a", builds[0].id), fresh_since=clock.now() + timedelta(seconds=1))
     await clock.advance(1)
-    await inventory.look(an_interest("a", builds[0].id), fresh_since=clock.now())
+    await inventory.find(a_request("a", builds[0].id), fresh_since=clock.now())
 
     assert woken.taken() == ["b"]
 
@@ -140,14 +140,14 @@ async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_look(
         assert woken.taken() == []
 
 
-async def test_nothing_is_listed_while_nobody_is_interested(
+async def test_nothing_is_listed_while_nobody_is_followed(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     builds = await some_builds(client, "a")
     await followed(inventory, builds)
 
     async with polling(inventory, clock, simulator):
-        inventory.forget("a")
+        inventory.unfollow("a")
         before = lists(simulator)
         await clock.advance(3600)
 
@@ -176,7 +176,7 @@ async def test_a_new_wish_for_a_faster_look_is_heard_at_once(
     await followed(inventory, [build], every=RESTING)
 
     async with polling(inventory, clock, simulator) as poll:
-        inventory.follow("a", an_interest("a", build.id, every=timedelta(seconds=2)))
+        inventory.follow("a", a_request("a", build.id, every=timedelta(seconds=2)))
         await settle()
         await poll(2)
 
@@ -218,7 +218,7 @@ async def test_polling_waits_out_retry_after(
         before = lists(simulator)
         await clock.advance(119)
         with pytest.raises(Throttled):
-            await inventory.look(an_interest("a"), fresh_since=clock.now())
+            await inventory.find(a_request("a"), fresh_since=clock.now())
         assert lists(simulator) == before
         await poll(1)
 
@@ -229,12 +229,12 @@ async def test_polling_waits_out_retry_after(
 async def test_a_listing_goes_no_deeper_than_is_needed(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, limit=2)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, page_size=2)
     *_, fourth, _, _ = await some_builds(client, "a", "b", "c", "d", "e", "f")
 
-    shallow = await inventory.look(an_interest("d", back_to=fourth.created_at), fresh_since=None)
+    shallow = await inventory.find(a_request("d", back_to=fourth.created_at), fresh_since=None)
     pages = lists(simulator)
-    deep = await inventory.look(an_interest("a"), fresh_since=None)
+    deep = await inventory.find(a_request("a"), fresh_since=None)
 
     assert pages == 2
     assert shallow.reaches_back_to is not None
@@ -246,12 +246,12 @@ async def test_a_listing_goes_no_deeper_than_is_needed(
 async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock, woken: Woken
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, limit=2)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, page_size=2)
     *_, old, _, _, _, young = await some_builds(client, *"abcdefgh")
     for name, record, every in (("d", old, RESTING), ("h", young, timedelta(seconds=5))):
-        interest = an_interest(name, record.id, every=every)
-        await inventory.look(interest, fresh_since=None)
-        inventory.follow(name, interest)
+        request = a_request(name, record.id, every=every)
+        await inventory.find(request, fresh_since=None)
+        inventory.follow(name, request)
 
     async with polling(inventory, clock, simulator) as poll:
         before = lists(simulator)
@@ -262,7 +262,7 @@ async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
         simulator.actor("set-status", id=young.id, status="delete_failed")
         await poll(5)
         assert woken.taken() == ["h"]
-        shown = await inventory.look(an_interest("h", young.id), fresh_since=None)
+        shown = await inventory.find(a_request("h", young.id), fresh_since=None)
         assert shown.records[0].state is RemoteState.DELETED
         assert lists(simulator) - before == 6
 
@@ -273,12 +273,12 @@ async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
 
 
 async def test_of_a_large_account_only_what_is_wanted_is_kept(client: AgentexClient, clock: HandClock) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, limit=7, keep=10)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, page_size=7, capacity=10)
     bot, *_ = await some_builds(client, "bot", *(f"other-{n}" for n in range(30)))
 
-    await inventory.look(an_interest("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
 
-    assert list(inventory._known._records) == [bot.id]
+    assert list(inventory._cache.ids) == [bot.id]
     assert (counts := inventory.counts()) is not None
     assert counts.of(RemoteState.SUCCEEDED) == 31
     assert inventory.agent_id("other-7") is not None

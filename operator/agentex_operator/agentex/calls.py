@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentex_operator.agentex.keys import ApiKey
-    from agentex_operator.agentex.limits import Gate, Leave
+    from agentex_operator.agentex.limits import Gate, Permit
 
 MEBIBYTE = 1024 * 1024
 ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; its status has said the main thing
@@ -108,11 +108,11 @@ class Caller:
 
     async def send(self, call: Call) -> Answer:
         """The answer to one request, which is 2xx. Raises what core/errors says for everything else."""
-        leave = await self._gate.admit(reads=call.method == "GET")
+        permit = await self._gate.admit(reads=call.method == "GET")
         answer, error = await self._outcome(call)
         if answer and answer.status in (429, 503) and answer.retry_after:
-            self._gate.hold(answer.retry_after)
-        await self._heed(leave, error)
+            self._gate.pause(answer.retry_after)
+        await self._record_result(permit, error)
         if error is not None:
             raise error
         return answer  # type: ignore[return-value]  # there is one wherever there is no error
@@ -124,19 +124,19 @@ class Caller:
             return None, error
         return answer, refusal(self._redacted(answer), f"{call}", creates=call.creates)
 
-    async def _heed(self, leave: Leave, error: ExternalError | None) -> None:
-        """A 403 may be about one agent only: unless a probe hears it too, it does not stop the account."""
-        about_one = isinstance(error, Unauthorized) and error.status == 403 and not leave.probe
-        if not about_one or await self._is_barred():
-            self._gate.heed(leave, error)
+    async def _record_result(self, permit: Permit, error: ExternalError | None) -> None:
+        """Tell the gate the result. A 403 may concern one agent only: it counts if a probe is refused too."""
+        about_one = isinstance(error, Unauthorized) and error.status == 403 and not permit.probe
+        if not about_one or await self._probe_is_refused():
+            self._gate.record_result(permit, error)
 
-    async def _is_barred(self) -> bool:
+    async def _probe_is_refused(self) -> bool:
         try:
-            leave = await self._gate.admit(reads=True)
+            permit = await self._gate.admit(reads=True)
         except ExternalError:
             return False
         _, error = await self._outcome(PROBE)
-        self._gate.heed(leave, error)
+        self._gate.record_result(permit, error)
         return isinstance(error, Unauthorized)
 
     async def _exchange(self, call: Call) -> Answer:

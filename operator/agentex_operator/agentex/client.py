@@ -84,7 +84,7 @@ class AgentexClient:
         if api_key == self._calls.api_key:
             return False
         self._calls.api_key = api_key
-        self._gate.rekeyed()
+        self._gate.change_key()
         return True
 
     # --- builds ---------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""The wire, read with suspicion: JSON of the Agentex API -> our records (agentex-api.md §1.2, §1.5).
+"""The JSON of the Agentex API, read tolerantly into records (agentex-api.md §1.2, §1.5).
 
-Unknown fields are ignored, unknown state words are UNKNOWN, times without a zone are UTC, texts are bounded, and an
-object whose id we could not put into a URL is not read at all: None.
+Unknown fields are ignored, unknown state words are UNKNOWN, times without a zone are UTC, texts are bounded in length,
+and an object whose id cannot be put into a URL is not read at all: None.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from agentex_operator.core.ownership import token_in
 from agentex_operator.core.remote import (
@@ -23,7 +23,7 @@ from agentex_operator.core.remote import (
     deployment_state,
 )
 
-UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # created_at of a record that does not say; never a proof of reach
+UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # created_at of a record without a date; proves nothing about reach
 EVENTS_KEPT = 20
 LONGEST_WORD = 128
 LONGEST_TEXT = 500
@@ -33,12 +33,11 @@ _ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 Fields = Mapping[str, Any]
-Answered = TypeVar("Answered", BuildRecord, DeploymentRecord)
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """What a deployment was made from, word for word as the server echoes it."""
+class EchoedTexts:
+    """The texts that a deployment was created from, verbatim as the server echoes them."""
 
     manifest: str
     environments: str
@@ -48,24 +47,24 @@ class Texts:
 class Page(Generic[Record]):
     """One page of a list, in the server's order.
 
-    `length`: items on it, unreadable ones too. `last_id`: the cursor of the next page, None where no item has one.
-    `texts`: by id, of the deployments whose manifest carries no ownership token.
+    `length`: the number of its items, unreadable ones included. `last_id`: the cursor of the next page; None where no
+    item has an id. `texts`: by id, of the deployments whose manifest has no ownership token.
     """
 
     records: tuple[Record, ...]
     has_more: bool
     last_id: str | None
     length: int
-    texts: Mapping[str, Texts] = field(default_factory=dict)
+    texts: Mapping[str, EchoedTexts] = field(default_factory=dict)
 
 
 def usable_id(value: object) -> str | None:
-    """The id, if it is 1 to 128 of A-Z a-z 0-9 _ . - and neither . nor .., else None (reliability.md §2d)."""
+    """The id, if it is 1 to 128 characters of A-Z a-z 0-9 _ . - and not . or .., else None (reliability.md §2d)."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 
 def parsed(body: bytes) -> object | None:
-    """The JSON value of a body; None for anything that is not JSON (and for `null`)."""
+    """The JSON value of a body; None for a body that is not JSON, and for `null`."""
     try:
         return json.loads(body)  # type: ignore[no-any-return]
     except (ValueError, RecursionError):
@@ -73,7 +72,7 @@ def parsed(body: bytes) -> object | None:
 
 
 def build_record(value: object) -> BuildRecord | None:
-    """A build, by today's field names or those before 0.1.0 (`build_id`, `status`); None where it has no usable id."""
+    """The build, by today's field names or those before 0.1.0 (`build_id`, `status`); None without a usable id."""
     if not isinstance(value, Mapping) or (id_ := usable_id(value.get("id") or value.get("build_id"))) is None:
         return None
     word = value.get("build_status", value.get("status"))
@@ -95,7 +94,7 @@ def build_record(value: object) -> BuildRecord | None:
 
 
 def deployment_record(value: object) -> DeploymentRecord | None:
-    """A deployment; its token is read from the manifest, which is not kept. None where it has no usable id."""
+    """The deployment, with the token of its manifest; the manifest is not kept. None without a usable id."""
     if not isinstance(value, Mapping) or (id_ := usable_id(value.get("id"))) is None:
         return None
     return DeploymentRecord(
@@ -114,28 +113,29 @@ def deployment_record(value: object) -> DeploymentRecord | None:
 
 
 def build_page(body: bytes) -> Page[BuildRecord] | None:
-    """A page of builds; None where the body is none."""
-    return _page(body, build_record)
+    """The page of builds; None for a body that is no such page."""
+    return _page(body, build_record, _without_texts)
 
 
 def deployment_page(body: bytes) -> Page[DeploymentRecord] | None:
-    """A page of deployments, with the texts of those without a token; None where the body is none."""
-    return _page(body, deployment_record)
+    """The page of deployments, with the texts of those without a token; None for a body that is no such page."""
+    return _page(body, deployment_record, _has_no_token)
 
 
-def texts_of(value: object) -> Texts:
+def texts_of(value: object) -> EchoedTexts:
     """The manifest and environments of a deployment as the server echoes them; empty where it does not."""
-    return _texts(value) if isinstance(value, Mapping) else Texts("", "")
+    return _texts(value) if isinstance(value, Mapping) else EchoedTexts("", "")
 
 
 def one_line(text: str, limit: int = LONGEST_TEXT) -> str:
-    """The text on one line, at most `limit` characters; what cannot be printed is a question mark."""
+    """The text on one line, at most `limit` characters, with a question mark for each unprintable one."""
     whole = text.encode("utf-8", "replace").decode()
     line = _CONTROL.sub(" ", whole).strip()[:limit]
     return "".join(one if one.isprintable() else "?" for one in line)
 
 
-def _page(body: bytes, read: Callable[[object], Answered | None]) -> Page[Answered] | None:
+def _page(body: bytes, read: Callable[[object], Record | None], keeps_texts: Callable[[Record], bool]
+          ) -> Page[Record] | None:
     value = parsed(body)
     items = value.get("items") if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping) or not isinstance(items, list):
@@ -146,17 +146,22 @@ def _page(body: bytes, read: Callable[[object], Answered | None]) -> Page[Answer
         has_more=value.get("has_more") is not False,
         last_id=pairs[-1][0].id if pairs else None,
         length=len(items),
-        texts={record.id: texts_of(item) for record, item in pairs if _is_unmarked(record)},
+        texts={record.id: texts_of(item) for record, item in pairs if keeps_texts(record)},
     )
 
 
-def _is_unmarked(record: BuildRecord | DeploymentRecord) -> bool:
-    return isinstance(record, DeploymentRecord) and record.token is None
+def _without_texts(_build: BuildRecord) -> bool:
+    return False
 
 
-def _texts(value: Fields) -> Texts:
+def _has_no_token(deployment: DeploymentRecord) -> bool:
+    return deployment.token is None
+
+
+def _texts(value: Fields) -> EchoedTexts:
     manifest, environments = value.get("manifest_file"), value.get("environment_config")
-    return Texts(manifest if isinstance(manifest, str) else "", environments if isinstance(environments, str) else "")
+    return EchoedTexts(manifest if isinstance(manifest, str) else "",
+                       environments if isinstance(environments, str) else "")
 
 
 def _events(value: object) -> tuple[DeployEvent, ...]:
@@ -173,7 +178,7 @@ def _said(event: Fields) -> str:
 
 
 def _word(value: object) -> str:
-    """A state word or the like for people: short, one line; "" where the server says nothing."""
+    """A short word for people, such as a state, on one line; "" where the server gives none."""
     return one_line(str(value), LONGEST_WORD) if isinstance(value, str | int | float) else ""
 
 
@@ -182,7 +187,7 @@ def _text(value: object) -> str | None:
 
 
 def _time(value: object) -> datetime | None:
-    """An aware UTC time; None for what is none."""
+    """The time, aware and in UTC; None for a value that is no time."""
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
         return None if time is None else _in_utc(time)

@@ -1,14 +1,14 @@
-"""Remote objects as values: what a listing or a GET of the Agentex API tells us, in our words.
+"""Remote objects as values: what a listing or a GET of the Agentex API says, in the operator's own words.
 
-States fold the vendor's disagreeing vocabularies (agentex-api.md §2); a word we do not know is UNKNOWN and
-never terminal (§2.3).
+The states unite the vendor's differing vocabularies (agentex-api.md §2); an unknown word is UNKNOWN and never terminal
+(§2.3).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,6 +64,30 @@ def build_state(word: object) -> RemoteState:
 def deployment_state(word: object) -> RemoteState:
     """Fold a deployment `status` as the wire has it (any type, any case) into a state."""
     return DEPLOYMENT_STATES.get(str(word).lower(), RemoteState.UNKNOWN)
+
+
+class RemoteRecord(Protocol):
+    """What every remote object has, of whatever kind. `created_at` is aware UTC, `raw_status` is the vendor's word."""
+
+    @property
+    def id(self) -> str:
+        """The id that the remote API gave it."""
+        ...
+
+    @property
+    def state(self) -> RemoteState:
+        """Where it is in its life."""
+        ...
+
+    @property
+    def raw_status(self) -> str:
+        """The remote API's own word for the state."""
+        ...
+
+    @property
+    def created_at(self) -> datetime:
+        """When the remote API created it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +179,7 @@ class DeploymentRequest:
     expires_at: datetime | None = None
 
 
-Record = TypeVar("Record", BuildRecord, DeploymentRecord)
+Record = TypeVar("Record", bound=RemoteRecord)
 
 
 @dataclass(frozen=True, slots=True)

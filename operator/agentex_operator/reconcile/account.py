@@ -68,7 +68,7 @@ class AccountReconciler:
 
 def is_barred(entry: AccountEntry) -> bool:
     """Whether the remote answered 401 or 403 lately."""
-    return entry.session is not None and entry.session.gate.barred_for is not None
+    return entry.session is not None and entry.session.gate.next_probe_in is not None
 
 
 class AccountPass:
@@ -106,7 +106,7 @@ class AccountPass:
             self._entry.session = self._open(self._entry, key)
             await self._entry.session.start()
             return True
-        self._entry.session.gate.adjust(self._entry.rate)
+        self._entry.session.gate.set_rate(self._entry.rate)
         return self._entry.session.rekey(ApiKey(key))
 
     async def _probe(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS
 from agentex_operator.agentex.limits import Rate
 from agentex_operator.core import account, account_binding
 from agentex_operator.core.account import Counts
@@ -65,10 +66,10 @@ class AccountEntry:
         """What the session's inventories count; nothing where there is no session."""
         if self.session is None:
             return Counts()
-        builds, deployments = self.session.builds.counts(), self.session.deployments.counts()
+        builds, found = self.session.builds.counts(), self.session.deployments.counts()
         return Counts(account.build_counts(builds.states) if builds else None,
-                      account.deployment_counts(deployments.states, deployments.previews) if deployments else None,
-                      bool(self.session.gate.held_for))
+                      account.deployment_counts(found.states, found.in_group(LIVE_PREVIEWS)) if found else None,
+                      bool(self.session.gate.pause_left))
 
     def forget(self, uid: str) -> None:
         """Stop following this resource, and release the agent names that it claimed."""
@@ -80,8 +81,8 @@ class AccountEntry:
     def unfollow(self, uid: str) -> None:
         """Stop listing remote objects for this resource."""
         if self.session is not None:
-            self.session.builds.forget(uid)
-            self.session.deployments.forget(uid)
+            self.session.builds.unfollow(uid)
+            self.session.deployments.unfollow(uid)
 
 
 class Accounts:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 from agentex_operator import logs
-from agentex_operator.agentex.inventory import Interest
+from agentex_operator.agentex.watch_request import WatchRequest
 from agentex_operator.core import creation, plan
 from agentex_operator.core.errors import ExternalError, Unauthorized
 from agentex_operator.core.protocol import hold_of
@@ -133,10 +133,10 @@ class RemotePass(ABC, Generic[Record]):
         return self.world.clock.monotonic() + (self._answer_by - self.world.clock.now()).total_seconds()
 
     async def _look(self, call: plan.LookForOurs) -> Listing[Any]:
-        interest = Interest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
+        request = WatchRequest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
         now = self.world.clock.now()
         since = min(call.fresh_since, now) if call.fresh_since else None  # the API server's clock may be ahead
-        listing = await self.inventory.look(interest, fresh_since=since)
+        listing = await self.inventory.find(request, fresh_since=since)
         self.saw_everything = listing.reaches_back_to is None
         return listing
 
@@ -155,9 +155,9 @@ class RemotePass(ABC, Generic[Record]):
         if not self.has_session:
             return
         if planned.follow is None or observed.over:
-            self.inventory.forget(self.uid)
+            self.inventory.unfollow(self.uid)
             return
         back_to = observed.meta.creation_timestamp - self.world.policy.skew
-        self.inventory.follow(self.uid, Interest(observed.owner, observed.ids, back_to, planned.follow,
-                                                 observed.fingerprint))
+        self.inventory.follow(self.uid, WatchRequest(observed.owner, observed.ids, back_to, planned.follow,
+                                                     observed.fingerprint))
 
