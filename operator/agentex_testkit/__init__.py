@@ -12,5 +12,6 @@
 - `ledger`              reads the simulator's ledger: who owns a remote object, and whether the object is alive
 - `world`               one namespace, one simulator and one operator: apply, wait, status, judge
 - `judge`               the invariants that every test on a cluster and every fault plan is judged by
+- `fake_cluster`        the API server in memory, behind the operator's own adapter
 - `clocks`              a clock that a test moves by hand
 """

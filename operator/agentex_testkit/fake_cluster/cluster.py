@@ -1,0 +1,92 @@
+"""The fake cluster that tests hold: the operator's adapter on a fake API server, and what a user does beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from agentex_operator.clock import Clock
+from agentex_operator.kube.cluster import KubeCluster
+from agentex_operator.kube.kinds import EVENT, KINDS, SECRET, Kind
+from agentex_operator.settings import Settings
+from agentex_testkit.fake_cluster.answers import not_found
+from agentex_testkit.fake_cluster.api import FakeApi
+from agentex_testkit.fake_cluster.faults import Fault
+from agentex_testkit.fake_cluster.requests import WRITES, Request
+from agentex_testkit.fake_cluster.served import Served, operators_kinds
+from agentex_testkit.fake_cluster.store import Object, ObjectStore
+from agentex_testkit.fake_cluster.watch import FakeWatch
+
+
+class FakeCluster(KubeCluster):
+    """The verbs of `Cluster` are the operator's side. `create`, `edit`, `remove` and `read` are those of a user:
+    they take effect at once, meet no fault, raise ApiError, and the watch tells of them.
+
+    `clock` stamps the objects and says how long a kept read is believed. A namespace `kube-system` is there.
+    """
+
+    def __init__(self, clock: Clock, served: tuple[Served, ...] | None = None) -> None:
+        self.watch = FakeWatch(KINDS)
+        self.store = ObjectStore(served or operators_kinds(), clock.now, self.watch.add)
+        self.fake_api = FakeApi(self.store, self.watch)
+        super().__init__(self.fake_api, Settings(), clock)
+        self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+
+    def create(self, obj: Mapping[str, Any], namespace: str | None = None) -> Object:
+        """Create an object, in `namespace` where the object names none; return it as stored."""
+        kind, metadata = self._kind(obj["kind"]), obj["metadata"]
+        key = self._key(kind, metadata.get("namespace", namespace), metadata["name"])
+        created = self.store.create(key, _plain(obj))
+        self.watch.deliver()
+        return created
+
+    def edit(self, kind: Kind, namespace: str | None, name: str, **body: Any) -> Object:
+        """Merge `body` into an object; a `status` in it is written to the status subresource."""
+        key = self._key(kind, namespace, name)
+        has_status = self.store.served[kind].has_status
+        written = self.store.patch_status(key, body) if has_status and "status" in body else self.store.patch(key, body)
+        self.watch.deliver()
+        return written
+
+    def remove(self, kind: Kind, namespace: str | None, name: str) -> None:
+        """Ask for the deletion of an object: with finalizers it stays, marked."""
+        self.store.delete(self._key(kind, namespace, name))
+        self.watch.deliver()
+
+    def read(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
+        """Return an object as it is now, or None."""
+        return self.store.get(self._key(kind, namespace, name))
+
+    def events(self, name: str) -> list[Object]:
+        """Return the Events about objects of this name, oldest first."""
+        found = [one for one in self.store.list(EVENT, None) if one["regarding"]["name"] == name]
+        return sorted(found, key=lambda one: int(one["metadata"]["resourceVersion"]))
+
+    def fail(self, fault: Fault) -> Fault:
+        """Have a fault happen at a request of the operator."""
+        return self.fake_api.faults.add(fault)
+
+    def writes(self, kind: Kind, name: str) -> list[Request]:
+        """Return the operator's requests that were to change an object, refused ones included."""
+        return [one for one in self.fake_api.requests if (one.kind, one.name) == (kind, name) and one.verb in WRITES]
+
+    def _kind(self, name: str) -> Kind:
+        return next(kind for kind in self.store.served if kind.kind == name)
+
+    def _key(self, kind: Kind, namespace: str | None, name: str) -> tuple[Kind, str | None, str]:
+        if kind not in self.store.served:
+            raise not_found(kind.plural)
+        return kind, namespace if kind.namespaced else None, name
+
+
+def _plain(obj: Mapping[str, Any]) -> Object:
+    """The object with the stringData of a Secret under data, as the API server stores it."""
+    texts = obj.get("stringData") or {}
+    if obj["kind"] != SECRET.kind or not texts:
+        return dict(obj)
+    data = {key: base64.b64encode(str(text).encode()).decode() for key, text in texts.items()}
+    kept = {key: value for key, value in obj.items() if key != "stringData"}
+    return {**kept, "data": {**obj.get("data", {}), **data}}
+
+

@@ -1,0 +1,91 @@
+"""A CRD's structural schema applied to an object: prune what it does not know, fill in defaults, say what is wrong."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,), "array": (list,), "string": (str,),
+    "boolean": (bool,), "integer": (int,), "number": (int, float),
+}
+
+BOUNDS = ((str, ("minLength", "maxLength")), (list, ("minItems", "maxItems")),
+          (dict, ("minProperties", "maxProperties")))
+
+
+def pruned(schema: Schema, value: Any) -> Any:
+    """Return a copy of the value without nulls, and without the members that the schema does not name."""
+    if isinstance(value, dict) and not schema.get(PRESERVE):
+        known = {key: _member(schema, key) for key, member in value.items() if member is not None}
+        return {key: pruned(member, value[key]) for key, member in known.items() if member is not None}
+    if isinstance(value, list):
+        return [pruned(schema.get("items", {PRESERVE: True}), item) for item in value]
+    return copy.deepcopy(value)
+
+
+def defaulted(schema: Schema, value: Any) -> Any:
+    """Return a copy of the value with every default that it lacks."""
+    if isinstance(value, dict):
+        missing = {key: copy.deepcopy(member["default"]) for key, member in _properties(schema).items()
+                   if "default" in member and key not in value}
+        return {key: defaulted(_member(schema, key) or {}, member) for key, member in {**value, **missing}.items()}
+    if isinstance(value, list):
+        return [defaulted(schema.get("items", {}), item) for item in value]
+    return value
+
+
+def errors(schema: Schema, value: Any, path: str = "") -> Iterator[str]:
+    """Yield one sentence for each rule that the value breaks. Only the rules named in the package are known."""
+    kind = schema.get("type")
+    if kind is not None and not _is_a(kind, value):
+        yield f"{path}: Invalid value: must be of type {kind}"
+        return
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{path}: Unsupported value: {value!r}"
+    yield from _bounds(schema, value, path)
+    if isinstance(value, dict):
+        yield from _member_errors(schema, value, path)
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from errors(schema.get("items", {}), item, f"{path}[{number}]")
+
+
+def _member_errors(schema: Schema, value: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key in schema.get("required", ()):
+        if key not in value:
+            yield f"{path}.{key}: Required value"
+    for key, member in value.items():
+        yield from errors(_member(schema, key) or {}, member, f"{path}.{key}")
+
+
+def _bounds(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    size = len(value) if isinstance(value, str | list | dict) else value
+    low, high = next((bound for kind, bound in BOUNDS if isinstance(value, kind)), ("minimum", "maximum"))
+    if not schema.get(low, size) <= size <= schema.get(high, size):
+        yield f"{path}: Invalid value: must be between {schema.get(low)} and {schema.get(high)}"
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        yield f"{path}: Invalid value: must match {schema['pattern']}"
+
+
+def _is_a(kind: str, value: Any) -> bool:
+    return isinstance(value, TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _properties(schema: Schema) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = schema.get("properties", {})
+    return found
+
+
+def _member(schema: Schema, key: str) -> Any:
+    """The schema of a member; None of one that the schema does not know."""
+    if key in _properties(schema):
+        return _properties(schema)[key]
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        return schema["additionalProperties"]
+    return {PRESERVE: True} if schema.get(PRESERVE) else None
