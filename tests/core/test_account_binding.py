@@ -121,7 +121,7 @@ def test_an_account_that_is_not_the_bound_one_is_named_with_both_remotes() -> No
     assert isinstance(found, AccountProblem)
     assert "acct-2 at https://api.example" in found.message
     assert "acct-1 at https://api.example" in found.message
-    assert not found.passing
+    assert not found.temporary
 
 
 @pytest.mark.parametrize(("kind", "key"), [(NAMESPACED, (NAMESPACED, "team", "a")), (CLUSTER, (CLUSTER, None, "a"))])
@@ -154,7 +154,7 @@ FOR_SUPPORT = {"namespaceSelector": {"matchLabels": {"team": "support"}}}
 SUPPORT, SALES = {"team": "support"}, {"team": "sales"}
 LOST_KEY = AccountProblem(reasons.SECRET_NOT_FOUND, "There is no Secret 'a'.")
 REFUSED = AccountProblem(reasons.ACCESS_DENIED, "The key was refused.")
-TEMPORARY = AccountProblem(reasons.ACCOUNT_NOT_READY, "In a moment.", passing=True)
+TEMPORARY = AccountProblem(reasons.ACCOUNT_NOT_READY, "In a moment.", temporary=True)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def test_the_problem_of_an_account_is_told_to_its_resources(problem: AccountProb
     found = bind(NAMING, accounts(an_account(NAMED, problem=problem)))
 
     assert isinstance(found, AccountProblem)
-    assert (found.passing, found.message) == (temporary, said)
+    assert (found.temporary, found.message) == (temporary, said)
 
 
 def test_a_usable_account_is_told_with_its_poll_interval() -> None:
@@ -243,7 +243,7 @@ def a_ready(status: Any, reason: str) -> tuple[Condition, ...]:
 
 
 @pytest.mark.parametrize(("stored", "has_session", "problem"), [
-    ((), True, AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)),
+    ((), True, AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", temporary=True)),
     (a_ready("True", reasons.SUCCEEDED), True, None),
     (a_ready("True", reasons.SUCCEEDED), False, None),
     (a_ready("False", reasons.REMOTE_UNAVAILABLE), True, None),

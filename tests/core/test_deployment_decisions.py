@@ -272,7 +272,7 @@ def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_acco
     world.now += timedelta(hours=1)
     world.becomes("remote-2", "deleted", RemoteState.DELETED).settle_down(6)
     calls = len(world.calls)
-    world.account = AccountProblem("AccountPending", "Its own first pass has yet to come.", passing=True)
+    world.account = AccountProblem("AccountPending", "Its own first pass has yet to come.", temporary=True)
 
     world.run()
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.errors import Unauthorized
 
 DEFAULT = "default"  # the name of the AgentexAccount that serves its namespace without being named
-NOT_RECONCILED = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", passing=True)
+NOT_RECONCILED = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", temporary=True)
 TEMPORARY_REASONS = (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED)
 KEY_REASONS = (reasons.SECRET_NOT_FOUND, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID)
 
@@ -183,7 +183,7 @@ def _unavailable(request: AccountRequest, found: AccountSnapshot) -> AccountProb
     problem = found.problem
     if problem is None or _can_be_torn_down(request, found, problem):
         return None
-    return problem if problem.passing else _as_seen_by_resources(found, problem)
+    return problem if problem.temporary else _as_seen_by_resources(found, problem)
 
 
 def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> bool:
@@ -223,7 +223,7 @@ def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProb
     """
     ready = conditions.find(stored, conditions.READY)
     if ready is None:
-        return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", passing=True)
+        return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", temporary=True)
     usable = ready.status == "True" or (has_session and ready.reason in TEMPORARY_REASONS)
     return None if usable else AccountProblem(ready.reason, ready.message)
 

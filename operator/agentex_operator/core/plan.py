@@ -50,12 +50,12 @@ class Account:
 class AccountProblem:
     """Why there is no usable account; `reason` is a condition reason, `message` ends with the next step.
 
-    `passing`: it will be over by itself in a moment, so that who has something to say goes on saying it.
+    `temporary`: it ends by itself in a moment, so the resource keeps the status it has.
     """
 
     reason: str
     message: str
-    passing: bool = False
+    temporary: bool = False
 
 
 # --- calls to the cluster: every write carries the resourceVersion of the view it was decided on -----------------

@@ -212,7 +212,7 @@ def wait_for_the_account(observed: Observed[Any, Any], _now: datetime) -> Plan[A
     problem = observed.account
     if isinstance(problem, Account):
         return None
-    if problem.passing:
+    if problem.temporary:
         return Plan(None)
     return failed(observed, Failure(Means.WAITING, problem.reason, problem.message))
 

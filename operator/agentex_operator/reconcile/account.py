@@ -12,6 +12,7 @@ from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import account, account_binding, plan, reasons
 from agentex_operator.core.errors import Conflict, NotReady
+from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.reconcile import shell
 
@@ -38,7 +39,7 @@ class AccountReconciler:
         """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
         kind, model = KINDS[view.kind]
         resource = shell.parsed(model, view.obj)
-        if isinstance(resource, shell.InvalidObject):
+        if isinstance(resource, InvalidObject):
             return await shell.report_invalid(self._world, kind, view, resource)
         entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)

@@ -101,7 +101,7 @@ class Accounts:
         request = AccountRequest.of(resource)
         found = await self._bind(request)
         if isinstance(found, AccountProblem):
-            if not found.passing:
+            if not found.temporary:
                 self._stop_listing_for(resource.meta.uid)
             return found, None
         entry = self._entries[account_binding.account_key(found.kind, request.namespace, found.name)]

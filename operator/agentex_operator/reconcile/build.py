@@ -8,6 +8,7 @@ from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import build, plan
 from agentex_operator.core.creation import Sightings
+from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
 from agentex_operator.reconcile.remote import RemotePass
@@ -28,7 +29,7 @@ class BuildReconciler:
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
         resource = shell.parsed(AgentBuild, view.obj)
-        if isinstance(resource, shell.InvalidObject):
+        if isinstance(resource, InvalidObject):
             return await shell.report_invalid(self._world, AGENT_BUILD, view, resource)
         return await BuildPass.over(self._world, view, resource)
 

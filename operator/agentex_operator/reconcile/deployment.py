@@ -10,6 +10,7 @@ from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import deployment, plan, reasons
 from agentex_operator.core.creation import Sightings
 from agentex_operator.core.errors import InvalidInput, NotReady
+from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.remote import DeploymentRecord
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
 from agentex_operator.reconcile import shell
@@ -33,7 +34,7 @@ class DeploymentReconciler:
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
         resource = shell.parsed(AgentDeployment, view.obj)
-        if isinstance(resource, shell.InvalidObject):
+        if isinstance(resource, InvalidObject):
             return await shell.report_invalid(self._world, AGENT_DEPLOYMENT, view, resource)
         return await DeploymentPass.over(self._world, view, resource)
 

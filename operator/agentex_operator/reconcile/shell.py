@@ -12,9 +12,10 @@ from pydantic import ValidationError
 
 from agentex_operator import logs
 from agentex_operator.api.metadata import FINALIZER, Meta, Resource
-from agentex_operator.api.status import Status, status_as_dict
-from agentex_operator.core import conditions, plan, reasons
+from agentex_operator.api.status import status_as_dict
+from agentex_operator.core import conditions, invalid, plan, transitions
 from agentex_operator.core.errors import Conflict, ExternalError
+from agentex_operator.core.transitions import Readiness
 from agentex_operator.kube.patches import conditional, merge_patch
 from agentex_operator.reconcile.engine import Outcome
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.clock import Clock
+    from agentex_operator.core.invalid import InvalidObject
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
@@ -137,23 +139,22 @@ class Writer:
                                    resource_version=metadata["resourceVersion"])
 
     def _announce(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
-        """An Event when Ready moves: same reason, same message."""
-        old, new = _ready(before), _ready(after)
-        if new is None or (old is not None and (old["status"], old["reason"]) == (new["status"], new["reason"])):
-            return
-        stalled = any(condition["type"] == conditions.STALLED for condition in after.get("conditions", ()))
-        self._recorder.emit(self._obj, "Warning" if stalled else "Normal", new["reason"], new["message"], "Reconcile")
+        event = transitions.event_of(readiness_in(before), readiness_in(after))
+        if event is not None:
+            self._recorder.emit(self._obj, event.type, event.reason, event.message, "Reconcile")
 
 
-def _ready(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((one for one in status.get("conditions") or () if one["type"] == conditions.READY), None)
+def readiness_in(status: Mapping[str, Any]) -> Readiness | None:
+    """What a status, as the API server stores it, says of Ready; None where it does not mention it."""
+    found = {one["type"]: one for one in status.get("conditions") or ()}
+    ready = found.get(conditions.READY)
+    if ready is None:
+        return None
+    return Readiness(ready["status"], ready["reason"], ready["message"], ready.get("observedGeneration"),
+                     conditions.STALLED in found)
 
 
 # --- objects that are no valid resources ----------------------------------------------------------------------------
-
-
-class InvalidObject(Exception):  # noqa: N818 - a finding, not a fault
-    """An object the API server let through, and our models do not (an older CRD, say)."""
 
 
 ResourceT = TypeVar("ResourceT", bound=Resource)
@@ -165,27 +166,15 @@ def parsed(model: type[ResourceT], obj: Mapping[str, Any]) -> ResourceT | Invali
         return model.parse(obj)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"])
-        return InvalidObject(f"{path}: {first['msg']}. Correct it, or update the CRDs to this operator's version.")
+        return invalid.invalid_object(first["loc"], first["msg"])
 
 
 async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObject) -> Outcome:
-    """Say InvalidSpec, once; nothing remote is touched, not even to delete it."""
-    meta = Meta.parse(view.obj)
-    message = f"{found} Its deletion waits for that." if meta.deleting else str(found)
-    verdict = plan.Verdict(ready="False", reason=reasons.INVALID_SPEC, message=message, phase="Failed",
-                           progress=plan.Progress.STALLED)
-    said = conditions.render((), verdict, (), meta.generation, world.clock.now())
+    """Report InvalidSpec, unless the status does so already; nothing remote is touched, not even to delete it."""
     stored = dict(view.obj.get("status") or {})
-    status = {**stored, **status_as_dict(Status(observed_generation=meta.generation, phase="Failed",
-                                                      conditions=said))}
-    if not _moved(stored, status):
+    new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), world.clock.now())
+    if new is None:
         return Outcome()
+    status = {**stored, **status_as_dict(new)}
     written = await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))
     return Outcome(failed=isinstance(written, ExternalError))
-
-
-def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    old, new = _ready(before), _ready(after)
-    keys = ("reason", "message", "observedGeneration")
-    return old is None or new is None or any(old.get(key) != new.get(key) for key in keys)

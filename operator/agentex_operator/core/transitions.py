@@ -1,0 +1,41 @@
+"""Which Event a write of the status brings: one for each change of Ready's status or reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentex_operator.core import conditions
+from agentex_operator.core.plan import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from agentex_operator.api.status import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The condition Ready of a status; `stalled`: whether Stalled stands beside it."""
+
+    status: str | None
+    reason: str
+    message: str
+    observed_generation: int | None
+    stalled: bool = False
+
+
+def readiness_of(stored: Iterable[Condition]) -> Readiness | None:
+    """What these conditions say of Ready; None where they do not mention it."""
+    found = {condition.type: condition for condition in stored}
+    ready = found.get(conditions.READY)
+    if ready is None:
+        return None
+    return Readiness(ready.status, ready.reason, ready.message, ready.observed_generation, conditions.STALLED in found)
+
+
+def event_of(before: Readiness | None, after: Readiness | None) -> Notice | None:
+    """The Event to emit after a write, with the reason and message of Ready; None where neither changed its meaning."""
+    if after is None or (before is not None and (before.status, before.reason) == (after.status, after.reason)):
+        return None
+    return Notice("Warning" if after.stalled else "Normal", after.reason, after.message)
