@@ -10,7 +10,7 @@ import httpx
 
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.sources.addresses import AddressPolicy
-from agentex_operator.sources.http import Downloader, Wanted
+from agentex_operator.sources.download import Downloader, DownloadRequest
 
 PUBLIC = "93.184.215.14"
 DIGEST = "sha256:" + "0" * 64
@@ -47,7 +47,7 @@ class Outside:
         policy = AddressPolicy(frozenset(allowed), self.resolve)
         downloader = Downloader(policy, transport=lambda: httpx.MockTransport(self.answer))
         try:
-            await downloader.download(Wanted(url, DIGEST, 1000, "Bearer canary"), tmp_path / "out")
+            await downloader.download(DownloadRequest(url, DIGEST, 1000, "Bearer canary"), tmp_path / "out")
         except ExternalError as error:
             return error
         raise AssertionError("a content of another digest was accepted")

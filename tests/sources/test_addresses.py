@@ -108,7 +108,7 @@ async def test_a_name_that_does_not_resolve_may_do_so_later(tmp_path: Path) -> N
         raise OSError(-2, "Name or service not known")
 
     with pytest.raises(Unavailable):
-        await AddressPolicy(resolve=fails).judge("https://files.example.com/c")
+        await AddressPolicy(resolve=fails).check("https://files.example.com/c")
 
 
 @pytest.mark.parametrize(("url", "safe"), [

@@ -15,7 +15,7 @@ from tests.sources.servers import Answer, Server, serving
 
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_operator.sources.addresses import AddressPolicy
-from agentex_operator.sources.http import Downloader, Times, Wanted
+from agentex_operator.sources.download import Downloader, DownloadRequest, Timeouts
 
 BODY = b"0123456789" * 100_000
 
@@ -25,15 +25,15 @@ def digest_of(content: bytes) -> str:
 
 
 async def download(server: Server, out: Path, *, url: str = "/c.tar.gz", digest: str = digest_of(BODY),
-                   largest: int = 10**7, times: Times | None = None) -> int:
-    downloader = Downloader(AddressPolicy(frozenset({server.host})), times or Times(whole=10))
-    return await downloader.download(Wanted(server.url + url, digest, largest, "Bearer canary"), out / "file")
+                   largest: int = 10**7, timeouts: Timeouts | None = None) -> int:
+    downloader = Downloader(AddressPolicy(frozenset({server.host})), timeouts or Timeouts(whole=10))
+    return await downloader.download(DownloadRequest(server.url + url, digest, largest, "Bearer canary"), out / "file")
 
 
 async def failure(answer: Answer, out: Path, *, digest: str = digest_of(BODY), largest: int = 10**7,
-                  times: Times | None = None) -> ExternalError:
+                  timeouts: Timeouts | None = None) -> ExternalError:
     with serving(answer) as server, pytest.raises(ExternalError) as caught:
-        await download(server, out, url="/c.tar.gz?sig=canary", digest=digest, largest=largest, times=times)
+        await download(server, out, url="/c.tar.gz?sig=canary", digest=digest, largest=largest, timeouts=timeouts)
     assert "canary" not in caught.value.message
     return caught.value
 
@@ -149,7 +149,7 @@ async def test_a_slow_body_ends_at_the_whole_deadline(tmp_path: Path) -> None:
             await response.write(b"x")
             await asyncio.sleep(0.05)
 
-    error = await failure(trickle, tmp_path, times=Times(whole=0.4))
+    error = await failure(trickle, tmp_path, timeouts=Timeouts(whole=0.4))
 
     assert "within 0.4 s" in error.message
 
@@ -159,7 +159,7 @@ async def test_a_silent_server_ends_at_the_idle_deadline(tmp_path: Path) -> None
         await asyncio.sleep(5)
         return web.Response()
 
-    error = await failure(silent, tmp_path, times=Times(idle=0.2))
+    error = await failure(silent, tmp_path, timeouts=Timeouts(idle=0.2))
 
     assert isinstance(error, Unavailable)
 
@@ -213,7 +213,7 @@ async def over_tls(server: Server, out: Path, trusted: Path | None) -> int:
     trust = ssl.create_default_context(cafile=trusted) if trusted else ssl.create_default_context()
     downloader = Downloader(AddressPolicy(frozenset({name}), resolve),
                             transport=lambda: httpx.AsyncHTTPTransport(verify=trust, trust_env=False))
-    return await downloader.download(Wanted(f"https://{name}/c", digest_of(BODY), 10**7), out / "file")
+    return await downloader.download(DownloadRequest(f"https://{name}/c", digest_of(BODY), 10**7), out / "file")
 
 
 async def test_the_certificate_must_be_for_the_name_though_the_connection_goes_to_the_address(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """AgentBuild: an image of an agent, built from the inputs it names."""
 
-from dataclasses import replace
-from typing import Annotated, ClassVar, Final, Literal, Self
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic.json_schema import SkipJsonSchema
 
 from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
@@ -22,7 +25,7 @@ from agentex_operator.api.scalars import (
     Url,
     Word,
 )
-from agentex_operator.api.schema import Names, exactly_one, immutable, model, rule
+from agentex_operator.api.schema import Names, exactly_one, immutable, model, rule, yaml_name
 from agentex_operator.api.status import RemoteStatus
 
 AGENT_BUILD: Final = Names(kind="AgentBuild", plural="agentbuilds", singular="agentbuild", short="ab")
@@ -73,7 +76,7 @@ class ImageSource:
         "runs.")]
 
 
-@dataclass(frozen=True, kw_only=True, config=model(exactly_one("configMap", "secret", "http", "image")))
+@dataclass(frozen=True, kw_only=True, repr=False, config=model(exactly_one("configMap", "secret", "http", "image")))
 class BuildSource:
     """Where the build context comes from: exactly one of configMap, secret, http and image."""
 
@@ -86,6 +89,32 @@ class BuildSource:
         description="A tar.gz to download, pinned by its digest.")] = None
     image: Annotated[ImageSource | None, Field(
         description="An existing image to register for the agent, instead of building one.")] = None
+    undeclared: SkipJsonSchema[tuple[tuple[str, str], ...]] = ()  # other members, as (name, JSON); for registered kinds
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_undeclared(cls, value: Any) -> Any:
+        """The value, with the members that are not declared here in one field: a kind may be registered for them."""
+        if not isinstance(value, Mapping):
+            return value
+        others = {name: member for name, member in value.items() if name not in _DECLARED}
+        return {**value, "undeclared": tuple((name, json.dumps(others[name], sort_keys=True)) for name in others)}
+
+    @property
+    def members(self) -> dict[str, object]:
+        """The members that are set, by their names in YAML; undeclared members are plain JSON values."""
+        declared = {name: getattr(self, field) for name, field in _DECLARED.items()}
+        return {name: value for name, value in declared.items() if value is not None} | {
+            name: json.loads(text) for name, text in self.undeclared}
+
+    def __repr__(self) -> str:
+        """As dataclasses write it; without undeclared members, which are rare: statuses hold a digest of this text."""
+        fields = [f"{field}={getattr(self, field)!r}" for field in _DECLARED.values()]
+        fields += [f"undeclared={self.undeclared!r}"] if self.undeclared else []
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+
+_DECLARED: Final = {yaml_name(field.name): field.name for field in fields(BuildSource) if field.name != "undeclared"}
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

@@ -1,9 +1,9 @@
-"""Which addresses may be asked for a context: the rules against server-side request forgery (reliability.md §2f).
+"""Which addresses a context may be downloaded from: the rules against server-side request forgery (reliability.md §2f).
 
-Only https, only port 443 or 8443, only names and addresses of the public internet; what is not plainly that is refused.
-An operator's own `HOST:PORT` allowance lifts these rules for exactly that host and port, but never for link-local
-addresses, where clouds keep credentials. A name is resolved once, all of its addresses are judged, and the connection
-goes to one of those: a second answer of the DNS changes nothing.
+Only https, only port 443 or 8443, only names and addresses of the public internet; any doubtful address is refused. A
+`HOST:PORT` that the operator's settings allow is exempt from these rules, except for link-local addresses, where clouds
+keep credentials. A name is resolved once, all of its addresses are checked, and the connection goes to one of these
+addresses: a later answer of the DNS has no effect.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _LONGEST_URL: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL that was judged, and where to connect for it. `addresses` are all of the name's, in the DNS's order."""
+    """A URL that was checked, and where to connect for it. `addresses`: all of the name's, in the order of the DNS."""
 
     scheme: str
     host: str
@@ -51,17 +51,17 @@ class Target:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """What credentials are bound to."""
+        """The origin (scheme, host, port), to which credentials are bound."""
         return self.scheme, self.host, self.port
 
     @property
     def authority(self) -> str:
-        """The Host header."""
+        """The value of the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def at(self, address: Address) -> str:
-        """The URL to ask, with this address in place of the name."""
+        """The URL with this address in place of the name."""
         host = f"[{address}]" if address.version == 6 else str(address)
         return f"{self.scheme}://{host}:{self.port}{self.request}"
 
@@ -74,22 +74,22 @@ async def resolve_by_dns(host: str, port: int) -> Sequence[str]:
 
 @dataclass(frozen=True, slots=True)
 class AddressPolicy:
-    """What may be asked. `allowed_hosts` are `HOST:PORT`s that the operator's owner vouches for, http included."""
+    """Which URLs may be asked. `allowed_hosts`: `HOST:PORT`s that the operator's settings allow, http included."""
 
     allowed_hosts: frozenset[str] = frozenset()
     resolve: Resolve = field(default=resolve_by_dns)
 
-    async def judge(self, url: str) -> Target:
+    async def check(self, url: str) -> Target:
         """The URL with the addresses to connect to. Raises InvalidInput(InvalidURL), or Unavailable without DNS."""
         parts = _split(url)
         host, port = _host(parts), _port(parts)
-        allowed = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        vouched = allowed in self.allowed_hosts
-        if not vouched:
+        named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        is_allowed = named in self.allowed_hosts
+        if not is_allowed:
             _require_public_shape(parts.scheme, host, port)
         found = await self._addresses(host, port)
         for address in found:
-            _require_reachable(host, address, vouched=vouched)
+            _require_reachable(host, address, is_allowed=is_allowed)
         query = f"?{parts.query}" if parts.query else ""
         return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}", found)
 
@@ -114,7 +114,7 @@ def redirected(target: Target, location: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL without what may be secret in it: user, password, query and fragment."""
+    """A URL without the parts that may be secret: user, password, query and fragment."""
     rest = url.partition("?")[0].partition("#")[0]
     scheme, separator, after = rest.partition("://")
     authority, slash, path = after.partition("/")
@@ -123,7 +123,7 @@ def shown(url: str) -> str:
 
 
 def refused(why: str) -> InvalidInput:
-    """The InvalidURL to raise."""
+    """The error InvalidURL, with the reason why the address cannot be used."""
     return InvalidInput(reasons.INVALID_URL,
                         f"The source's address cannot be used: {why}. Correct spec.source.http.url.")
 
@@ -132,7 +132,7 @@ def refused(why: str) -> InvalidInput:
 
 
 def _split(url: str) -> SplitResult:
-    """The parts of a URL in which all parsers find the same host."""
+    """The parts of a URL; only URLs in which all parsers find the same host pass. Raises InvalidInput(InvalidURL)."""
     if not url.isascii() or any(one <= " " or one == "\x7f" for one in url) or "\\" in url or len(url) > _LONGEST_URL:
         raise refused("it has a character that no URL has; write it in ASCII, percent-encoded")
     try:
@@ -166,7 +166,7 @@ def _port(parts: SplitResult) -> int:
 
 
 def _literal(host: str) -> Address | None:
-    """The address that a host is, in its usual spelling only."""
+    """The host as an address, if it is one in the usual spelling; else None."""
     try:
         return ip_address(host)
     except ValueError:
@@ -196,10 +196,10 @@ def _require_public_name(host: str) -> None:
 # --- addresses ------------------------------------------------------------------------------------------------------
 
 
-def _require_reachable(host: str, address: Address, *, vouched: bool) -> None:
-    """Raises InvalidInput for an address that is not public; one vouched for must only not be link-local."""
+def _require_reachable(host: str, address: Address, *, is_allowed: bool) -> None:
+    """Raise InvalidInput for an address that is not public; for an allowed host, only for a link-local address."""
     bare = _embedded(address)
-    if bare.is_link_local or (not vouched and not _is_public(address)):
+    if bare.is_link_local or (not is_allowed and not _is_public(address)):
         where = "is" if str(address) == host else "leads to"
         raise refused(f"{host} {where} an address that is not public")
 
@@ -212,7 +212,7 @@ def _is_public(address: Address) -> bool:
 
 
 def _embedded(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, if it does."""
+    """The IPv4 address that an IPv6 address stands for; else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address in _NAT64 or int(address) >> 32 == 0:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from agentex_operator.sources.gunzip import Gunzip
-from agentex_operator.sources.limits import CHUNK, Limits, full_disk_is_passing, too_large
+from agentex_operator.sources.limits import CHUNK, Limits, full_disk_is_temporary, too_large
 from agentex_operator.sources.tarheaders import (
     BLOCK,
     Header,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def read_tree(packed: BinaryIO, blobs: Blobs, limits: Limits, stop: threading.Event) -> Directory:
     """The tree in a tar.gz, its contents stored in `blobs`. Raises InvalidInput, or Unavailable for a full disk."""
-    with full_disk_is_passing():
+    with full_disk_is_temporary():
         reader = _Reader(Gunzip(packed, limits, stop), blobs, Growth(limits))
         return reader.read()
 

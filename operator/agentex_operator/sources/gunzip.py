@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.sources.limits import CHUNK, Limits, go_on, too_large
+from agentex_operator.sources.limits import CHUNK, Limits, raise_if_stopped, too_large
 
 if TYPE_CHECKING:
     import threading
@@ -41,7 +41,7 @@ class Gunzip:
 
     def _step(self, member: zlib._Decompress, size: int) -> bytes:
         """What the member gives next; perhaps nothing."""
-        go_on(self._stop)
+        raise_if_stopped(self._stop)
         try:
             found = member.decompress(self._waiting, size)
         except zlib.error as error:
@@ -75,7 +75,7 @@ class Gunzip:
     def _skip_padding(self) -> None:
         self._waiting = self._waiting.lstrip(b"\0")
         while not self._waiting and (more := self._packed.read(CHUNK)):
-            go_on(self._stop)
+            raise_if_stopped(self._stop)
             self._taken += len(more)
             self._waiting = more.lstrip(b"\0")
 

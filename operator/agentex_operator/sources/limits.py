@@ -1,4 +1,4 @@
-"""How much of a stranger's input is read at most, and how a reader is told to stop."""
+"""Limits on input from outside: how much is read at most, and how a reading thread is told to stop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_TEXT = 1024 * 1024  # bytes of a manifest or environments file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds of one context, and how many are worked on at once. Sizes in bytes.
+    """Bounds of one context, and the number of contexts staged at once. Sizes in bytes.
 
     `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2).
     """
@@ -36,19 +36,19 @@ class Limits:
 
 
 def too_large(what: str) -> InvalidInput:
-    """The ContextTooLarge to raise, with what to do about it."""
+    """The error ContextTooLarge, with what the user can do about it."""
     return InvalidInput(reasons.CONTEXT_TOO_LARGE, f"{what}. Leave out what the image does not need.")
 
 
-def go_on(stop: threading.Event) -> None:
-    """Raises Unavailable when nobody waits for the result any more."""
+def raise_if_stopped(stop: threading.Event) -> None:
+    """Raise Unavailable if `stop` is set: nothing waits for the result any more."""
     if stop.is_set():
         raise Unavailable("Reading the context was stopped.")
 
 
 @contextlib.contextmanager
-def full_disk_is_passing() -> Iterator[None]:
-    """Turns 'no space left' into Unavailable: other contexts give theirs back."""
+def full_disk_is_temporary() -> Iterator[None]:
+    """Raises Unavailable for 'no space left': other contexts will free their space."""
     try:
         yield
     except OSError as error:

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agentex_operator.sources.limits import CHUNK, full_disk_is_passing, go_on, too_large
+from agentex_operator.sources.limits import CHUNK, full_disk_is_temporary, raise_if_stopped, too_large
 
 if TYPE_CHECKING:
     import threading
@@ -63,12 +63,12 @@ def pack(staging: Staging, blobs: Blobs, out: Path, largest: int, stop: threadin
 
     Raises InvalidInput(ContextTooLarge) as soon as it grows beyond, and Unavailable for a full disk.
     """
-    with full_disk_is_passing(), out.open("xb") as file:
+    with full_disk_is_temporary(), out.open("xb") as file:
         bounded = _Bounded(file, largest)
         with (gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=bounded, mtime=0) as packed,
               tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK) as tar):
             for path in sorted(staging):
-                go_on(stop)
+                raise_if_stopped(stop)
                 _add(tar, path, staging[path], blobs)
         return bounded.size
 

@@ -1,0 +1,77 @@
+"""Reading ConfigMaps and Secrets of the resource's own namespace, and decoding the values under their keys."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput, NotReady
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentex_operator.api.references import KeyRef
+
+
+class ObjectReader(Protocol):
+    """The two reads of the cluster that sources need: the API objects as they are, or None if there is none.
+
+    The answer was requested after `since` (of the monotonic clock).
+    """
+
+    async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
+        """The ConfigMap of this name."""
+
+    async def secret(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
+        """The Secret of this name; its values are base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectContent:
+    """The bytes under a key of an object. The repr has the object's name, and neither the bytes nor their number."""
+
+    content: bytes
+    holder: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the bytes, as `sha256:` and 64 hex digits."""
+        return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+
+    def write_to(self, path: Path) -> None:
+        """Write the bytes to a file."""
+        path.write_bytes(self.content)
+
+    def __repr__(self) -> str:
+        return f"ObjectContent({self.holder})"
+
+
+async def secret_data(cluster: ObjectReader, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any]:
+    """The values of a Secret, as base64. Raises NotReady(SecretNotFound)."""
+    found = await cluster.secret(namespace, name, since)
+    if found is None:
+        raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {name!r} in this namespace. Create it, or "
+                                                 "correct the reference.")
+    values = found.get("data") or {}
+    return values if isinstance(values, Mapping) else {}
+
+
+def decoded(values: Mapping[str, Any], ref: KeyRef, holder: str) -> ObjectContent:
+    """The content of the referenced key; `holder` names the object in messages.
+
+    Raises NotReady(KeyNotFound), and InvalidInput(InvalidContext) for a value that is not base64.
+    """
+    if ref.key not in values:
+        there = ", ".join(sorted(map(str, values))[:20]) or "none"
+        raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, or correct "
+                                              "the reference.")
+    try:
+        return ObjectContent(base64.b64decode(values[ref.key], validate=True), holder)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise InvalidInput(reasons.INVALID_CONTEXT,
+                           f"Key {ref.key!r} of {holder} is not base64. Create it anew.") from error

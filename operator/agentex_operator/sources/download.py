@@ -1,0 +1,187 @@
+"""Downloading an archive: every address is checked before it is asked, every byte is counted and hashed on arrival."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import httpx
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
+from agentex_operator.settings import version
+from agentex_operator.sources.addresses import AddressPolicy, Target, redirected, shown
+from agentex_operator.sources.limits import full_disk_is_temporary, too_large
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+_MOST_HOPS: Final = 3        # redirects followed
+_MOST_ADDRESSES: Final = 3   # of one name, tried one after another
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: for the whole download, for a connection, and between two chunks."""
+
+    whole: float = 600.0
+    connect: float = 10.0
+    idle: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadRequest:
+    """What to download. `digest`: `sha256:` and 64 hex digits. `largest`: bytes. `authorization`: a header's value."""
+
+    url: str
+    digest: str
+    largest: int
+    authorization: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Downloader:
+    """Fetches archives. `transport` makes the transport of the requests; None: the network."""
+
+    policy: AddressPolicy
+    timeouts: Timeouts = Timeouts()
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+
+    async def download(self, request: DownloadRequest, out: Path) -> int:
+        """Write the archive to the new file `out`; its size in bytes. Content with another digest is refused.
+
+        Raises InvalidInput: InvalidURL, ContextTooLarge, DigestMismatch, SourceRejected. NotReady: SourceNotFound,
+        SourceUnauthorized. Unavailable: 5xx, 408, 429, timeouts, no connection, a full disk.
+        """
+        try:
+            async with asyncio.timeout(self.timeouts.whole), self._client() as client:
+                return await self._following(client, request, out)
+        except TimeoutError as error:
+            raise _temporary(f"{shown(request.url)} did not answer in full within {self.timeouts.whole:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise _temporary(f"{shown(request.url)} cannot be read: {_kind_of_failure(error)}") from error
+
+    def _client(self) -> httpx.AsyncClient:
+        """A client for one download, which reads no environment, follows no redirects and keeps no connections."""
+        transport = self.transport or (lambda: httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False))
+        return httpx.AsyncClient(
+            transport=transport(), trust_env=False, follow_redirects=False,
+            timeout=httpx.Timeout(self.timeouts.idle, connect=self.timeouts.connect),
+            headers={"User-Agent": f"agentex-operator/{version()}", "Accept": "*/*", "Accept-Encoding": "identity"},
+        )
+
+    async def _following(self, client: httpx.AsyncClient, request: DownloadRequest, out: Path) -> int:
+        """Follow redirects, each checked like the first address; credentials are sent to the first origin only."""
+        first = target = await self.policy.check(request.url)
+        for _ in range(_MOST_HOPS + 1):
+            header = request.authorization if target.origin == first.origin else None
+            async with self._asked(client, target, header) as response:
+                if response.status_code not in _REDIRECTS:
+                    _require_success(response, request.url)
+                    return await _received(response, request, out)
+                client.cookies.clear()
+                location = redirected(target, response.headers.get("Location", ""))
+            target = await self.policy.check(location)
+        raise InvalidInput(reasons.INVALID_URL, f"{shown(request.url)} redirects more than {_MOST_HOPS} times. Name "
+                                                "the final address in spec.source.http.url.")
+
+    @asynccontextmanager
+    async def _asked(self, client: httpx.AsyncClient, target: Target, header: str | None
+                     ) -> AsyncIterator[httpx.Response]:
+        """The response to one GET, from the first address that accepts a connection; its body is not read yet."""
+        response = await self._connected(client, target, header)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _connected(self, client: httpx.AsyncClient, target: Target, header: str | None) -> httpx.Response:
+        failure: httpx.TransportError | None = None
+        for address in target.addresses[:_MOST_ADDRESSES]:
+            try:
+                return await client.send(_request(client, target, target.at(address), header), stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = error
+        raise failure or httpx.ConnectError("no address")
+
+
+def _trust() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _request(client: httpx.AsyncClient, target: Target, url: str, header: str | None) -> httpx.Request:
+    """A GET to a checked address. The name is sent in the Host header, and the certificate must be for this name."""
+    headers = {"Host": target.authority} | ({"Authorization": header} if header else {})
+    return client.build_request("GET", url, headers=headers, extensions={"sni_hostname": target.host})
+
+
+def _require_success(response: httpx.Response, url: str) -> None:
+    if response.status_code != 200:
+        raise _refusal(response.status_code, shown(url))
+
+
+def _refusal(status: int, url: str) -> ExternalError:
+    """The error for a status other than 200."""
+    if status in {404, 410}:
+        return NotReady(reasons.SOURCE_NOT_FOUND, f"{url} does not exist ({status}). Publish it, or correct "
+                                                  "spec.source.http.url.")
+    if status in {401, 403}:
+        return NotReady(reasons.SOURCE_UNAUTHORIZED, f"{url} may not be read ({status}). Correct the Secret that "
+                                                     "spec.source.http.secretRef names.")
+    if status in {408, 429} or status >= 500:
+        return _temporary(f"{url} answered {status}", status)
+    return InvalidInput(reasons.SOURCE_REJECTED, f"{url} answered {status} instead of an archive. Correct "
+                                                 "spec.source.http.url.")
+
+
+async def _received(response: httpx.Response, request: DownloadRequest, out: Path) -> int:
+    """Write the body; its size in bytes. Raises InvalidInput for a body that is too large or has another digest."""
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdigit() and len(announced) < 20 and int(announced) > request.largest:
+        raise _oversize(request)
+    with full_disk_is_temporary(), _new_file(out) as file:
+        size, digest = await _written(response, request, file)
+    if digest != request.digest:
+        raise InvalidInput(reasons.DIGEST_MISMATCH, f"{shown(request.url)} has the digest {digest}, but "
+                           f"spec.source.http.digest is {request.digest}. Correct it if this content is request.")
+    return size
+
+
+def _new_file(path: Path) -> BinaryIO:
+    return path.open("xb")
+
+
+async def _written(response: httpx.Response, request: DownloadRequest, file: BinaryIO) -> tuple[int, str]:
+    """Write and hash the body; its size and digest. Raises at the first byte too many, and reads no more."""
+    size, digest = 0, hashlib.sha256()
+    async for chunk in response.aiter_raw(64 * 1024):
+        size += len(chunk)
+        if size > request.largest:
+            raise _oversize(request)
+        digest.update(chunk)
+        file.write(chunk)
+    return size, f"sha256:{digest.hexdigest()}"
+
+
+def _oversize(request: DownloadRequest) -> InvalidInput:
+    return too_large(f"{shown(request.url)} is larger than {request.largest:,} bytes")
+
+
+def _temporary(what: str, status: int | None = None) -> Unavailable:
+    """The error for a failure that may be temporary; the message says what to check if it is not."""
+    return Unavailable(f"{what}. It is tried again; if this stays so, check spec.source.http.url.", status=status)
+
+
+def _kind_of_failure(error: Exception) -> str:
+    """The kind of failure, without the text of the error: it may contain addresses and paths."""
+    if isinstance(error, httpx.TimeoutException):
+        return "it did not answer in time"
+    if isinstance(error, httpx.ConnectError):
+        return "no connection, or its certificate cannot be trusted"
+    return "the connection broke off"

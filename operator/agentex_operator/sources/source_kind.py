@@ -1,0 +1,75 @@
+"""What a kind of source must be able to do, and what it is given to do it with: the contract of a registered source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from agentex_operator.core.plan import Revision
+    from agentex_operator.core.source_facts import SourceFacts
+    from agentex_operator.sources.cluster_objects import ObjectReader
+    from agentex_operator.sources.download import Downloader
+
+SpecT = TypeVar("SpecT")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadObjects:
+    """The names of the ConfigMaps and Secrets that a source reads, in the namespace of its resource."""
+
+    config_maps: frozenset[str] = frozenset()
+    secrets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccess:
+    """What a kind of source reads with, for one resource of `namespace`.
+
+    ConfigMaps and Secrets are to be read after `since` (of the monotonic clock). `largest`: bytes of an archive.
+    `keep_secret` must be called with every credential before its use: it keeps the credential out of the log.
+    """
+
+    cluster: ObjectReader
+    namespace: str
+    downloader: Downloader
+    largest: int
+    keep_secret: Callable[[str], None]
+    since: float = 0.0
+
+
+class SourceKind(Protocol[SpecT]):
+    """One kind of source. `member`: the member of `spec.source` it is for. `facts`: what the decisions know of it.
+
+    Errors are those of core/errors: InvalidInput if only another spec or content helps, NotReady if something else must
+    be there first, Unavailable for a temporary failure.
+    """
+
+    @property
+    def member(self) -> str:
+        """The name of the member in `spec.source`, as users write it."""
+        ...
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What is true of every source of this kind. The revision of a pinned one is in its spec and always fresh."""
+        ...
+
+    def validate(self, value: object) -> SpecT:
+        """The member's value as the spec of this kind. Raises InvalidInput(InvalidSpec)."""
+        ...
+
+    def reads(self, spec: SpecT) -> ReadObjects:
+        """The ConfigMaps and Secrets that `resolve` and `fetch` read."""
+        ...
+
+    async def resolve(self, spec: SpecT, access: SourceAccess) -> Revision:
+        """The present revision of the source. It is asked for in every pass and must be cheap."""
+        ...
+
+    async def fetch(self, spec: SpecT, access: SourceAccess, out: Path) -> str:
+        """Write the source's tar.gz to the new file `out`; its revision. It runs only before a build is created."""
+        ...

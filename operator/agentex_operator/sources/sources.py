@@ -1,0 +1,126 @@
+"""The entry to build contexts: the present revision of a source, its staged archive, and its manifest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import InvalidInput
+from agentex_operator.sources.addresses import AddressPolicy
+from agentex_operator.sources.download import Downloader
+from agentex_operator.sources.limits import Limits, full_disk_is_temporary
+from agentex_operator.sources.packed_context import SOURCE_ARCHIVE, in_thread, packed_context
+from agentex_operator.sources.registry import BUILT_IN, Registry
+from agentex_operator.sources.shared_stage import SharedStage, SharedStages, StageRequest
+from agentex_operator.sources.source_kind import SourceAccess
+from agentex_operator.sources.staging_area import StagingArea
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from agentex_operator.api.build import BuildSource, Context
+    from agentex_operator.core.plan import Revision
+    from agentex_operator.sources.cluster_objects import ObjectReader
+    from agentex_operator.sources.source_kind import ReadObjects, SourceKind
+    from agentex_operator.sources.staging_area import PublishedContext, Staged
+
+_MANIFESTS_KEPT: Final = 16  # manifests in memory, of at most 1 MiB each
+
+
+class Sources:
+    """Resolves, fetches and stages build contexts, a bounded number at a time.
+
+    `cluster` reads ConfigMaps and Secrets. `keep_secret` is called with every credential that is used, and keeps it out
+    of the log. `kinds`: the source kinds there are. `allowed_hosts`: HOST:PORTs that may be asked although they are
+    private or http. Files that a dead operator left in `work_dir` are removed at once. Raises OSError for a `work_dir`
+    that cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - the ports it works through, and the policy of downloads
+        self,
+        cluster: ObjectReader,
+        work_dir: Path,
+        *,
+        keep_secret: Callable[[str], None],
+        kinds: Iterable[SourceKind[Any]] = BUILT_IN,
+        allowed_hosts: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+        downloader: Downloader | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts))
+        self._access = SourceAccess(cluster, "", downloader or Downloader(policy), self._limits.archive, keep_secret)
+        self._registry = Registry(kinds)
+        self._area = StagingArea(work_dir)
+        self._stages = SharedStages(self._area, self._make)
+        self._slots = asyncio.Semaphore(self._limits.at_once)
+        self._manifests: OrderedDict[tuple[StageRequest, str], tuple[str, str]] = OrderedDict()
+
+    def reads(self, source: BuildSource) -> ReadObjects:
+        """The ConfigMaps and Secrets that the source reads. Raises InvalidInput(InvalidSpec)."""
+        return self._registry.find(source).reads
+
+    async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0) -> Revision:
+        """The present revision of a source, read after `since` (of the monotonic clock); no I/O for a pinned source.
+
+        Raises InvalidInput and NotReady as the file of its kind says.
+        """
+        return await self._registry.find(source).resolve(self._for(namespace, since))
+
+    async def stage(self, namespace: str, source: BuildSource, context: Context, expected_agent: str | None,
+                    since: float = 0.0) -> Staged:
+        """The staged context and its archive; `release` it. `expected_agent`: the agent of the manifest, None: any.
+
+        An unpinned source is read after `since`, of the monotonic clock. Raises InvalidInput, NotReady and Unavailable
+        as the file of its kind, archive.py, stage.py and core/manifest.py say.
+        """
+        request = StageRequest(namespace, source, context, expected_agent)
+        return await self._stages.join(request, since, is_pinned=self._registry.find(source).is_pinned)
+
+    async def manifest(self, namespace: str, source: BuildSource, context: Context,
+                       since: float = 0.0) -> tuple[str, str]:
+        """The working tree hash (hex) and the manifest's text, for an AgentDeployment that takes it from the build.
+
+        The manifests of lately staged revisions are kept, for each namespace. `since` and errors are those of `stage`.
+        """
+        if not self._registry.find(source).has_context:
+            raise InvalidInput(reasons.MANIFEST_NOT_FOUND, "The AgentBuild registers an image, which has no manifest. "
+                               "Set spec.manifest.inline or spec.manifest.configMapKeyRef.")
+        request = StageRequest(namespace, source, context)
+        key = (request, (await self.resolve(namespace, source, since)).revision)
+        if key in self._manifests:
+            return self._manifests[key]
+        staged = await self.stage(namespace, source, context, None, since)
+        staged.release()
+        return staged.context_digest, staged.manifest_text
+
+    def close(self) -> None:
+        """Remove everything in the work directory; nothing may be staged afterwards."""
+        self._area.close()
+
+    def _for(self, namespace: str, since: float) -> SourceAccess:
+        return replace(self._access, namespace=namespace, since=since)
+
+    async def _make(self, stage: SharedStage) -> PublishedContext:
+        """Fetch and stage, in one of the slots; the published archive is held once, for the shared stage."""
+        request = stage.request
+        async with self._slots:
+            with full_disk_is_temporary(), self._area.scratch_dir() as scratch:
+                stage.fetching = True
+                source, access = self._registry.find(request.source), self._for(request.namespace, stage.since)
+                revision = await source.fetch(access, scratch / SOURCE_ARCHIVE)
+                made = await in_thread(lambda stop: packed_context(scratch, request, revision, self._limits, stop))
+                archive = self._area.publish(made.archive, made.digest)
+        self._keep_manifest(request, made)
+        return replace(made, archive=archive)
+
+    def _keep_manifest(self, request: StageRequest, made: PublishedContext) -> None:
+        key = replace(request, agent=None), made.revision
+        self._manifests[key] = made.digest, made.manifest_text
+        self._manifests.move_to_end(key)
+        if len(self._manifests) > _MANIFESTS_KEPT:
+            self._manifests.popitem(last=False)
