@@ -63,7 +63,7 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     """The engine at work, with all it works on; started before the watch, so that kopf leaves its tasks alone."""
     engine, pulse = Engine(clock, settings.workers, random.random), Pulse(clock)
     recorder = Recorder(cluster.api, clock, socket.gethostname(), redactor.clean)
-    world = make_world(settings, cluster, engine, recorder, redactor)
+    world = make_world(settings, cluster, engine, recorder, redactor, clock)
     register(world, settings)
     health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_begun(pulse.age)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
@@ -86,13 +86,13 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
 
 
 def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorder: Recorder,
-               redactor: logs.Redactor) -> World:
+               redactor: logs.Redactor, clock: Clock) -> World:
     """The doors to everything outside, opened once."""
     return World(
         engine=engine, cluster=cluster, recorder=recorder, accounts=Accounts(engine, cluster),
         sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
                         keep_secret=redactor.add),
-        clock=Clock(), policy=policy_of(settings), keep_secret=redactor.add,
+        clock=clock, policy=policy_of(settings), keep_secret=redactor.add,
     )
 
 

@@ -1,9 +1,11 @@
 """The simulator as a server inside a running event loop."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
+from agentex_simulator.clock import Clock
 from agentex_simulator.control import add_control
 from agentex_simulator.endpoints import add_api
 from agentex_simulator.settings import Settings
@@ -16,9 +18,9 @@ PATIENCE = 0.2
 class Simulator:
     """One simulator on one port. `async with Simulator(settings) as simulator: simulator.url`."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, new_clock: Callable[[], Clock] = Clock) -> None:
         self.settings = settings or Settings()
-        self.simulation = Simulation(self.settings)
+        self.simulation = Simulation(self.settings, new_clock)
         self.address = ""
         self._runner: web.AppRunner | None = None
         self._follower: asyncio.Task[None] | None = None

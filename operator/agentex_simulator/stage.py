@@ -37,8 +37,7 @@ class Stage:
         self.timeline.after(self.scaled(seconds), action)
 
 
-def new_stage(settings: Settings) -> Stage:
+def new_stage(settings: Settings, clock: Clock) -> Stage:
     """Ground for a fresh world."""
-    clock = Clock()
     chance = random.Random(settings.seed)  # noqa: S311 - repeatable worlds, not secrets
     return Stage(settings, clock, Timeline(clock.elapsed), chance, Ledger(clock.now))

@@ -2,20 +2,25 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 
 from agentex_simulator.app import Simulator
 from agentex_simulator.client import SimulatorClient
+from agentex_simulator.clock import Clock
 from agentex_simulator.settings import Settings
 
 PATIENCE = 30
 
 
 class SimulatorThread(SimulatorClient):
-    """`with SimulatorThread(settings) as simulator:` gives `.url`, `.ledger()`, `.fault(...)` and the rest."""
+    """`with SimulatorThread(settings) as simulator:` gives `.url`, `.ledger()`, `.fault(...)` and the rest.
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    `new_clock` makes the clock of each world; a clock that a test moves needs `run_due` afterwards.
+    """
+
+    def __init__(self, settings: Settings | None = None, new_clock: Callable[[], Clock] = Clock) -> None:
         super().__init__("")
-        self.simulator = Simulator(settings)
+        self.simulator = Simulator(settings, new_clock)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="agentex-simulator", daemon=True)
 
@@ -37,6 +42,14 @@ class SimulatorThread(SimulatorClient):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE)
         self._loop.close()
+
+    def run_due(self) -> None:
+        """Let everything happen that is due by the clock of the present world."""
+
+        async def run() -> None:
+            self.simulator.simulation.world.timeline.run_due()
+
+        asyncio.run_coroutine_threadsafe(run(), self._loop).result(PATIENCE)
 
     def __enter__(self) -> "SimulatorThread":
         self.start()

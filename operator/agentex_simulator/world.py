@@ -5,6 +5,7 @@ from typing import Any
 from agentex_simulator.accounts import Accounts
 from agentex_simulator.agents import Agents
 from agentex_simulator.builds import Builds
+from agentex_simulator.clock import Clock
 from agentex_simulator.deployments import Deployments
 from agentex_simulator.ledger import Journal
 from agentex_simulator.records import build_facts, deployment_facts, secret_facts
@@ -16,8 +17,8 @@ from agentex_simulator.stage import new_stage
 class World:
     """Everything that exists. A reset makes a new world; nothing survives it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.stage = new_stage(settings)
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.stage = new_stage(settings, clock)
         self.settings = settings
         self.clock = self.stage.clock
         self.timeline = self.stage.timeline

@@ -13,5 +13,6 @@
 - `world`               one namespace, one simulator and one operator: apply, wait, status, judge
 - `judge`               the invariants that every test on a cluster and every fault plan is judged by
 - `fake_cluster`        the API server in memory, behind the operator's own adapter
+- `harness`             the whole operator in the test's process: fake cluster, real simulator, hand clock
 - `clocks`              a clock that a test moves by hand
 """

@@ -20,7 +20,7 @@ class FakeWatch:
         self._kinds = kinds
         self._observe: Observe | None = None
         self._events: deque[Event] = deque()
-        self._held = False
+        self.held = False
 
     def connect(self, observe: Observe) -> None:
         """Tell this observer of what happens from now on; what happened before is not told."""
@@ -38,11 +38,11 @@ class FakeWatch:
 
     def hold(self) -> None:
         """Keep the events from now on, as a watch does that is broken or behind."""
-        self._held = True
+        self.held = True
 
     def release(self) -> None:
         """Tell all that was kept, and what comes from now on."""
-        self._held = False
+        self.held = False
         self.deliver()
 
     def lose(self) -> None:
@@ -56,6 +56,6 @@ class FakeWatch:
 
     def deliver(self) -> None:
         """Tell the queued events, unless the watch is held."""
-        while self._events and not self._held and self._observe is not None:
+        while self._events and not self.held and self._observe is not None:
             kind, event, obj = self._events.popleft()
             self._observe(kind.kind, event, obj)
