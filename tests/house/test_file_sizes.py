@@ -11,7 +11,6 @@ TOO_LONG_FOR_NOW = {
     "operator/agentex_operator/core/manifest.py",
     "operator/agentex_operator/core/plan.py",
     "operator/agentex_operator/core/protocol.py",
-    "operator/agentex_operator/reconcile/engine.py",
     "operator/agentex_simulator/records.py",
 }
 

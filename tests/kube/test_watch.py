@@ -24,7 +24,9 @@ from agentex_operator.core.errors import ExternalError, Unavailable
 from agentex_operator.kube.access import Access
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.kinds import Kind
-from agentex_operator.reconcile.engine import Engine, Outcome, View
+from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.views import View
+from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.settings import Settings
 from agentex_operator.watch import Connect, Pulse, build_registry, watch
 from agentex_testkit.clusters import ClusterUnderTest

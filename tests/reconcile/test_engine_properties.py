@@ -9,7 +9,9 @@ from datetime import timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agentex_operator.reconcile.engine import Engine, Outcome, View
+from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.views import View
+from agentex_operator.reconcile.work_queue import Outcome
 from agentex_testkit.clocks import HandClock, settle
 
 UIDS = ("a", "b", "c")

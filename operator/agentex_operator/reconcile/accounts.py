@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from agentex_operator.api.deployment import AgentDeployment
     from agentex_operator.core.account_binding import AccountKey
     from agentex_operator.kube.cluster import Cluster
-    from agentex_operator.reconcile.engine import Engine, View
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.views import View
 
 DEPENDENTS = (AGENT_BUILD.kind, AGENT_DEPLOYMENT.kind)
 

@@ -15,7 +15,8 @@ from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
     from agentex_operator.core.remote import BuildRecord
-    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.views import View
+    from agentex_operator.reconcile.work_queue import Outcome
     from agentex_operator.reconcile.world import World
     from agentex_operator.sources import Staged
 

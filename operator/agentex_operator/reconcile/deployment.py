@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentex_operator.api.references import KeyRef
-    from agentex_operator.reconcile.engine import Outcome, View
+    from agentex_operator.reconcile.views import View
+    from agentex_operator.reconcile.work_queue import Outcome
     from agentex_operator.reconcile.world import World
 
 

@@ -13,7 +13,7 @@ from agentex_operator.core.protocol import hold_of
 from agentex_operator.core.remote import Listing, Record
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
-from agentex_operator.reconcile.engine import Outcome
+from agentex_operator.reconcile.work_queue import Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.protocol import Observed
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.accounts import Found
-    from agentex_operator.reconcile.engine import View
+    from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)

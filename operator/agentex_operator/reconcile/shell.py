@@ -17,7 +17,7 @@ from agentex_operator.core import conditions, invalid, plan, transitions
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.core.transitions import Readiness
 from agentex_operator.kube.patches import conditional, merge_patch
-from agentex_operator.reconcile.engine import Outcome
+from agentex_operator.reconcile.work_queue import Outcome
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
-    from agentex_operator.reconcile.engine import Engine, View
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.accounts import Accounts
-    from agentex_operator.reconcile.engine import Engine, View
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.views import View
     from agentex_operator.sources import Sources
 
 

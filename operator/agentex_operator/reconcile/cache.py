@@ -1,0 +1,90 @@
+"""The cache: the newest view of every object, by uid, by kind and by name, and who is told when a view changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from agentex_operator.reconcile.views import Key, View, is_newer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agentex_operator.reconcile.bugs import Bugs
+
+Subscriber = Callable[[View | None, View | None], None]
+
+
+class ViewCache:
+    """Keeps the newest view of each object. `removed(view)` is called for each object that leaves the cache."""
+
+    def __init__(self, bugs: Bugs, removed: Callable[[View], None]) -> None:
+        self._bugs = bugs
+        self._removed = removed
+        self._views: dict[str, View] = {}
+        self._by_kind: defaultdict[str, dict[str, View]] = defaultdict(dict)
+        self._uids: dict[Key, str] = {}
+        self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def subscribe(self, kind: str, subscriber: Subscriber) -> None:
+        """Call `subscriber(old, new)` for each change of a view of this kind, see Engine.subscribe."""
+        self._subscribers[kind].append(subscriber)
+
+    def view(self, uid: str) -> View | None:
+        """The newest view of an object, or None if the object is not known."""
+        return self._views.get(uid)
+
+    def find(self, kind: str, namespace: str | None, name: str) -> View | None:
+        """The newest view by name, or None; namespace None for cluster-scoped kinds."""
+        return self._views.get(self._uids.get((kind, namespace, name), ""))
+
+    def views(self, kind: str) -> Iterator[View]:
+        """The newest views of a kind at the time of the call, in no particular order."""
+        return iter(list(self._by_kind[kind].values()))
+
+    def remember(self, seen: View) -> bool:
+        """Keep the view if it is newer than the one in the cache; False for an echo or a stale view."""
+        before = self._views.get(seen.uid)
+        if before is None:
+            return self._add(seen)
+        if not is_newer(seen.resource_version, before.resource_version):
+            return False
+        self._store(seen)
+        self._announce(before, seen)
+        return True
+
+    def _add(self, seen: View) -> bool:
+        """Keep an object not seen before, in place of an older one of the same name; False if the other is newer."""
+        namesake = self.find(*seen.key)
+        if namesake is not None and not is_newer(seen.resource_version, namesake.resource_version):
+            return False
+        if namesake is not None:
+            self.forget(namesake.uid)
+        self._uids[seen.key] = seen.uid
+        self._store(seen)
+        self._announce(None, seen)
+        return True
+
+    def _store(self, view: View) -> None:
+        self._views[view.uid] = self._by_kind[view.kind][view.uid] = view
+
+    def forget(self, uid: str) -> None:
+        """Drop an object; unknown uids are ignored."""
+        view = self._views.pop(uid, None)
+        if view is None:
+            return
+        del self._by_kind[view.kind][uid]
+        if self._uids.get(view.key) == uid:
+            del self._uids[view.key]
+        self._removed(view)
+        self._announce(view, None)
+
+    def _announce(self, before: View | None, after: View | None) -> None:
+        view = after or before
+        if view is not None:
+            for subscriber in self._subscribers[view.kind]:
+                self._bugs.call(subscriber, before, after)

@@ -1,0 +1,65 @@
+"""A view: one object of the cluster as it was last seen, and how two views of it compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Key = tuple[str, str | None, str]  # kind, namespace (None for cluster-scoped kinds), name
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One object as last seen, in a watch event or in the response to our own write; without managedFields."""
+
+    kind: str
+    uid: str
+    namespace: str | None
+    name: str
+    resource_version: str
+    obj: Mapping[str, Any]
+
+    @property
+    def key(self) -> Key:
+        """Kind, namespace and name. An object that is created anew under the same name has the same key."""
+        return self.kind, self.namespace, self.name
+
+
+def view_of(kind: str, obj: Mapping[str, Any]) -> View | None:
+    """The view of a raw object, without its managedFields; None if the object has no uid or no name."""
+    metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}
+    if not metadata.get("uid") or not metadata.get("name"):
+        return None
+    return View(
+        kind=kind,
+        uid=metadata["uid"],
+        namespace=metadata.get("namespace"),
+        name=metadata["name"],
+        resource_version=metadata.get("resourceVersion", ""),
+        obj={**obj, "metadata": metadata},
+    )
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a resourceVersion is newer than another one.
+
+    They compare as numbers where both are numbers, as all API servers write them; else any other version is newer.
+    """
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than
+
+
+def is_edited(before: View, after: View) -> bool:
+    """Whether somebody else changed the object: the operator itself writes only finalizers and the status."""
+    return any(before.obj["metadata"].get(field) != after.obj["metadata"].get(field)
+               for field in ("generation", "deletionTimestamp", "annotations", "labels"))
+
+
+def is_removed(view: View) -> bool:
+    """Whether the API server removes the object with this version: it is being deleted and has no finalizer left."""
+    metadata = view.obj["metadata"]
+    return bool(metadata.get("deletionTimestamp")) and not metadata.get("finalizers")

@@ -1,0 +1,169 @@
+"""The workers: a bounded number of tasks that take objects from the work queue and run the pass of each."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agentex_operator import logs
+from agentex_operator.reconcile.views import View
+from agentex_operator.reconcile.work_queue import Outcome
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from agentex_operator.reconcile.bugs import Bugs
+    from agentex_operator.reconcile.work_queue import WorkQueue
+
+log = logs.logger(__name__)
+
+Reconcile = Callable[[View], Awaitable[Outcome]]
+Gone = Callable[[View], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """A pass in flight."""
+
+    worker: asyncio.Task[None] | None
+    view: View  # what the pass reads
+    unconfirmed: set[str] = field(default_factory=set)  # versions seen meanwhile that may be somebody else's
+    removed: View | None = None  # the last view of the object, if it was removed meanwhile
+
+
+class Workers:
+    """Runs the pass of each object that the queue hands out, with the newest view of the object."""
+
+    def __init__(self, queue: WorkQueue, newest: Callable[[str], View | None], bugs: Bugs, count: int) -> None:
+        self._queue = queue
+        self._newest = newest
+        self._bugs = bugs
+        self._count = count
+        self._reconcile: dict[str, Reconcile] = {}
+        self._gone: dict[str, Gone | None] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._passes: dict[str, _Pass] = {}
+
+    def register(self, kind: str, reconcile: Reconcile, gone: Gone | None) -> None:
+        """Name the pass of a kind, and the callback for its objects that have gone."""
+        self._reconcile[kind], self._gone[kind] = reconcile, gone
+
+    async def start(self) -> None:
+        """Start the tasks; objects that were queued before are worked on now."""
+        self._tasks = [asyncio.create_task(self._work(), name=f"worker {n}") for n in range(self._count)]
+
+    async def drain(self, within: timedelta) -> None:
+        """End the tasks; the queue must be shut before. A pass still in flight after `within` is cancelled."""
+        busy = {running.worker for running in self._passes.values()}
+        for task in self._tasks:
+            if task not in busy:
+                task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=within.total_seconds())
+        await self._cancel_the_rest()
+
+    async def _cancel_the_rest(self) -> None:
+        for running in self._passes.values():
+            log.warning("pass cut off by shutdown", **_fields(running.view))
+            if running.worker is not None:
+                running.worker.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    # -- what happens to an object during its pass -----------------------------------------------------------------
+
+    def note_change(self, view: View) -> bool:
+        """Note a new version of an object whose pass is in flight; False if no pass of it is in flight.
+
+        The version may be the echo of a write whose response is still on its way. Another pass follows, unless
+        `note_own_write` confirms this before the pass ends.
+        """
+        running = self._passes.get(view.uid)
+        if running is not None:
+            running.unconfirmed.add(view.resource_version)
+        return running is not None
+
+    def note_own_write(self, view: View) -> None:
+        """Note that this version is the operator's own write, so that it needs no other pass."""
+        if (running := self._passes.get(view.uid)) is not None:
+            running.unconfirmed.discard(view.resource_version)
+
+    def clean_up(self, view: View) -> None:
+        """Call `gone` for an object that was removed; if its pass is in flight, only when that pass has ended.
+
+        What such a pass still opens or claims must not outlive it.
+        """
+        running = self._passes.get(view.uid)
+        if running is None:
+            self._call_gone(view)
+        else:
+            running.removed = view
+            running.unconfirmed.clear()
+
+    def _call_gone(self, view: View) -> None:
+        if (gone := self._gone.get(view.kind)) is not None:
+            self._bugs.call(gone, view)
+
+    # -- working ---------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while not self._queue.shut:
+            await self._pass(await self._queue.get())
+
+    async def _pass(self, uid: str) -> None:
+        """Run one pass, and tell the queue its outcome; a pass that is cancelled has none."""
+        view = self._newest(uid)
+        assert view is not None, "the queue drops what the cache forgets"  # noqa: S101 - see Engine
+        running = self._passes[uid] = _Pass(asyncio.current_task(), view)
+        try:
+            self._queue.requeue(uid, await self._outcome(view))
+        finally:
+            self._end(uid, running)
+
+    def _end(self, uid: str, running: _Pass) -> None:
+        del self._passes[uid]
+        if running.removed is not None:
+            self._call_gone(running.removed)
+        if running.unconfirmed:
+            self._queue.add(uid)
+        self._queue.done(uid)
+
+    async def _outcome(self, view: View) -> Outcome:
+        """The outcome of the pass; an exception is a bug of ours: it is recorded, and the pass has failed."""
+        with logs.bound(**_fields(view), reconcileID=uuid.uuid4().hex[:12]):
+            try:
+                return await self._reconcile.get(view.kind, _nothing_to_do)(view)
+            except asyncio.CancelledError:
+                _raise_if_the_worker_is_cancelled()
+                return self._bug("a pass was cancelled from inside")
+            except Exception:  # the last line: one object's bug must not stop a worker
+                return self._bug("a pass raised: this is a bug in the operator")
+
+    def _bug(self, message: str) -> Outcome:
+        self._bugs.record(message)
+        return Outcome(failed=True)
+
+
+async def _nothing_to_do(_: View) -> Outcome:
+    return Outcome()
+
+
+def _raise_if_the_worker_is_cancelled() -> None:
+    """Raise CancelledError when the worker itself is cancelled, not something it waited for."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _fields(view: View) -> dict[str, Any]:
+    return {
+        "controller": view.kind.lower(),
+        "controllerKind": view.kind,
+        "namespace": view.namespace,
+        "name": view.name,
+        "uid": view.uid,
+        "generation": view.obj["metadata"].get("generation"),
+    }
