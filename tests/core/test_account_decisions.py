@@ -8,7 +8,7 @@ import pytest
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.schema import adapter
-from agentex_operator.core import account, plan
+from agentex_operator.core import account, calls
 from agentex_operator.core.account import Counts
 from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.plan import Policy
@@ -25,13 +25,13 @@ NONE_RUNS = Counts(BuildCounts(), DeploymentCounts())
 def a_pass(stored: AccountStatus = AccountStatus(), **known: object) -> account.Observed:  # noqa: B008 - frozen
     """A pass that has read the key and had an answer."""
     usual = {"counts": NONE_RUNS, "proved_at": T0, "key_read": True}
-    return account.Observed(meta=META, spec=SPEC, stored=stored, status=stored, policy=Policy(), began=T0,
+    return account.Observed(meta=META, spec=SPEC, stored=stored, status=stored, policy=Policy(), started_at=T0,
                             **(usual | known))
 
 
 def written(observed: account.Observed) -> AccountStatus:
     call = account.decide(observed, T0).call
-    assert isinstance(call, plan.SaveStatus)
+    assert isinstance(call, calls.SaveStatus)
     return call.status
 
 

@@ -15,7 +15,7 @@ from tests.core.world import (
     script,
 )
 
-from agentex_operator.core import plan
+from agentex_operator.core import calls
 from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Throttled, Unauthorized, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -50,12 +50,12 @@ def test_it_is_ready_when_the_remote_succeeds():
 
 def test_a_pass_over_what_rests_writes_nothing():
     world = built()
-    before = world.made(plan.SaveStatus)
+    before = world.made(calls.SaveStatus)
 
     world.settle_down(5)
 
-    assert world.made(plan.SaveStatus) == before
-    assert world.made(plan.CreateBuild) == 1
+    assert world.made(calls.SaveStatus) == before
+    assert world.made(calls.CreateBuild) == 1
 
 def test_the_finalizer_and_the_intent_are_written_before_the_create():
     world = a_build()
@@ -63,13 +63,13 @@ def test_the_finalizer_and_the_intent_are_written_before_the_create():
     world.run()
 
     kinds = [type(call) for call in world.calls]
-    create = kinds.index(plan.CreateBuild)
-    assert kinds.index(plan.AddFinalizer) < create
-    assert kinds[create - 1] is plan.WriteIntent
+    create = kinds.index(calls.CreateBuild)
+    assert kinds.index(calls.AddFinalizer) < create
+    assert kinds[create - 1] is calls.WriteIntent
 
 @pytest.mark.parametrize("answer", [lose, never], ids=["it happened", "it did not happen"])
 def test_a_lost_answer_ends_with_exactly_one_build(answer):
-    world = script(a_build(), plan.CreateBuild, answer)
+    world = script(a_build(), calls.CreateBuild, answer)
 
     world.settle_down()
 
@@ -77,16 +77,16 @@ def test_a_lost_answer_ends_with_exactly_one_build(answer):
     assert world.status["buildID"] == "remote-1"
 
 def test_while_an_answer_is_missing_nothing_is_sent_again():
-    world = script(a_build(), plan.CreateBuild, never)
+    world = script(a_build(), calls.CreateBuild, never)
     world.run()
 
     world.run()
 
-    assert world.made(plan.CreateBuild) == 1
+    assert world.made(calls.CreateBuild) == 1
     assert world.condition("Ready") == ("Unknown", "ConfirmingCreate")
     assert world.keeps_the_contract()
 
-@pytest.mark.parametrize("kind", [plan.AddFinalizer, plan.WriteIntent, plan.CreateBuild, plan.SaveStatus])
+@pytest.mark.parametrize("kind", [calls.AddFinalizer, calls.WriteIntent, calls.CreateBuild, calls.SaveStatus])
 @pytest.mark.parametrize("when", [crash_before, crash_after])
 def test_a_crash_at_any_call_ends_with_exactly_one_build(kind, when):
     world = script(a_build(), kind, when)
@@ -99,7 +99,7 @@ def test_a_crash_at_any_call_ends_with_exactly_one_build(kind, when):
     assert world.status["buildID"] == "remote-1"
 
 def test_a_late_commit_beside_the_second_create_is_cancelled():
-    world = script(a_build(), plan.CreateBuild, never)
+    world = script(a_build(), calls.CreateBuild, never)
     world.settle_down(3)
     late = world.records["remote-1"]
     world.records["remote-0"] = type(late)(**{f: getattr(late, f) for f in late.__slots__} | {"id": "remote-0"})
@@ -110,7 +110,7 @@ def test_a_late_commit_beside_the_second_create_is_cancelled():
     assert world.status["buildID"] == "remote-1"
 
 def test_a_conflict_on_the_intent_sends_nothing():
-    world = script(a_build(), plan.WriteIntent, conflict)
+    world = script(a_build(), calls.WriteIntent, conflict)
 
     planned = world.run()
 
@@ -135,7 +135,7 @@ def test_changed_inputs_rebuild_what_was_built():
     world.settle_down()
 
     assert world.status["buildID"] == "remote-2"
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
 
 def test_a_source_that_changes_while_it_is_looked_at_and_goes_back_is_built_as_it_is_in_the_end():
     def flicker(_call, perform):
@@ -144,7 +144,7 @@ def test_a_source_that_changes_while_it_is_looked_at_and_goes_back_is_built_as_i
         world.source = "content-2"
         return staged
 
-    world = script(built(), plan.StageContext, flicker)
+    world = script(built(), calls.StageContext, flicker)
     world.source = "content-2"
 
     world.settle_down()
@@ -159,14 +159,14 @@ def test_cancel_ends_the_running_build_and_says_so():
 
     assert world.live() == []
     assert world.condition("Stalled") == ("True", "Cancelled")
-    assert world.made(plan.Remove) == 1
+    assert world.made(calls.Remove) == 1
 
 def test_cancelled_beside_an_image_whose_source_cannot_be_read_it_looks_again():
     world = a_build()
     world.run()
     world.becomes("remote-1", "success", RemoteState.SUCCEEDED).run()
     world.source = NotReady("ConfigMapNotFound", "There is no ConfigMap 'quote' here.")
-    script(world, plan.SaveStatus, conflict)
+    script(world, calls.SaveStatus, conflict)
 
     world.edit(cancel=True).settle_down(2)
 
@@ -209,7 +209,7 @@ def test_a_log_that_cannot_be_had_just_now_is_asked_for_again():
     world = a_build()
     world.run()
     world.becomes("remote-1", "failed", RemoteState.FAILED)
-    script(world, plan.ReadLogTail, lambda *_: Throttled("slow down"))
+    script(world, calls.ReadLogTail, lambda *_: Throttled("slow down"))
 
     world.run()
     assert world.condition("Stalled") == ("True", "BuildFailed")
@@ -266,12 +266,12 @@ def test_deleting_a_running_build_cancels_it_first():
 
 def test_deleting_a_finished_build_asks_nobody():
     world = built().delete()
-    calls = len(world.calls)
+    before = len(world.calls)
 
     world.run()
 
     assert world.obj is None
-    assert [type(call) for call in world.calls[calls:]] == [plan.RemoveFinalizer]
+    assert [type(call) for call in world.calls[before:]] == [calls.RemoveFinalizer]
 
 def test_an_orphaned_build_goes_on_running():
     world = a_build(deletionPolicy="Orphan")
@@ -283,7 +283,7 @@ def test_an_orphaned_build_goes_on_running():
     assert world.live() == ["remote-1"]
 
 def test_deleted_with_an_answer_missing_it_waits_until_nothing_can_come():
-    world = script(a_build(), plan.CreateBuild, never)
+    world = script(a_build(), calls.CreateBuild, never)
     world.run()
     deleted_at = world.now
 
@@ -347,7 +347,7 @@ def test_the_agents_name_is_used_for_the_very_first_build_only():
 
     world.settle_down()
 
-    first, second = [call.request for call in world.calls if isinstance(call, plan.CreateBuild)]
+    first, second = [call.request for call in world.calls if isinstance(call, calls.CreateBuild)]
     assert (first.agent_name, first.agent_id) == ("quote", None)
     assert (second.agent_name, second.agent_id) == (None, "id of quote")
 
@@ -357,13 +357,13 @@ def test_a_name_that_is_taken_by_somebody_unseen_stalls_and_is_not_tried_in_a_lo
     def taken(_call, _perform):
         return Rejected("agent name is in use", status=400)
 
-    script(world, plan.CreateBuild, taken)
+    script(world, calls.CreateBuild, taken)
     world.settle_down(1)
 
     assert world.condition("Stalled") == ("True", "AgentNameTaken")
     assert "spec.agentID" in world.status["conditions"][0]["message"]
     world.run()
-    assert world.made(plan.CreateBuild) == 1
+    assert world.made(calls.CreateBuild) == 1
 
 def test_a_refused_name_that_is_our_own_lost_create_is_adopted():
     world = a_build()
@@ -372,7 +372,7 @@ def test_a_refused_name_that_is_our_own_lost_create_is_adopted():
         perform()
         return Rejected("agent name is in use", status=400)
 
-    script(world, plan.CreateBuild, lost_then_refused)
+    script(world, calls.CreateBuild, lost_then_refused)
     world.run()
 
     assert world.status["buildID"] == "remote-1"
@@ -385,7 +385,7 @@ def test_a_refused_name_with_an_agent_behind_it_is_built_by_id():
         world.agents["quote"] = "a-7"
         return Rejected("agent name is in use", status=400)
 
-    script(world, plan.CreateBuild, refuse)
+    script(world, calls.CreateBuild, refuse)
     world.run()
 
     assert world.records["remote-1"].agent_id == "a-7"
@@ -393,14 +393,14 @@ def test_a_refused_name_with_an_agent_behind_it_is_built_by_id():
 def test_a_refused_create_is_tried_again_slowly_and_says_nothing_new():
     world = a_build(agentName=None, agentID="a-1")
     for _ in range(2):
-        script(world, plan.CreateBuild, lambda _c, _p: Rejected("no such platform", status=422))
+        script(world, calls.CreateBuild, lambda _c, _p: Rejected("no such platform", status=422))
     world.run()
     conditions = world.status["conditions"]
 
     world.now += world.policy.resync
     world.run()
 
-    assert world.made(plan.CreateBuild) == 2
+    assert world.made(calls.CreateBuild) == 2
     assert world.status["conditions"] == conditions
     world.now += world.policy.resync
     world.run()
@@ -408,7 +408,7 @@ def test_a_refused_create_is_tried_again_slowly_and_says_nothing_new():
 
 def test_a_refusal_that_cannot_be_about_the_name_is_not_taken_for_one():
     world = a_build()
-    script(world, plan.CreateBuild, lambda _c, _p: Rejected("too large", status=413))
+    script(world, calls.CreateBuild, lambda _c, _p: Rejected("too large", status=413))
     world.run()
 
     assert world.condition("Ready") == ("False", "RejectedByRemote")
@@ -416,13 +416,13 @@ def test_a_refusal_that_cannot_be_about_the_name_is_not_taken_for_one():
 
 def test_a_context_that_is_refused_is_downloaded_again_slowly_only():
     world = a_build(source={"http": {"url": "https://x.example.com/a", "digest": "sha256:" + "0" * 64}})
-    script(world, plan.StageContext, lambda _c, _p: InvalidInput("DigestMismatch", "another digest"))
+    script(world, calls.StageContext, lambda _c, _p: InvalidInput("DigestMismatch", "another digest"))
 
     assert world.run().look_again == world.policy.resync
 
 def test_a_remote_that_is_away_does_not_unmake_ready():
     world = built()
-    script(world, plan.LookForOurs, lambda _c, _p: Unavailable("timeout"))
+    script(world, calls.LookForOurs, lambda _c, _p: Unavailable("timeout"))
     before = dict(world.status)
 
     planned = world.run()
@@ -469,7 +469,7 @@ def test_a_restored_backup_without_status_adopts_what_is_there():
 
 def test_a_pinned_tag_carries_the_owner_in_the_source_ref():
     world = a_build(image={"name": "quote", "tag": "v1"})
-    script(world, plan.CreateBuild, lose)
+    script(world, calls.CreateBuild, lose)
 
     world.settle_down()
 
@@ -482,12 +482,12 @@ def test_registering_an_image_stages_nothing():
 
     world.run()
 
-    assert world.made(plan.StageContext) == 0
+    assert world.made(calls.StageContext) == 0
     assert world.live() == ["remote-1"]
 
 @pytest.mark.parametrize(("wish", "backs_off"), [(timedelta(seconds=2), False), (None, True)])
 def test_a_remote_that_names_the_time_to_come_back_is_taken_at_its_word(wish, backs_off):
-    world = script(a_build(), plan.CreateBuild, lambda _call, _perform: Throttled("slow down", retry_after=wish))
+    world = script(a_build(), calls.CreateBuild, lambda _call, _perform: Throttled("slow down", retry_after=wish))
 
     ended = world.run()
 
@@ -501,10 +501,10 @@ def test_an_id_that_names_anothers_build_by_now_is_lost_and_never_cancelled():
     world.delete().settle_down(4)
 
     assert world.obj is None
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
 
 def test_a_create_that_was_answered_with_anothers_id_does_not_take_it():
-    world = script(a_build(), plan.CreateBuild, lambda _call, perform: replace(perform(), id="anothers"))
+    world = script(a_build(), calls.CreateBuild, lambda _call, perform: replace(perform(), id="anothers"))
     world.records["anothers"] = a_strangers(world)
 
     world.run()
@@ -522,9 +522,9 @@ def a_strangers(world):
 def test_a_status_that_cannot_be_written_ends_the_pass_which_comes_again(error):
     world = a_build()
     for _ in range(3):
-        script(world, plan.SaveStatus, lambda _call, _perform: error)
+        script(world, calls.SaveStatus, lambda _call, _perform: error)
 
     ended = world.run()
 
-    assert [type(call) for call in world.calls].count(plan.SaveStatus) == 1
+    assert [type(call) for call in world.calls].count(calls.SaveStatus) == 1
     assert ended.failed

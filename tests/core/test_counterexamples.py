@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.core.world import MANIFEST, a_build, a_deployment, a_preview, never, script
 
-from agentex_operator.core import plan
+from agentex_operator.core import calls
 from agentex_operator.core.errors import Rejected, Unauthorized, Unavailable
 from agentex_operator.core.remote import RemoteState
 
@@ -27,7 +27,7 @@ def the_first_hangs_and_the_second_is_refused(world, kind, answer):
 def two_builds_of_one_create():
     """The first hung, was repeated, and took effect after all."""
     world, hanging = a_build(), []
-    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    script(world, calls.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()
@@ -37,8 +37,8 @@ def two_builds_of_one_create():
 
 @pytest.mark.parametrize("refusal", [Rejected("no", status=422), Unauthorized("the key was rotated", status=401)])
 @pytest.mark.parametrize(("make", "kind", "id_field"), [
-    (a_build, plan.CreateBuild, "buildID"),
-    (a_preview, plan.CreateDeployment, "deploymentID"),
+    (a_build, calls.CreateBuild, "buildID"),
+    (a_preview, calls.CreateDeployment, "deploymentID"),
 ])
 def test_what_took_effect_after_its_repetition_was_refused_is_adopted_not_removed(refusal, make, kind, id_field):
     world = the_first_hangs_and_the_second_is_refused(make(), kind, lambda _call, _perform: refusal)
@@ -47,7 +47,7 @@ def test_what_took_effect_after_its_repetition_was_refused_is_adopted_not_remove
     world.run()
 
     assert world.status[id_field] == late
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
 
 
 def test_an_unfinished_preview_that_is_replaced_does_not_come_between_the_intent_and_its_create():
@@ -73,7 +73,7 @@ def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the
 
 def test_a_late_twin_that_outlives_the_recorded_deployment_takes_its_place():
     world, hanging = a_deployment(), []
-    script(world, plan.CreateDeployment, lambda call, perform: hanging.append(call) or never(call, perform))
+    script(world, calls.CreateDeployment, lambda call, perform: hanging.append(call) or never(call, perform))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()
@@ -93,7 +93,7 @@ def test_a_cancelled_build_and_its_duplicate_are_removed_one_after_the_other_not
 
     world.edit(cancel=True).run()
 
-    assert world.made(plan.Remove) == 1
+    assert world.made(calls.Remove) == 1
 
 
 @pytest.mark.parametrize("answer", [
@@ -108,12 +108,12 @@ def test_a_removal_is_asked_for_once_in_a_pass_however_long_the_pass_takes(make,
 
     def slowly(call, perform):
         world.now += timedelta(seconds=2)
-        return answer(call, perform) if isinstance(call, plan.Remove) else perform()
+        return answer(call, perform) if isinstance(call, calls.Remove) else perform()
 
     world.answers = [slowly] * 60
     world.delete().run()
 
-    assert world.made(plan.Remove) == 1
+    assert world.made(calls.Remove) == 1
     assert world.condition("Ready") == ("False", "Deleting")
 
 
@@ -130,7 +130,7 @@ def test_cancel_starts_no_build_although_another_was_asked_for():
 
 
 def test_an_extension_asked_for_while_the_create_is_open_is_not_swallowed():
-    world = script(a_preview(), plan.CreateDeployment, never)
+    world = script(a_preview(), calls.CreateDeployment, never)
     world.run()
     world.annotate("extend-requested-at", "now")
     world.now += timedelta(hours=1)
@@ -143,7 +143,7 @@ def test_an_extension_asked_for_while_the_create_is_open_is_not_swallowed():
 
 def test_the_removal_of_a_duplicate_does_not_make_it_forget_why_it_cancelled_the_recorded_build():
     world, hanging = a_build(), []
-    script(world, plan.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    script(world, calls.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()
@@ -154,7 +154,7 @@ def test_the_removal_of_a_duplicate_does_not_make_it_forget_why_it_cancelled_the
     world.edit(cancel=False).run()
 
     assert world.condition("Ready") == ("Unknown", "Queued")
-    assert world.made(plan.CreateBuild) == 3
+    assert world.made(calls.CreateBuild) == 3
 
 
 def a_name_taken_by_its_own_create():
@@ -167,7 +167,7 @@ def a_name_taken_by_its_own_create():
         world.agents.clear()
         return Unavailable("the name is taken", status=409)
 
-    script(world, plan.CreateBuild, conflict).run()
+    script(world, calls.CreateBuild, conflict).run()
     world.records = {one.id: one for one in hidden}
     return world
 
@@ -179,7 +179,7 @@ def test_a_create_that_took_its_own_name_is_adopted_and_not_repeated():
 
     world.run()
 
-    assert (world.status["buildID"], world.made(plan.CreateBuild)) == ("remote-1", 1)
+    assert (world.status["buildID"], world.made(calls.CreateBuild)) == ("remote-1", 1)
 
 
 def test_a_create_that_took_its_own_name_is_removed_with_the_resource():
@@ -197,21 +197,21 @@ def test_after_a_long_upload_without_an_answer_lists_get_their_time_to_show_what
         world.run()
         world.becomes("remote-1", "success", RemoteState.SUCCEEDED).settle_down(2)
         world.source = "content-2"
-    made = world.made(plan.CreateBuild)
+    made = world.made(calls.CreateBuild)
 
     def takes_minutes(_call, _perform):
         world.now += timedelta(minutes=5)
         return Unavailable("502 from a proxy")
 
-    script(world, plan.CreateBuild, takes_minutes)
+    script(world, calls.CreateBuild, takes_minutes)
     world.run()
     world.now += timedelta(seconds=29)
     world.run()
 
-    assert world.made(plan.CreateBuild) == made + 1
+    assert world.made(calls.CreateBuild) == made + 1
     assert world.condition("Ready") == ("Unknown", "ConfirmingCreate")
 
     world.now += timedelta(seconds=1)
     world.run()
 
-    assert world.made(plan.CreateBuild) == made + 2
+    assert world.made(calls.CreateBuild) == made + 2

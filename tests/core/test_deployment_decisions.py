@@ -20,7 +20,7 @@ from tests.core.world import (
 )
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.core import ownership, plan
+from agentex_operator.core import calls, ownership
 from agentex_operator.core.errors import NotReady, Rejected, Throttled, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -61,14 +61,14 @@ def test_healthy_is_ready_and_available():
 
 def test_a_pass_over_what_rests_writes_nothing():
     world = healthy(a_deployment())
-    writes = world.made(plan.SaveStatus)
+    writes = world.made(calls.SaveStatus)
 
     world.settle_down(5)
 
-    assert world.made(plan.SaveStatus) == writes
+    assert world.made(calls.SaveStatus) == writes
 
 
-@pytest.mark.parametrize("kind", [plan.AddFinalizer, plan.WriteIntent, plan.CreateDeployment, plan.SaveStatus])
+@pytest.mark.parametrize("kind", [calls.AddFinalizer, calls.WriteIntent, calls.CreateDeployment, calls.SaveStatus])
 @pytest.mark.parametrize("when", [crash_before, crash_after])
 @pytest.mark.parametrize("make", [a_deployment, a_preview])
 def test_a_crash_at_any_call_ends_with_exactly_one_deployment(kind, when, make):
@@ -84,7 +84,7 @@ def test_a_crash_at_any_call_ends_with_exactly_one_deployment(kind, when, make):
 
 @pytest.mark.parametrize("answer", [lose, never], ids=["it happened", "it did not happen"])
 def test_a_lost_answer_ends_with_exactly_one_deployment(answer):
-    world = script(a_deployment(), plan.CreateDeployment, answer)
+    world = script(a_deployment(), calls.CreateDeployment, answer)
 
     world.settle_down()
 
@@ -92,7 +92,7 @@ def test_a_lost_answer_ends_with_exactly_one_deployment(answer):
 
 
 def test_the_preview_keeps_its_expiry_when_its_create_is_sent_again():
-    world = script(a_preview(), plan.CreateDeployment, never)
+    world = script(a_preview(), calls.CreateDeployment, never)
 
     world.settle_down(6)
 
@@ -110,7 +110,7 @@ def test_a_server_that_drops_our_comment_is_seen_through():
         return lose(None, lambda: None) if False else never(_call, perform)
 
     world.is_ours = lambda record, call: record.id.startswith("remote")
-    script(world, plan.CreateDeployment, lose_and_strip)
+    script(world, calls.CreateDeployment, lose_and_strip)
     world.settle_down()
 
     assert live(world) == ["remote-2"]
@@ -124,7 +124,7 @@ def test_a_changed_production_deployment_supersedes_and_deletes_nothing():
     world.becomes("remote-2", "superseded", RemoteState.SUPERSEDED).becomes("remote-3", *HEALTHY)
     world.settle_down(3)
 
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
     assert live(world) == ["remote-3"]
     assert world.condition("Ready") == ("True", "Healthy")
     assert "predecessorID" not in world.status
@@ -161,7 +161,7 @@ def test_a_preview_changed_before_it_was_healthy_leaves_nothing_behind():
 
 
 def test_a_duplicate_preview_is_condemned_and_removed():
-    world = script(a_preview(), plan.CreateDeployment, never)
+    world = script(a_preview(), calls.CreateDeployment, never)
     world.settle_down(4)
     record = world.records["remote-2"]
     world.records["remote-9"] = type(record)(**{n: getattr(record, n) for n in record.__slots__} | {"id": "remote-9"})
@@ -181,7 +181,7 @@ def test_a_late_production_twin_that_took_over_is_followed_not_deleted():
     world.settle_down(3)
 
     assert world.status["deploymentID"] == "remote-9"
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
     assert world.condition("Ready") == ("True", "Healthy")
 
 
@@ -240,7 +240,7 @@ def test_the_user_is_warned_once_before_a_preview_ends():
     world.run()
     world.run()
 
-    notices = [notice.reason for call in world.calls if isinstance(call, plan.SaveStatus) for notice in call.notices]
+    notices = [notice.reason for call in world.calls if isinstance(call, calls.SaveStatus) for notice in call.notices]
     assert notices == ["ExpiringSoon"]
 
 
@@ -263,7 +263,7 @@ def test_on_expiry_delete_is_not_done_to_what_argo_cd_would_recreate():
     world.settle_down(3)
 
     assert world.condition("Ready") == ("True", "Expired")
-    notices = [notice.reason for call in world.calls if isinstance(call, plan.SaveStatus) for notice in call.notices]
+    notices = [notice.reason for call in world.calls if isinstance(call, calls.SaveStatus) for notice in call.notices]
     assert notices.count("ExpiryRetained") == 1
 
 
@@ -271,13 +271,13 @@ def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_acco
     world = healthy(a_preview())
     world.now += timedelta(hours=1)
     world.becomes("remote-2", "deleted", RemoteState.DELETED).settle_down(6)
-    calls = len(world.calls)
+    before = len(world.calls)
     world.account = AccountProblem("AccountPending", "Its own first pass has yet to come.", temporary=True)
 
     world.run()
 
     assert world.condition("Ready") == ("True", "Expired")
-    assert [call for call in world.calls[calls:] if not isinstance(call, plan.ReadText)] == []
+    assert [call for call in world.calls[before:] if not isinstance(call, calls.ReadText)] == []
 
 
 def test_a_text_that_was_read_too_early_is_read_again_before_anything_is_sent():
@@ -285,7 +285,7 @@ def test_a_text_that_was_read_too_early_is_read_again_before_anything_is_sent():
     world.texts["texts"] = ENVIRONMENTS
     healthy(world)
     outdated = f"{ENVIRONMENTS}# once\n"
-    script(world, plan.ReadText, lambda _call, _perform: outdated)
+    script(world, calls.ReadText, lambda _call, _perform: outdated)
 
     world.run()
 
@@ -310,10 +310,10 @@ def test_an_expired_preview_ends_though_its_config_map_went_with_the_branch():
 @pytest.mark.parametrize("answer", [Rejected("no such cluster", status=422), Unavailable("timeout")])
 def test_a_preview_whose_create_never_worked_did_not_expire(answer):
     world = a_preview(ttl="10m")
-    script(world, plan.CreateDeployment, lambda *_: answer)
+    script(world, calls.CreateDeployment, lambda *_: answer)
     world.run()
     world.now += timedelta(minutes=11)
-    script(world, plan.CreateDeployment, lambda *_: answer)
+    script(world, calls.CreateDeployment, lambda *_: answer)
 
     world.run()
 
@@ -323,7 +323,7 @@ def test_a_preview_whose_create_never_worked_did_not_expire(answer):
 
 def test_a_preview_that_is_created_late_gets_its_whole_time():
     world = a_preview(ttl="10m")
-    script(world, plan.CreateDeployment, lambda *_: Unavailable("timeout"))
+    script(world, calls.CreateDeployment, lambda *_: Unavailable("timeout"))
     world.run()
     world.now += timedelta(minutes=11)
 
@@ -370,7 +370,7 @@ def test_deleting_a_superseded_one_deletes_nothing():
     world.delete().settle_down(4)
 
     assert world.obj is None
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0
 
 
 def test_a_failed_rollout_stalls_with_the_last_event_and_is_deleted_with_the_resource():
@@ -521,7 +521,7 @@ def test_it_does_not_deploy_a_manifest_of_another_context():
 def test_a_production_deployment_given_up_before_it_was_healthy_is_deleted_with_the_resource():
     world = a_deployment()
     world.run()
-    script(world, plan.CreateDeployment, lambda _call, _perform: Throttled("slow down"))
+    script(world, calls.CreateDeployment, lambda _call, _perform: Throttled("slow down"))
     world.edit(manifest={"inline": MANIFEST.replace("Answers", "Answers better")}).run()
 
     world.delete().settle_down(4)
@@ -539,4 +539,4 @@ def test_an_id_that_names_anothers_deployment_by_now_is_lost_and_never_deleted()
     world.delete().settle_down(4)
 
     assert world.obj is None
-    assert world.made(plan.Remove) == 0
+    assert world.made(calls.Remove) == 0

@@ -11,14 +11,14 @@ from datetime import timedelta
 import pytest
 from tests.core.world import MANIFEST, CrashError, World, a_build, a_deployment, a_preview
 
-from agentex_operator.core import plan
+from agentex_operator.core import calls
 from agentex_operator.core.errors import Conflict, Throttled, Unavailable
 from agentex_operator.core.remote import BuildRecord, RemoteState
 
 SEEDS = int(os.environ.get("HISTORIES", "60"))  # of each kind
 STEPS = 30
-CREATES = (plan.CreateBuild, plan.CreateDeployment)
-WRITES = (plan.AddFinalizer, plan.WriteIntent, plan.SaveStatus, plan.RemoveFinalizer)
+CREATES = (calls.CreateBuild, calls.CreateDeployment)
+WRITES = (calls.AddFinalizer, calls.WriteIntent, calls.SaveStatus, calls.RemoveFinalizer)
 UNFINISHED = {RemoteState.WAITING, RemoteState.RUNNING}
 
 
@@ -60,7 +60,7 @@ class History:
         raise CrashError
 
     def lose(self, call, perform):
-        if isinstance(call, (*CREATES, plan.Remove)) and self.dice.random() < 0.5:
+        if isinstance(call, (*CREATES, calls.Remove)) and self.dice.random() < 0.5:
             perform()
         return Unavailable("the connection was reset")
 

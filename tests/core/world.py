@@ -16,9 +16,11 @@ from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import build, conditions, deployment, ownership, plan
-from agentex_operator.core.creation import Sightings
+from agentex_operator.core import build, calls, conditions, deployment, ownership
+from agentex_operator.core.build.observed import Observed as BuildObserved
+from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Conflict, Unavailable
+from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.plan import Account, AccountProblem, Plan, Policy
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, RemoteState
 
@@ -74,15 +76,15 @@ class World:
     def begin(self) -> tuple[ModuleType, Any]:
         """What a pass begins with."""
         assert self.obj is not None
-        common = {"cluster": CLUSTER, "account": self.account, "policy": self.policy, "began": self.now,
-                  "seen": Sightings()}
+        common = {"cluster": CLUSTER, "account": self.account, "policy": self.policy, "started_at": self.now,
+                  "seen": ObservedRecords()}
         if self.obj["kind"] == "AgentBuild":
             ours = AgentBuild.parse(self.obj)
-            return build, build.Observed(meta=ours.meta, spec=ours.spec, stored=ours.status, status=ours.status,
-                                         **common)
+            return build, BuildObserved(
+                meta=ours.meta, spec=ours.spec, stored=ours.status, status=ours.status, **common)
         its = AgentDeployment.parse(self.obj)
-        return deployment, deployment.Observed(meta=its.meta, spec=its.spec, stored=its.status, status=its.status,
-                                               build=self.referenced, **common)
+        return deployment, DeploymentObserved(
+            meta=its.meta, spec=its.spec, stored=its.status, status=its.status, build=self.referenced, **common)
 
     def answer(self, call: Any) -> Any:
         """Make the call, unless the script has another answer."""
@@ -98,30 +100,30 @@ class World:
     @property
     def outside(self) -> dict[type, Callable[[Any], Any]]:
         """Who answers which call."""
-        writes = (plan.AddFinalizer, plan.RemoveFinalizer, plan.SaveStatus, plan.WriteIntent)
+        writes = (calls.AddFinalizer, calls.RemoveFinalizer, calls.SaveStatus, calls.WriteIntent)
         return dict.fromkeys(writes, self.write) | {
-            plan.DeleteSelf: lambda _: self.delete() and None,
-            plan.ResolveSource: lambda _: self.read(plan.Revision(str(self.source))),
-            plan.StageContext: lambda _: self.read(plan.StagedContext(plan.Revision(str(self.source)),
+            calls.DeleteSelf: lambda _: self.delete() and None,
+            calls.ResolveSource: lambda _: self.read(calls.Revision(str(self.source))),
+            calls.StageContext: lambda _: self.read(calls.StagedContext(calls.Revision(str(self.source)),
                                                                       f"hash of {self.source}")),
-            plan.ReadBuildManifest: lambda _: (f"hash of {self.source}", MANIFEST),
-            plan.ReadText: lambda call: self.texts[call.ref.name],
-            plan.ReadAgentBuild: lambda _: self.referenced,
-            plan.LookForOurs: self.list,
-            plan.Confirm: lambda call: self.records.get(call.id),
-            plan.ConfirmBuild: lambda call: self.records.get(call.id),
-            plan.FindAgent: lambda call: self.agents.get(call.name, plan.Agent.FREE),
-            plan.CreateBuild: self.create,
-            plan.CreateDeployment: self.create,
-            plan.Remove: lambda call: self.remove(call.id),
-            plan.ReadLogTail: lambda _: ("Step 1/2", "ERROR: no such package"),
+            calls.ReadBuildManifest: lambda _: (f"hash of {self.source}", MANIFEST),
+            calls.ReadText: lambda call: self.texts[call.ref.name],
+            calls.ReadAgentBuild: lambda _: self.referenced,
+            calls.LookForOurs: self.list,
+            calls.Confirm: lambda call: self.records.get(call.id),
+            calls.ConfirmBuild: lambda call: self.records.get(call.id),
+            calls.FindAgent: lambda call: self.agents.get(call.name, calls.Agent.FREE),
+            calls.CreateBuild: self.create,
+            calls.CreateDeployment: self.create,
+            calls.Remove: lambda call: self.remove(call.id),
+            calls.ReadLogTail: lambda _: ("Step 1/2", "ERROR: no such package"),
         }
 
     def read(self, content: Any) -> Any:
         """What the source holds, or why it cannot be read."""
         return self.source if isinstance(self.source, Exception) else content
 
-    def list(self, call: plan.LookForOurs) -> Listing[Any]:
+    def list(self, call: calls.LookForOurs) -> Listing[Any]:
         """All of ours, as of now."""
         return Listing(self.now, None, tuple(record for record in self.records.values() if self.is_ours(record, call)))
 
@@ -129,16 +131,16 @@ class World:
         assert self.obj is not None
         metadata = self.obj["metadata"]
         metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
-        if isinstance(call, plan.AddFinalizer):
+        if isinstance(call, calls.AddFinalizer):
             metadata["finalizers"] = ["agentex.scale.com/remote"]
-        elif isinstance(call, plan.RemoveFinalizer):
+        elif isinstance(call, calls.RemoveFinalizer):
             self.obj = None
             return None
         else:
             self.obj["status"] = status_as_dict(call.status)
         return Meta.parse(self.obj)
 
-    def is_ours(self, record: Any, call: plan.LookForOurs) -> bool:
+    def is_ours(self, record: Any, call: calls.LookForOurs) -> bool:
         if isinstance(record, BuildRecord):
             token = ownership.build_token(record.image_tag, record.source_ref)
             return record.id in call.ids or (token is not None and token.owner == call.owner)
@@ -147,7 +149,7 @@ class World:
     def create(self, call: Any) -> Any:
         id_ = f"remote-{len(self.records) + 1}"
         request = call.request
-        if isinstance(call, plan.CreateBuild):
+        if isinstance(call, calls.CreateBuild):
             agent = request.agent_id or self.agents.setdefault(request.agent_name, f"id of {request.agent_name}")
             self.records[id_] = BuildRecord(id_, RemoteState.WAITING, "queued", self.now, "quote", agent,
                                             request.image_name, request.image_tag, source_ref=request.source_ref)

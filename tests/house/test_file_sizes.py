@@ -6,11 +6,7 @@ from tests.house.tree import ROOT, modules
 
 LONGEST = 300  # lines
 TOO_LONG_FOR_NOW = {
-    "operator/agentex_operator/core/build.py",
-    "operator/agentex_operator/core/deployment.py",
     "operator/agentex_operator/core/manifest.py",
-    "operator/agentex_operator/core/plan.py",
-    "operator/agentex_operator/core/protocol.py",
     "operator/agentex_simulator/records.py",
 }
 

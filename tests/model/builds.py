@@ -27,7 +27,8 @@ from tests.model.values import ORIGIN, TICK, age
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
 from agentex_operator.api.schema import adapter
-from agentex_operator.core import build, ownership, plan, reasons
+from agentex_operator.core import build, calls, ownership, reasons
+from agentex_operator.core.build.observed import Observed
 from agentex_operator.core.errors import NotReady
 from agentex_operator.core.remote import BuildRecord, RemoteState
 
@@ -39,6 +40,7 @@ class Build(Kind):
 
     name = "build"
     core = build
+    observed = Observed
     dead = frozenset({SUCCEEDED, FAILED, CANCELLED})
     words: ClassVar[dict[RemoteState, str]] = {SUCCEEDED: "success", FAILED: "failed", CANCELLED: "cancelled"}
     modes = (USUAL, PAUSED, CANCELLING)
@@ -60,12 +62,12 @@ class Build(Kind):
 
     def local(self, call: Any, source: int) -> Any:
         match call:
-            case plan.ResolveSource() | plan.StageContext() if source >= BROKEN:
+            case calls.ResolveSource() | calls.StageContext() if source >= BROKEN:
                 return UNREADABLE
-            case plan.ResolveSource():
-                return plan.Revision(f"revision {source}")
-            case plan.StageContext():
-                return plan.StagedContext(plan.Revision(f"revision {source}"), f"context {source}")
+            case calls.ResolveSource():
+                return calls.Revision(f"revision {source}")
+            case calls.StageContext():
+                return calls.StagedContext(calls.Revision(f"revision {source}"), f"context {source}")
             case _:
                 return ("ERROR: no such package",)
 

@@ -12,7 +12,7 @@ from tests.model.mutants import MUTANTS, Mutant
 from tests.model.search import Counterexample, Result, Search, replay
 from tests.model.values import plain_conditions
 
-from agentex_operator.core import plan
+from agentex_operator.core import calls
 
 NO_MUTANT = Mutant("", "the production rules", (), ())
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS} | {"": NO_MUTANT}
@@ -91,11 +91,11 @@ def _words(label: tuple[Any, ...]) -> str:
 
 def _call(call: Any) -> str:
     match call:
-        case plan.WriteIntent():
+        case calls.WriteIntent():
             return f"WriteIntent, {call.purpose}"
-        case plan.SaveStatus():
+        case calls.SaveStatus():
             return f"SaveStatus, {call.status.phase}, recorded {call.status.remote_id}"
-        case plan.Remove() | plan.Confirm():
+        case calls.Remove() | calls.Confirm():
             return f"{type(call).__name__} {call.id}"
         case _:
             return type(call).__name__

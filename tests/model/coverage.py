@@ -10,7 +10,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from agentex_operator.core import build, deployment, protocol
+from agentex_operator.core import build, deployment
+from agentex_operator.core.build.observed import Observed as BuildObserved
+from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
+from agentex_operator.core.protocol import teardown
 
 Rule = Callable[[Any, Any], Any]
 KINDS = (build, deployment)
@@ -26,7 +29,7 @@ def noting_who_answers() -> Iterator[set[str]]:
     """While this lasts, the names of the rules that answer are collected."""
     answered: set[str] = set()
     before = [(build, "RULES", build.RULES), (deployment, "RULES", deployment.RULES),
-              (protocol, "TEARDOWN", protocol.TEARDOWN)]
+              (teardown, "TEARDOWN", teardown.TEARDOWN)]
     for owner, name, rules in before:
         setattr(owner, name, tuple(_noting(rule, name, answered) for rule in rules))
     try:
@@ -53,8 +56,9 @@ def _name(noun: str, where: str, rule: Rule) -> str:
 
 def all_rules() -> list[str]:
     """Every rule of both kinds, in their order."""
-    return [_name(core.Observed.noun, where, rule) for core in KINDS
-            for where, rules in (("RULES", core.RULES), ("TEARDOWN", protocol.TEARDOWN)) for rule in rules]
+    kinds = ((build, BuildObserved), (deployment, DeploymentObserved))
+    return [_name(observed.noun, where, rule) for core, observed in kinds
+            for where, rules in (("RULES", core.RULES), ("TEARDOWN", teardown.TEARDOWN)) for rule in rules]
 
 
 def silent(answered: set[str]) -> list[str]:

@@ -31,7 +31,8 @@ from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeployment
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import Condition
-from agentex_operator.core import conditions, deployment, ownership, plan, reasons
+from agentex_operator.core import calls, conditions, deployment, ownership, reasons
+from agentex_operator.core.deployment.observed import Observed
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteState
 
 NAMED_BUILD = BuildRecord("build-1", SUCCEEDED, "success", ORIGIN, NAME, "a-1", NAME, "t")
@@ -56,6 +57,7 @@ class Production(Kind):
 
     name = "production"
     core = deployment
+    observed = Observed
     lingers = False   # the remote ends every rollout; which of them serves is settled by then
     dead = frozenset({DELETED, SUPERSEDED, CANCELLED})
     more: ClassVar[dict[str, Any]] = {"buildID": "build-1", "environments": {"inline": ENVIRONMENTS}}
@@ -156,9 +158,9 @@ class Following(Production):
 
     def local(self, call: Any, source: int) -> Any:
         match call:
-            case plan.ReadText():
+            case calls.ReadText():
                 return ENVIRONMENTS
-            case plan.ReadAgentBuild():
+            case calls.ReadAgentBuild():
                 return built(source)
             case _:
                 return built(source).status.context_digest, MANIFEST

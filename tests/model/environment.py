@@ -39,7 +39,7 @@ from tests.model.kinds import (
 from tests.model.passes import Passes
 from tests.model.values import HORIZON, LONGEST_LIFE, NOW, TICK, Pool, age, ticks
 
-from agentex_operator.core import plan
+from agentex_operator.core import calls, plan
 from agentex_operator.core.errors import Conflict, Rejected, Unavailable
 from agentex_operator.core.remote import Listing
 
@@ -180,7 +180,7 @@ class Model:
         """How much of these budgets is gone."""
         return sum(self.budget[AT[name]] - world.left[AT[name]] for name in names)
 
-    def visible(self, world: World, call: plan.LookForOurs) -> tuple[int, ...]:
+    def visible(self, world: World, call: calls.LookForOurs) -> tuple[int, ...]:
         """What a listing for this owner and these ids shows."""
         key = world.remote, call.owner, call.ids
         if key not in self._seen:
@@ -294,7 +294,7 @@ class Model:
         ended = replica._replace(memory=0, fresh=False, fenced=False)
         view = self.view(world, replica)
         if view is not None and metadata(view).uid == observed.meta.uid:
-            follows = planned.follow is not None and not observed.over
+            follows = planned.follow is not None and not observed.object_gone
             ended = ended._replace(follows=follows, shown=replica.shown if follows else 0, due=_due(planned))
         return self.with_replica(world, at, ended)
 
@@ -335,18 +335,18 @@ class Model:
         """The next call of a pass, and every way in which it can end."""
         call = self.passes.memories[world.replicas[at].memory].plan.call
         match call:
-            case plan.LookForOurs():
+            case calls.LookForOurs():
                 yield from self.looks(world, at, call)
-            case plan.Confirm():
+            case calls.Confirm():
                 yield self.confirms(world, at, call)
                 yield from self.fails(world, at, call)
-            case plan.FindAgent():
-                found = AGENT if world.remote else plan.Agent.FREE
+            case calls.FindAgent():
+                found = AGENT if world.remote else calls.Agent.FREE
                 yield Edge(("find", at, call), self.settle(world, at, ("agent", found), found), system=True)
                 yield from self.fails(world, at, call)
-            case plan.CreateBuild() | plan.CreateDeployment():
+            case calls.CreateBuild() | calls.CreateDeployment():
                 yield from self.creates(world, at, call)
-            case plan.Remove():
+            case calls.Remove():
                 yield from self.removes(world, at, call)
             case _:
                 yield from self.writes(world, at, call)
@@ -356,7 +356,7 @@ class Model:
         if (spent := self.spend(world, "error")) is not None:
             yield Edge(("call fails", at, call), self.settle(spent, at, "error", OVERLOADED))
 
-    def looks(self, world: World, at: int, call: plan.LookForOurs) -> Iterator[Edge]:
+    def looks(self, world: World, at: int, call: calls.LookForOurs) -> Iterator[Edge]:
         """A listing: of now; or without what is very new; or one that the inventory still has."""
         shown = self.visible(world, call)
         yield Edge(("list", at, call, len(shown)), self.listed(world, at, shown, 0), system=True)
@@ -375,7 +375,7 @@ class Model:
         listing = Listing(NOW - old * TICK, None, tuple(self.records[n].record for n in shown))
         return self.settle(self.with_replica(world, at, replica), at, ("list", shown, old), listing)
 
-    def confirms(self, world: World, at: int, call: plan.Confirm) -> Edge:
+    def confirms(self, world: World, at: int, call: calls.Confirm) -> Edge:
         """A GET."""
         found = next((one.record for one in self.remotes(world) if one.record.id == call.id and not one.gone), None)
         return Edge(("get", at, call), self.settle(world, at, ("get", found), found), system=True)
@@ -421,7 +421,7 @@ class Model:
             after, at, ("created", number), self.records[number].record)
         return Edge(label, settled, system="lost" not in label[0], writes=True, violation=fault)
 
-    def removes(self, world: World, at: int, call: plan.Remove) -> Iterator[Edge]:
+    def removes(self, world: World, at: int, call: calls.Remove) -> Iterator[Edge]:
         """A cancellation, or a deletion."""
         place = next((n for n, one in enumerate(self.remotes(world)) if one.record.id == call.id), None)
         assert place is not None, f"{call.id} never was"
@@ -461,21 +461,21 @@ class Model:
     def after_write(self, before: Object, call: Any) -> Object | None:
         """The object that the API server has after it."""
         match call:
-            case plan.AddFinalizer():
+            case calls.AddFinalizer():
                 return before._replace(held=True)
-            case plan.RemoveFinalizer():
+            case calls.RemoveFinalizer():
                 return None if before.deleting else before._replace(held=False)
-            case plan.DeleteSelf():
+            case calls.DeleteSelf():
                 return before._replace(deleted=0) if before.held else None
             case _:
                 return before._replace(status=self.passes.statuses.number(call.status))
 
     def wrote(self, world: World, at: int, after: Object | None, call: Any) -> World:
         """The write is answered with the new version, which is the view now; a deletion is only seen by the watch."""
-        if isinstance(call, plan.DeleteSelf):
+        if isinstance(call, calls.DeleteSelf):
             return self.settle(self.push(world, after), at, "deleted", None)
         world = self.push(world, after, by=at)
-        replica = world.replicas[at]._replace(fresh=True, fenced=isinstance(call, plan.WriteIntent))
+        replica = world.replicas[at]._replace(fresh=True, fenced=isinstance(call, calls.WriteIntent))
         if after is None:
             replica = replica._replace(dirty=False, due=NEVER, follows=False, shown=0)
         world = self.with_replica(world, at, replica)
@@ -486,11 +486,11 @@ class Model:
     def judged_write(self, world: World, at: int, before: Object, after: Object | None, call: Any) -> str | None:
         """What is wrong with a write."""
         observed = self.passes.memories[world.replicas[at].memory].observed
-        if isinstance(call, plan.RemoveFinalizer):
+        if isinstance(call, calls.RemoveFinalizer):
             return invariants.let_go(self, world, before)
-        if isinstance(call, plan.DeleteSelf):
+        if isinstance(call, calls.DeleteSelf):
             return invariants.deleted_itself(self, before)
-        if isinstance(call, plan.AddFinalizer):
+        if isinstance(call, calls.AddFinalizer):
             return None
         return invariants.written(self, world, before, call.status, observed)
 

@@ -22,7 +22,7 @@ from tests.model.kinds import (
 )
 
 from agentex_operator.api.metadata import FINALIZER
-from agentex_operator.core import conditions, plan
+from agentex_operator.core import calls, conditions
 
 if TYPE_CHECKING:
     from tests.model.environment import Model, World
@@ -48,9 +48,9 @@ def followed(call: Any, memory: Memory | None) -> str | None:
     """P3, P7: the call that a conditional write announces comes right after it. What else came between would have the
     next pass believe that an answer was lost.
     """
-    if not isinstance(call, plan.WriteIntent):
+    if not isinstance(call, calls.WriteIntent):
         return None
-    announced: tuple[type, ...] = CREATES if call.purpose.startswith("create") else (plan.Remove,)
+    announced: tuple[type, ...] = CREATES if call.purpose.startswith("create") else (calls.Remove,)
     came = None if memory is None else memory.plan.call
     return None if isinstance(came, announced) else f"P3: {call.purpose} is written down, and not done"
 

@@ -17,8 +17,8 @@ from agentex_operator.api.metadata import (
     RECONCILE_REQUESTED_AT,
     Meta,
 )
-from agentex_operator.core import plan
-from agentex_operator.core.creation import Sightings
+from agentex_operator.core import calls
+from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import RemoteState
 
 CLUSTER = "cluster-uid"
@@ -31,10 +31,10 @@ WAITING, SUCCEEDED, FAILED = RemoteState.WAITING, RemoteState.SUCCEEDED, RemoteS
 LEAVING, CANCELLED = RemoteState.LEAVING, RemoteState.CANCELLED
 DELETED, SUPERSEDED = RemoteState.DELETED, RemoteState.SUPERSEDED
 NOT_SERVING = frozenset({FAILED, CANCELLED})
-LOCAL = (plan.ResolveSource, plan.StageContext, plan.ReadLogTail, plan.ConfirmBuild, plan.ReadText,
-         plan.ReadAgentBuild, plan.ReadBuildManifest)
+LOCAL = (calls.ResolveSource, calls.StageContext, calls.ReadLogTail, calls.ConfirmBuild, calls.ReadText,
+         calls.ReadAgentBuild, calls.ReadBuildManifest)
 REQUESTS = (RECONCILE_REQUESTED_AT, REBUILD_REQUESTED_AT, EXTEND_REQUESTED_AT)
-CREATES = (plan.CreateBuild, plan.CreateDeployment)
+CREATES = (calls.CreateBuild, calls.CreateDeployment)
 
 
 class Object(NamedTuple):
@@ -98,6 +98,7 @@ class Kind(ABC):
 
     name: ClassVar[str]
     core: ClassVar[ModuleType]
+    observed: ClassVar[type[Any]]
     modes: ClassVar[tuple[int, ...]] = (USUAL, PAUSED)
     unread: ClassVar[tuple[str, ...]] = ("start_time", "completion_time", "progressing_since")
     expires: ClassVar[bool] = False       # whether its remote records end by the clock
@@ -110,13 +111,13 @@ class Kind(ABC):
 
     def __init__(self) -> None:
         skipped = {"meta", "spec", "cluster", "account", "policy", "build"}
-        self.fields = tuple(f.name for f in dataclasses.fields(self.core.Observed) if f.name not in skipped)
+        self.fields = tuple(f.name for f in dataclasses.fields(self.observed) if f.name not in skipped)
 
     def begin(self, obj: Object, status: Any, source: int) -> Any:
         """What a pass begins with."""
-        return self.core.Observed(
+        return self.observed(
             meta=metadata(obj), spec=self.specs[obj.spec + WISHES * obj.mode], stored=status, status=status,
-            cluster=CLUSTER, account=ACCOUNT, policy=POLICY, began=NOW, seen=Sightings())
+            cluster=CLUSTER, account=ACCOUNT, policy=POLICY, started_at=NOW, seen=ObservedRecords())
 
     def key(self, observed: Any) -> Any:
         """Stands for it in a dictionary."""

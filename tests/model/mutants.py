@@ -8,6 +8,7 @@ the outside that the shell would break (M6, M12).
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,15 @@ from tests.model.search import Counterexample
 from tests.model.values import FAR
 
 from agentex_operator.api.status import Removal
-from agentex_operator.core import build, creation, deployment, plan, protocol
+from agentex_operator.core import build, calls, deployment, memory
+from agentex_operator.core.build.observed import Observed as BuildObserved
+from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Unavailable
+from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.ownership import deployment_token, owner_of
 from agentex_operator.core.plan import Plan
+from agentex_operator.core.protocol import create, removal, settle, teardown
+from agentex_operator.core.remote import RemoteState
 
 Patch = tuple[Any, str, Any]
 KINDS = (build, deployment)
@@ -48,6 +54,8 @@ class Mutant:
         """The production rules, changed in this process."""
         patches = self.patches()
         before = [(owner, name, getattr(owner, name)) for owner, name, _ in patches]
+        for owner, name, value in before:
+            require_one_place(owner, name, value)
         for owner, name, value in patches:
             setattr(owner, name, value)
         try:
@@ -60,15 +68,37 @@ class Mutant:
 # --- how rules are changed ------------------------------------------------------------------------------------------
 
 
+class PatchMissedError(Exception):
+    """A patch would change nothing: the core reads what is patched under another name, or not at all."""
+
+
+def require_one_place(owner: Any, name: str, value: Any) -> None:
+    """Raise PatchMissedError if the core has a second reference to a function or table that is patched here."""
+    modules = [module for path, module in sys.modules.items() if path.startswith("agentex_operator.core")]
+    others = [f"{module.__name__}.{attribute}" for module in modules for attribute, found in vars(module).items()
+              if _refers(found, value) and (module, attribute) != (owner, name)]
+    if others and not isinstance(value, property):
+        raise PatchMissedError(f"{name} is patched in {owner!r}, but also read as {', '.join(others)}")
+
+
+def _refers(found: Any, value: Any) -> bool:
+    return found is value or (isinstance(found, tuple) and not isinstance(value, tuple) and value in found)
+
+
 def without(*names: str) -> list[Patch]:
     """Both kinds, and the teardown, without the rules of these names."""
-    lists = [(core, "RULES") for core in KINDS] + [(protocol, "TEARDOWN")]
+    lists = [(core, "RULES") for core in KINDS] + [(teardown, "TEARDOWN")]
+    known = {rule.__name__ for owner, name in lists for rule in getattr(owner, name)}
+    if missing := set(names) - known:
+        raise PatchMissedError(f"there is no rule {', '.join(sorted(missing))}")
     return [(owner, name, tuple(rule for rule in getattr(owner, name) if rule.__name__ not in names))
             for owner, name in lists]
 
 
 def instead(name: str, rules: dict[Any, Any]) -> list[Patch]:
     """Both kinds with another rule in the place of this one."""
+    if missing := [core.__name__ for core in KINDS if name not in {rule.__name__ for rule in core.RULES}]:
+        raise PatchMissedError(f"there is no rule {name} in {', '.join(missing)}")
     return [(core, "RULES", tuple(rules[core] if rule.__name__ == name else rule for rule in core.RULES))
             for core in KINDS]
 
@@ -88,34 +118,34 @@ def both(patches: list[Patch], more: list[Patch]) -> list[Patch]:
 def create_unwritten(core: Any) -> Any:
     """A create rule that makes the intent up in memory."""
     def create(observed: Any, now: Any) -> Plan[Any]:
-        written = core.intended(observed, core.next_attempt(observed), now)
-        made: Plan[Any] = core.create(dataclasses.replace(observed, status=written), now)
+        written = core.attempt.intended(observed, core.attempt.next_attempt(observed), now)
+        made: Plan[Any] = core.attempt.create(dataclasses.replace(observed, status=written), now)
         return made
 
     return create
 
 
 def no_intent() -> list[Patch]:
-    return both(without("write_down_the_intent"), instead("create", {core: create_unwritten(core) for core in KINDS}))
+    return both(without("write_the_intent"), instead("create", {core: create_unwritten(core) for core in KINDS}))
 
 
 def never_wanted() -> list[Patch]:
-    return [(core.Observed, "wanted", lambda _self, _record: False) for core in KINDS]
+    return [(one, "wanted", lambda _self, _record: False) for one in (BuildObserved, DeploymentObserved)]
 
 
 def every_error_is_a_no() -> list[Patch]:
-    real = protocol.settle_refusal
+    real = settle.settle_refusal
 
     def settle_refusal(observed: Any, error: Any, now: Any) -> Any:
         after = real(observed, error, now)
-        closed = protocol.holding(after.status, creation.refused(protocol.hold_of(after.status)))
+        closed = memory.into_status(after.status, memory.refused(memory.from_status(after.status)))
         return dataclasses.replace(after, status=closed) if isinstance(error, Unavailable) else after
 
-    return [(protocol, "settle_refusal", settle_refusal)]
+    return [(settle, "settle_refusal", settle_refusal)]
 
 
 def ambiguous_is_the_end() -> list[Patch]:
-    return [(creation, "settles_at", lambda hold, _policy: FAR if hold.pending else None)]
+    return [(memory, "settles_at", lambda remembered, _policy: FAR if remembered.pending else None)]
 
 
 def trust_the_recorded_id() -> list[Patch]:
@@ -125,69 +155,69 @@ def trust_the_recorded_id() -> list[Patch]:
     def deployment_gone(observed: Any) -> bool:
         return observed.status.remote_id is None
 
-    return [(build.Observed, "nothing_left", property(build_ended)),
-            (deployment.Observed, "nothing_left", property(deployment_gone))]
+    return [(BuildObserved, "nothing_left", property(build_ended)),
+            (DeploymentObserved, "nothing_left", property(deployment_gone))]
 
 
 def tokens_by_name() -> list[Patch]:
     def token_text(observed: Any, attempt: int) -> str:
         return deployment_token(CLUSTER, observed.meta.name, observed.digest or "", attempt)
 
-    return [(build.Observed, "owner", property(lambda one: owner_of(CLUSTER, one.meta.name))),
-            (deployment.Observed, "owner", property(lambda one: f"{CLUSTER}/{one.meta.name}")),
-            (deployment, "token_text", token_text)]
+    return [(BuildObserved, "owner", property(lambda one: owner_of(CLUSTER, one.meta.name))),
+            (DeploymentObserved, "owner", property(lambda one: f"{CLUSTER}/{one.meta.name}")),
+            (deployment.attempt, "token_text", token_text)]
 
 
 def stale_answers_win() -> list[Patch]:
-    real = build.mirror
+    real = build.records.mirror
 
     def mirror(status: Any, record: Any, now: Any) -> Any:
         return dataclasses.replace(real(status, record, now), remote_status=record.raw_status)
 
-    return [(build, "mirror", mirror)]
+    return [(build.records, "mirror", mirror)]
 
 
 def remove_unwritten() -> list[Patch]:
-    real = protocol.settle
+    real = settle.settle
 
     def remove(observed: Any, record: Any, _why: Any, now: Any) -> Any:
-        asked = protocol.being_removed(observed, record.id, now)
-        leaving = record.state is protocol.RemoteState.LEAVING
-        return None if asked or leaving else Plan(plan.Remove(record.id))
+        asked = removal.recently_requested(observed, record.id, now)
+        leaving = record.state is RemoteState.LEAVING
+        return None if asked or leaving else Plan(calls.Remove(record.id))
 
-    def settle(observed: Any, call: Any, outcome: Any, now: Any) -> Any:
+    def settle_and_note(observed: Any, call: Any, outcome: Any, now: Any) -> Any:
         after = real(observed, call, outcome, now)
-        if not isinstance(call, plan.Remove):
+        if not isinstance(call, calls.Remove):
             return after
         noted = Removal(id=call.id, reason="Duplicate", requested_at=now)
         return dataclasses.replace(after, status=dataclasses.replace(after.status, removal=noted))
 
-    return [(protocol, "remove", remove), (protocol, "settle", settle)]
+    return [(removal, "remove", remove), (settle, "settle", settle_and_note)]
 
 
 def write_once(core: Any) -> Any:
     """A rule that writes the intent of an attempt only the first time."""
-    real = core.write_down_the_intent
+    real = core.attempt.write_the_intent
 
-    def write_down_the_intent(observed: Any, now: Any) -> Any:
+    def write_the_intent(observed: Any, now: Any) -> Any:
         pending = observed.status.pending_create
-        written = pending is not None and pending.attempt == core.next_attempt(observed)
+        written = pending is not None and pending.attempt == core.attempt.next_attempt(observed)
         return None if written else real(observed, now)
 
-    return write_down_the_intent
+    return write_the_intent
 
 
 def fence_once() -> list[Patch]:
-    return instead("write_down_the_intent", {core: write_once(core) for core in KINDS})
+    return instead("write_the_intent", {core: write_once(core) for core in KINDS})
 
 
 def unlisted_is_gone() -> list[Patch]:
-    def absent(sightings: Any, id_: str) -> bool:
-        return sightings.listing is not None and sightings.find(id_) is None
+    def absent(seen: Any, id_: str) -> bool:
+        return seen.listing is not None and seen.find(id_) is None
 
-    return [*without("confirm_what_is_missing", "wait_for_the_missing"),
-            (creation.Sightings, "absent", absent),
-            (protocol, "is_lost", lambda observed, _now: observed.status.missing_since is not None)]
+    return [*without("confirm_missing", "wait_for_the_missing"),
+            (ObservedRecords, "absent", absent),
+            (create, "is_lost", lambda observed, _now: observed.status.missing_since is not None)]
 
 
 def look_away(invariant: str, **laws: bool) -> Laws:
@@ -207,7 +237,7 @@ MUTANTS = (
            ("I20",), lambda: without("remove_duplicates", "remove_extra_previews")),
     Mutant("M4", "let go without waiting for T_max",
            ("build:1:K4:late=1,delete=1", "production:1:K4:late=1,delete=1"), ("I8",),
-           lambda: [(creation, "nothing_can_come_at", lambda _hold, _policy: None)]),
+           lambda: [(memory, "nothing_can_come_at", lambda _memory, _policy: None)]),
     Mutant("M5", "the finalizer trusts the recorded id",
            ("build:1:K4:crash=1,lost=1,delete=1", "production:1:K4:lost=1,delete=1"), ("I8",), trust_the_recorded_id),
     Mutant("M6", "writes to the API server without resourceVersion",
@@ -216,7 +246,8 @@ MUTANTS = (
     Mutant("M7", "tokens made of the name, not of the uid",
            ("build:1:K4:delete=1,recreate=1",), ("I20",), tokens_by_name),
     Mutant("M8", "no finalizer before the create (for: the sweeper reads resources before remotes)",
-           ("build:1:K4:delete=1", "preview:1:K4:delete=1"), ("I8",), lambda: without("take_hold"), look_away("I5")),
+           ("build:1:K4:delete=1", "preview:1:K4:delete=1"), ("I8",),
+           lambda: without("add_finalizer"), look_away("I5")),
     Mutant("M9", "a stale answer overwrites how a build ended (for: the sweeper trusts the watch cache)",
            ("build:2:K4:stale=1",), ("I10",), stale_answers_win),
     Mutant("M10", "remove a duplicate without condemning it first by a conditional write",

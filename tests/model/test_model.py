@@ -60,16 +60,16 @@ def test_rules_that_raise_are_a_violation_and_prove_nothing() -> None:
 
 
 def hands_off_without_a_word() -> list[Patch]:
-    def hands_off_when_suspended(observed: Any, _now: Any) -> Plan[Any] | None:
+    def leave_alone_when_suspended(observed: Any, _now: Any) -> Plan[Any] | None:
         return Plan(None) if observed.spec.suspend else None
 
-    return instead("hands_off_when_suspended", dict.fromkeys(KINDS, hands_off_when_suspended))
+    return instead("leave_alone_when_suspended", dict.fromkeys(KINDS, leave_alone_when_suspended))
 
 
 AT_REST = {
-    "nothing is cancelled": ("build:1:K4:cancel=1", lambda: without("cancel_when_asked"),
+    "nothing is cancelled": ("build:1:K4:cancel=1", lambda: without("cancel_when_requested"),
                              "for ever: I20: r1 goes on, though cancelled"),
-    "hands are not kept off": ("preview:1:K4:pause=1", lambda: without("hands_off_when_suspended"),
+    "hands are not kept off": ("preview:1:K4:pause=1", lambda: without("leave_alone_when_suspended"),
                                "I11: a create of what is suspended or cancelled"),
     "nobody is told": ("production:1:K4:pause=1", hands_off_without_a_word,
                        "for ever: I20: suspended, and does not say so"),
@@ -104,4 +104,4 @@ def test_a_rule_that_no_search_reaches_is_noticed() -> None:
         search("build:1:K4:")
 
     assert "build RULES: create" in answered
-    assert "build RULES: cancel_when_asked" in silent(answered)
+    assert "build RULES: cancel_when_requested" in silent(answered)

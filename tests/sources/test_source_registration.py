@@ -15,8 +15,8 @@ from tests.sources.support import CONFIG_MAP, HERE, IMAGE, SECRET, left_behind, 
 
 from agentex_operator.api.build import AgentBuild, BuildSource
 from agentex_operator.core import source_facts
+from agentex_operator.core.calls import Revision
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.core.plan import Revision
 from agentex_operator.core.source_facts import SourceFacts
 from agentex_operator.sources.http import HttpSourceKind
 from agentex_operator.sources.registry import BUILT_IN, Registry

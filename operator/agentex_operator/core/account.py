@@ -7,13 +7,14 @@ the Secret is noticed without a restart.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import conditions, plan, reasons
+from agentex_operator.core import calls, conditions, reasons
+from agentex_operator.core.calls import ProbeAccount, ReadKey, SaveStatus
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
-from agentex_operator.core.failures import Failure, Means, classify
+from agentex_operator.core.failures import Failure, FailureClass, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
 from agentex_operator.core.remote import RemoteState
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.account import AccountSpec, AccountStatus
     from agentex_operator.api.metadata import Meta
+
+
+AccountCall = ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,12 @@ class Counts:
 
 
 def build_counts(states: Mapping[RemoteState, int]) -> BuildCounts:
-    """What an account's status shows of so many builds in each state."""
+    """The counts of builds that an account's status shows, from how many are in each state."""
     return BuildCounts(queued=states.get(RemoteState.WAITING, 0), running=states.get(RemoteState.RUNNING, 0))
 
 
 def deployment_counts(states: Mapping[RemoteState, int], previews: int) -> DeploymentCounts:
-    """What an account's status shows of so many deployments in each state, and so many previews alive."""
+    """The counts of deployments that an account's status shows; `previews` are those alive."""
     return DeploymentCounts(healthy=states.get(RemoteState.SUCCEEDED, 0), failed=states.get(RemoteState.FAILED, 0),
                             previews=previews)
 
@@ -54,14 +58,14 @@ class Observed:
     stored: AccountStatus
     status: AccountStatus
     policy: Policy
-    began: datetime
+    started_at: datetime
     counts: Counts
     counted: Counts | None = None         # what this process said of them last
     plain_allowed: bool = False           # whether http:// endpoints are (a local simulator)
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
     failure: Failure | None = None
-    over: bool = False
+    object_gone: bool = False
 
 
 def refuse_a_plain_endpoint(observed: Observed, _now: datetime) -> Verdict | None:
@@ -79,25 +83,25 @@ def stop_at_failure(observed: Observed, _now: datetime) -> Verdict | None:
     failure = observed.failure
     if failure is None:
         return None
-    stalled = failure.means is Means.STALLED
+    stalled = failure.failure_class is FailureClass.STALLED
     return Verdict(ready="False", reason=failure.reason, message=failure.message,
                    phase="Failed" if stalled else "Pending", failed=failure.backs_off,
                    progress=Progress.STALLED if stalled else Progress.RECONCILING,
                    look_again=failure.retry_after or observed.policy.reference_resync)
 
 
-def read_the_key(observed: Observed, _now: datetime) -> Plan[Any] | None:
-    """Every pass: a rotated Secret is noticed without a restart."""
-    return None if observed.key_read else Plan(plan.ReadKey(observed.spec.api_key_secret_ref))
+def read_the_key(observed: Observed, _now: datetime) -> Plan[ReadKey] | None:
+    """In every pass: a rotated Secret is noticed without a restart."""
+    return None if observed.key_read else Plan(calls.ReadKey(observed.spec.api_key_secret_ref))
 
 
-def probe(observed: Observed, now: datetime) -> Plan[Any] | None:
-    """Ask once per key, when the user wants it, and slowly ever after."""
+def probe(observed: Observed, now: datetime) -> Plan[ProbeAccount] | None:
+    """Probe once per key, when the user wants it, and slowly ever after."""
     asked = observed.meta.reconcile_requested_at
     wished = asked is not None and asked != observed.stored.last_handled_reconcile_at
     since = observed.proved_at
-    fresh = since is not None and now < since + observed.policy.resync and (not wished or since >= observed.began)
-    return None if fresh else Plan(plan.ProbeAccount())
+    fresh = since is not None and now < since + observed.policy.resync and (not wished or since >= observed.started_at)
+    return None if fresh else Plan(calls.ProbeAccount())
 
 
 def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
@@ -107,7 +111,7 @@ def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
                    look_again=observed.policy.reference_resync)
 
 
-RULES: tuple[Callable[[Observed, datetime], Plan[Any] | Verdict | None], ...] = (
+RULES: tuple[Callable[[Observed, datetime], Plan[AccountCall] | Verdict | None], ...] = (
     refuse_a_plain_endpoint,
     stop_at_failure,
     read_the_key,
@@ -116,15 +120,15 @@ RULES: tuple[Callable[[Observed, datetime], Plan[Any] | Verdict | None], ...] = 
 )
 
 
-def decide(observed: Observed, now: datetime) -> Plan[Any]:
+def decide(observed: Observed, now: datetime) -> Plan[AccountCall]:
     """The next call for this account, or how the pass ends."""
-    if observed.over or observed.meta.deleting:
+    if observed.object_gone or observed.meta.deleting:
         return Plan(None, failed=observed.failure is not None)
     answer = next(answer for answer in (rule(observed, now) for rule in RULES) if answer is not None)
     return report(observed, answer, now) if isinstance(answer, Verdict) else answer
 
 
-def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[Any]:
+def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[AccountCall]:
     """Say it in the status, counts beside it; if the status says so already, the pass is over."""
     generation = observed.meta.generation
     status = replace(
@@ -137,7 +141,7 @@ def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[Any]:
     if observed.counts != observed.counted:
         status = with_counts(status, observed.counts)
     if status_as_dict(status) != status_as_dict(observed.stored):
-        return Plan(plan.SaveStatus(status))
+        return Plan(calls.SaveStatus(status))
     return Plan(None, look_again=verdict.look_again, failed=verdict.failed)
 
 
@@ -151,20 +155,21 @@ def with_counts(status: AccountStatus, counts: Counts) -> AccountStatus:
                    throttled=counts.throttled)
 
 
-def settle(observed: Observed, call: object, outcome: Any, now: datetime) -> Observed:
-    """Fold the outcome of a call back into what is observed. Pure; `outcome` is a value or an ExternalError."""
+def settle(observed: Observed, call: AccountCall, outcome: object, now: datetime) -> Observed:
+    """Fold the outcome of a call, a value or an ExternalError, into the observed state. Pure."""
     if isinstance(outcome, ExternalError):
-        over = isinstance(call, plan.SaveStatus) or isinstance(outcome, Conflict)
-        return replace(observed, failure=meaning(outcome), over=over)
+        gone = isinstance(call, calls.SaveStatus) or isinstance(outcome, Conflict)
+        return replace(observed, failure=meaning(outcome), object_gone=gone)
     match call:
-        case plan.ReadKey():
-            return replace(observed, key_read=True, proved_at=None if outcome else observed.proved_at)
-        case plan.ProbeAccount():
+        case calls.ReadKey():
+            is_new = call.read(outcome)
+            return replace(observed, key_read=True, proved_at=None if is_new else observed.proved_at)
+        case calls.ProbeAccount():
             return replace(observed, proved_at=now)
-        case plan.SaveStatus():
-            return replace(observed, meta=outcome, stored=call.status, status=call.status)
+        case calls.SaveStatus():
+            return replace(observed, meta=call.read(outcome), stored=call.status, status=call.status)
         case _:
-            raise AssertionError(f"an unexpected call {call!r}")
+            assert_never(call)
 
 
 def meaning(error: ExternalError) -> Failure:
@@ -176,5 +181,4 @@ def meaning(error: ExternalError) -> Failure:
     if not isinstance(error, Rejected):
         return failure
     reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason
-    return Failure(Means.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")
-
+    return Failure(FailureClass.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")

@@ -35,3 +35,8 @@ def managed_by_gitops(labels: Mapping[str, str], annotations: Mapping[str, str])
     """Whether Argo CD, Flux or Helm would recreate the resource if we deleted it."""
     helm = labels.get("app.kubernetes.io/managed-by") == "Helm" and "meta.helm.sh/release-name" in annotations
     return helm or bool(GITOPS_LABELS & set(labels)) or bool(GITOPS_ANNOTATIONS & set(annotations))
+
+
+def stamp(moment: datetime | None) -> str:
+    """The moment for a message, in UTC to the second; a question mark where there is none."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else "?"

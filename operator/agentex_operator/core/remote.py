@@ -180,10 +180,11 @@ class DeploymentRequest:
 
 
 Record = TypeVar("Record", bound=RemoteRecord)
+Record_co = TypeVar("Record_co", bound=RemoteRecord, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[Record]):
+class Listing(Generic[Record_co]):
     """What one newest-first listing of an account showed of one resource's remote objects.
 
     `began_at`: our clock when its first page was asked for; nothing younger can be ruled out by it.
@@ -193,4 +194,4 @@ class Listing(Generic[Record]):
 
     began_at: datetime
     reaches_back_to: datetime | None
-    records: tuple[Record, ...]
+    records: tuple[Record_co, ...]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
-from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
-from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import account, account_binding, plan, reasons
+from agentex_operator.api.account import Account, AgentexAccount, ClusterAgentexAccount
+from agentex_operator.core import account, account_binding, calls, reasons
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
@@ -19,6 +18,8 @@ from agentex_operator.reconcile import shell
 if TYPE_CHECKING:
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.core.account import AccountCall
+    from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.accounts import AccountEntry
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
@@ -45,21 +46,21 @@ class AccountReconciler:
         entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
 
-    async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: Any) -> Outcome:
+    async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: Account) -> Outcome:
         one = AccountPass(self._world, kind, view, entry, self._open)
         observed = self._observe(resource, entry)
-        observed, planned = await shell.converse(account, observed, one.perform, self._world.clock)
+        observed, planned = await shell.run_pass(account, observed, one.perform, self._world.clock)
         entry.proved_at = observed.proved_at
-        if not observed.over:  # what was not written is not so yet: the pass comes again
+        if not observed.object_gone:  # what was not written is not so yet: the pass comes again
             entry.counted = observed.counts
             problem = account_binding.problem_of(observed.stored.conditions, has_session=entry.session is not None)
             self._world.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
-    def _observe(self, resource: Any, entry: AccountEntry) -> account.Observed:
+    def _observe(self, resource: Account, entry: AccountEntry) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            policy=self._world.policy, began=self._world.clock.now(), counts=entry.counts(), counted=entry.counted,
+            policy=self._world.policy, started_at=self._world.clock.now(), counts=entry.counts(), counted=entry.counted,
             plain_allowed=self._plain_allowed, proved_at=None if is_barred(entry) else entry.proved_at,
         )
 
@@ -81,15 +82,18 @@ class AccountPass:
         self._kind, self._view = kind, view
         self._writer = world.writer(kind, view)
 
-    async def perform(self, call: Any) -> Any:
-        """Make one call; its value, or what the adapter raises."""
+    async def perform(self, call: AccountCall) -> Answer:
+        """Make one call. Raises what the adapter raises."""
         match call:
-            case plan.ReadKey():
-                return await self._use(await self._read_key(call.ref))
-            case plan.ProbeAccount():
-                return await self._probe()
+            case calls.ReadKey():
+                return call.answer(await self._use(await self._read_key(call.ref)))
+            case calls.ProbeAccount():
+                await self._probe()
+                return call.answer(None)
+            case calls.SaveStatus():
+                return await self._writer.write(call)
             case _:
-                return await self._writer.write(call, status_as_dict)
+                assert_never(call)
 
     async def _read_key(self, ref: KeyRef) -> str:
         namespace = self._entry.secret_namespace

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import build, plan
-from agentex_operator.core.creation import Sightings
+from agentex_operator.core import build, calls
+from agentex_operator.core.build import BuildCall
+from agentex_operator.core.build.observed import Observed
+from agentex_operator.core.calls import Agent
 from agentex_operator.core.invalid import InvalidObject
+from agentex_operator.core.observed_records import ObservedRecords
+from agentex_operator.core.remote import BuildRecord
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_operator.reconcile import shell
 from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
-    from agentex_operator.core.remote import BuildRecord
+    from agentex_operator.agentex.inventory import Inventory
+    from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
     from agentex_operator.reconcile.world import World
@@ -39,58 +43,68 @@ class BuildReconciler:
         self._world.accounts.forget(view)
 
 
-class BuildPass(RemotePass["BuildRecord"]):
+class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
     """The calls of one pass."""
 
-    core = build
+    core: shell.Decisions[Observed, BuildCall] = build
     kind = AGENT_BUILD
     staged: Staged | None = None
 
-    def observe(self, resource: AgentBuild) -> build.Observed:
-        """What is known before anything is asked."""
-        return build.Observed(
+    def observe(self, resource: AgentBuild) -> Observed:
+        """The observed state before any call."""
+        return Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            cluster=self.cluster_uid, account=self.account, policy=self.world.policy, began=self.world.clock.now(),
-            seen=Sightings(),
+            cluster=self.cluster_uid, account=self.account, policy=self.world.policy,
+            started_at=self.world.clock.now(), seen=ObservedRecords(),
         )
 
-    async def perform(self, call: Any) -> Any:
-        """Make one call; its value, or what the adapter raises."""
+    async def perform(self, call: BuildCall) -> Answer:
+        """Make one call. Raises what the adapter raises."""
         match call:
-            case plan.ResolveSource():
-                return await self._resolve(call)
-            case plan.StageContext():
-                return await self._stage(call)
-            case plan.FindAgent():
-                return await self._find_agent(call)
-            case plan.CreateBuild():
-                return await self._create(call)
-            case plan.ReadLogTail():
-                return await self.session.client.build_log_tail(call.id)
+            case calls.ResolveSource():
+                return call.answer(await self.world.sources.resolve(self.namespace, call.source))
+            case calls.StageContext():
+                return call.answer(await self._stage(call))
+            case calls.FindAgent():
+                return call.answer(await self._find_agent(call))
+            case calls.CreateBuild():
+                return call.answer(await self._create(call))
+            case calls.ReadLogTail():
+                return call.answer(await self.session.client.build_log_tail(call.id))
             case _:
                 return await self.perform_common(call)
 
-    async def _resolve(self, call: plan.ResolveSource) -> plan.Revision:
-        return await self.world.sources.resolve(self.namespace, call.source)
+    @property
+    def inventory(self) -> Inventory[BuildRecord]:
+        """The listing of builds in the account."""
+        return self.session.builds
 
-    async def _stage(self, call: plan.StageContext) -> plan.StagedContext:
+    async def get(self, id_: str) -> BuildRecord | None:
+        """GET one build; None for a 404."""
+        return await self.session.client.get_build(id_)
+
+    async def remove(self, id_: str) -> None:
+        """Cancel one build."""
+        await self.session.client.cancel_build(id_)
+
+    async def _stage(self, call: calls.StageContext) -> calls.StagedContext:
         self._drop_archive()
         self.staged = await self.world.sources.stage(self.namespace, call.source, call.context, call.agent_name,
-                                                     self.began)
+                                                     self.started_at)
         revision = self.staged.revision
-        return plan.StagedContext(plan.Revision(revision, revision), self.staged.context_digest)
+        return calls.StagedContext(calls.Revision(revision, revision), self.staged.context_digest)
 
-    async def _find_agent(self, call: plan.FindAgent) -> str | plan.Agent:
-        """Known, found by list, free for us alone, or being created by somebody else (agentex-api.md §3)."""
+    async def _find_agent(self, call: calls.FindAgent) -> str | Agent:
+        """Known, found by list, free for this resource alone, or being created by another (agentex-api.md §3)."""
         names, builds = self.session.names, self.session.builds
         if not call.live and (known := names.known(call.name) or builds.agent_id(call.name)):
             return known
         if not names.claim(call.name, self.uid):
-            return plan.Agent.BUSY
+            return Agent.BUSY
         found = await self._ask_for_agent(call)
-        return found or plan.Agent.FREE
+        return found or Agent.FREE
 
-    async def _ask_for_agent(self, call: plan.FindAgent) -> str | None:
+    async def _ask_for_agent(self, call: calls.FindAgent) -> str | None:
         if not call.live and self.saw_everything:
             return None
         found = await self.session.client.find_agent(call.name)
@@ -98,19 +112,15 @@ class BuildPass(RemotePass["BuildRecord"]):
             self.session.names.learn(call.name, found)
         return found
 
-    async def _create(self, call: plan.CreateBuild) -> BuildRecord:
+    async def _create(self, call: calls.CreateBuild) -> BuildRecord:
         archive = self.staged.archive if self.staged else None
         record = await self.session.client.create_build(call.request, archive, until=self.until)
         if record.agent_id:
             self.session.names.learn(record.agent_name, record.agent_id)
         return record
 
-    def status_as_dict(self, status: Any) -> dict[str, Any]:
-        """The status as the API server has it."""
-        return status_as_dict(status)
-
-    def end(self, observed: build.Observed) -> None:
-        """Give back what the pass held: the archive, and the agent's name unless its create is open."""
+    def end(self, observed: Observed) -> None:
+        """Release the archive, and the agent's name unless its create is open."""
         self._drop_archive()
         if observed.status.pending_create is None and self.has_session:
             self.session.names.release(self.uid)

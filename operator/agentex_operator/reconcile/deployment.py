@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
-from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import deployment, plan, reasons
-from agentex_operator.core.creation import Sightings
+from agentex_operator.core import calls, deployment, reasons
+from agentex_operator.core.deployment import DeploymentCall
+from agentex_operator.core.deployment.observed import Observed
 from agentex_operator.core.errors import InvalidInput, NotReady
 from agentex_operator.core.invalid import InvalidObject
+from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import DeploymentRecord
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
 from agentex_operator.reconcile import shell
@@ -19,7 +20,9 @@ from agentex_operator.reconcile.remote import RemotePass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
     from agentex_operator.reconcile.world import World
@@ -63,18 +66,18 @@ def _build_named(view: View) -> str | None:
     return ref.get("name")
 
 
-class DeploymentPass(RemotePass[DeploymentRecord]):
+class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, DeploymentRecord]):
     """The calls of one pass."""
 
-    core = deployment
+    core: shell.Decisions[Observed, DeploymentCall] = deployment
     kind = AGENT_DEPLOYMENT
 
-    def observe(self, resource: AgentDeployment) -> deployment.Observed:
-        """What is known before anything is asked."""
-        return deployment.Observed(
+    def observe(self, resource: AgentDeployment) -> Observed:
+        """The observed state before any call."""
+        return Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            cluster=self.cluster_uid, account=self.account, policy=self.world.policy, began=self.world.clock.now(),
-            seen=Sightings(), build=self._build(resource),
+            cluster=self.cluster_uid, account=self.account, policy=self.world.policy,
+            started_at=self.world.clock.now(), seen=ObservedRecords(), build=self._build(resource),
         )
 
     def _build(self, resource: AgentDeployment) -> AgentBuild | None:
@@ -82,37 +85,47 @@ class DeploymentPass(RemotePass[DeploymentRecord]):
         view = self.world.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
         return as_build(view.obj if view else None)
 
-    async def perform(self, call: Any) -> Any:
-        """Make one call; its value, or what the adapter raises."""
+    async def perform(self, call: DeploymentCall) -> Answer:
+        """Make one call. Raises what the adapter raises."""
         match call:
-            case plan.ReadText():
-                return await self._read_text(call)
-            case plan.ReadAgentBuild():
-                return await self._read_build(call.name)
-            case plan.ConfirmBuild():
-                return await self.session.client.get_build(call.id)
-            case plan.ReadBuildManifest():
-                return await self.world.sources.manifest(self.namespace, call.source, call.context, self.began)
-            case plan.CreateDeployment():
-                return await self.session.client.create_deployment(call.request, until=self.until)
+            case calls.ReadText():
+                return call.answer(await self._read_text(call))
+            case calls.ReadAgentBuild():
+                return call.answer(await self._read_build(call.name))
+            case calls.ConfirmBuild():
+                return call.answer(await self.session.client.get_build(call.id))
+            case calls.ReadBuildManifest():
+                return call.answer(await self.world.sources.manifest(self.namespace, call.source, call.context,
+                                                                     self.started_at))
+            case calls.CreateDeployment():
+                return call.answer(await self.session.client.create_deployment(call.request, until=self.until))
             case _:
                 return await self.perform_common(call)
+
+    @property
+    def inventory(self) -> Inventory[DeploymentRecord]:
+        """The listing of deployments in the account."""
+        return self.session.deployments
+
+    async def get(self, id_: str) -> DeploymentRecord | None:
+        """GET one deployment; None for a 404."""
+        return await self.session.client.get_deployment(id_)
+
+    async def remove(self, id_: str) -> None:
+        """Delete one deployment."""
+        await self.session.client.delete_deployment(id_)
 
     async def _read_build(self, name: str) -> AgentBuild | None:
         return as_build(await self.world.cluster.get(AGENT_BUILD, self.namespace, name))
 
-    async def _read_text(self, call: plan.ReadText) -> str:
+    async def _read_text(self, call: calls.ReadText) -> str:
         ref = call.ref
-        found = await self.world.cluster.config_map(self.namespace, ref.name, self.began if call.live else 0.0)
+        found = await self.world.cluster.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
                            f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")
         of_environments = ref == self.resource.spec.environments.config_map_key_ref
         return text_of(found, ref, reasons.INVALID_ENVIRONMENTS if of_environments else reasons.INVALID_MANIFEST)
-
-    def status_as_dict(self, status: Any) -> dict[str, Any]:
-        """The status as the API server has it."""
-        return status_as_dict(status)
 
 
 def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:

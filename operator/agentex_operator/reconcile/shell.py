@@ -6,14 +6,15 @@ What is not decided in core is not decided here either: this file only carries o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
 from pydantic import ValidationError
 
 from agentex_operator import logs
 from agentex_operator.api.metadata import FINALIZER, Meta, Resource
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import conditions, invalid, plan, transitions
+from agentex_operator.core import calls, conditions, invalid, transitions
+from agentex_operator.core.calls import Answer, AnyWriteCall
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.core.transitions import Readiness
 from agentex_operator.kube.patches import conditional, merge_patch
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.clock import Clock
     from agentex_operator.core.invalid import InvalidObject
+    from agentex_operator.core.plan import Notice, Plan
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
@@ -36,26 +38,25 @@ log = logs.logger(__name__)
 MOST_CALLS = 40  # in one pass; more is a bug in the rules
 
 ObservedT = TypeVar("ObservedT")
-Decide = Callable[[ObservedT, "datetime"], plan.Plan[Any]]
-Settle = Callable[[ObservedT, Any, Any, "datetime"], ObservedT]
-Perform = Callable[[Any], Awaitable[Any]]
+CallT = TypeVar("CallT")
+Perform = Callable[[CallT], Awaitable[Answer]]
 
 
 class RulesNeverEndError(RuntimeError):
-    """A pass asked for more calls than any walk has: a bug in the rules."""
+    """A pass made more calls than any walk has: a bug in the rules."""
 
 
-class Decisions(Protocol[ObservedT]):
-    """A kind's core module."""
+class Decisions(Protocol[ObservedT, CallT]):
+    """The core module of a kind."""
 
-    def decide(self, observed: ObservedT, now: datetime, /) -> plan.Plan[Any]: ...  # noqa: D102 - see core
-    def settle(self, observed: ObservedT, call: Any, outcome: Any, now: datetime, /) -> ObservedT: ...  # noqa: D102
+    def decide(self, observed: ObservedT, now: datetime, /) -> Plan[CallT]: ...  # noqa: D102 - see core
+    def settle(self, observed: ObservedT, call: CallT, outcome: object, now: datetime, /) -> ObservedT: ...  # noqa: D102
 
 
-async def converse(
-    core: Decisions[ObservedT], observed: ObservedT, perform: Perform, clock: Clock
-) -> tuple[ObservedT, plan.Plan[Any]]:
-    """Run one pass to its end; the last of what was observed, and the plan that ended it."""
+async def run_pass(
+    core: Decisions[ObservedT, CallT], observed: ObservedT, perform: Perform[CallT], clock: Clock
+) -> tuple[ObservedT, Plan[CallT]]:
+    """Run one pass to its end; the last observed state, and the plan that ended the pass."""
     for _ in range(MOST_CALLS):
         planned = core.decide(observed, clock.now())
         if planned.call is None:
@@ -65,17 +66,17 @@ async def converse(
     raise RulesNeverEndError(f"{MOST_CALLS} calls in one pass, the last was {type(planned.call).__name__}")
 
 
-async def attempt(perform: Perform, call: Any) -> Any:
-    """The outcome of a call; what an adapter raises is a value here."""
+async def attempt(perform: Perform[CallT], call: CallT) -> object:
+    """The outcome of a call; an ExternalError that an adapter raises is returned as a value."""
     try:
-        return await perform(call)
+        return (await perform(call)).outcome
     except ExternalError as error:
         log.info("call failed", call=type(call).__name__, error=type(error).__name__, message=error.message)
         return error
 
 
-def outcome_of(planned: plan.Plan[Any]) -> Outcome:
-    """What the engine is told at the end of a pass."""
+def outcome_of(planned: Plan[object]) -> Outcome:
+    """The outcome of a pass for the engine."""
     return Outcome(requeue_after=planned.look_again, failed=planned.failed)
 
 
@@ -86,26 +87,29 @@ class Writer:
         self._cluster, self._engine, self._recorder = cluster, engine, recorder
         self._kind, self._obj = kind, dict(view.obj)
 
-    async def write(self, call: Any, as_dict: Callable[[Any], dict[str, Any]]) -> Meta | None:
-        """Carry out a call to the cluster; the object's metadata afterwards. Raises as Cluster does."""
+    async def write(self, call: AnyWriteCall) -> Answer:
+        """Carry out a call to the cluster. Outcome: the object's metadata afterwards. Raises as Cluster does."""
         match call:
-            case plan.AddFinalizer():
-                return await self._patch({"metadata": {"finalizers": [*self._finalizers(), FINALIZER]}})
-            case plan.RemoveFinalizer():
+            case calls.AddFinalizer():
+                return call.answer(await self._patch({"metadata": {"finalizers": [*self._finalizers(), FINALIZER]}}))
+            case calls.RemoveFinalizer():
                 kept = [one for one in self._finalizers() if one != FINALIZER]
-                return await self._patch({"metadata": {"finalizers": kept}})
-            case plan.SaveStatus() | plan.WriteIntent():
-                return await self._save(as_dict(call.status), getattr(call, "notices", ()))
-            case plan.DeleteSelf():
+                return call.answer(await self._patch({"metadata": {"finalizers": kept}}))
+            case calls.SaveStatus():
+                return call.answer(await self.save(status_as_dict(call.status), call.notices))
+            case calls.WriteIntent():
+                return call.answer(await self.save(status_as_dict(call.status)))
+            case calls.DeleteSelf():
                 await self._delete()
-                return None
+                return call.answer(None)
             case _:
-                raise AssertionError(f"not a call to the cluster: {call!r}")
+                assert_never(call)
 
     def _finalizers(self) -> list[str]:
         return list(self._obj["metadata"].get("finalizers") or ())
 
-    async def _save(self, status: dict[str, Any], notices: tuple[plan.Notice, ...]) -> Meta:
+    async def save(self, status: Mapping[str, Any], notices: tuple[Notice, ...] = ()) -> Meta:
+        """Write the status, as the API server stores it, then emit its Events. Raises as Cluster does."""
         before = self._obj.get("status") or {}
         meta = await self._patch({"status": merge_patch(before, status)}, status=True)
         self._announce(before, status)
@@ -176,6 +180,9 @@ async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObj
     new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), world.clock.now())
     if new is None:
         return Outcome()
-    status = {**stored, **status_as_dict(new)}
-    written = await attempt(lambda call: world.writer(kind, view).write(call, dict), plan.SaveStatus(status))
-    return Outcome(failed=isinstance(written, ExternalError))
+    try:
+        await world.writer(kind, view).save({**stored, **status_as_dict(new)})
+    except ExternalError as error:
+        log.info("call failed", call="SaveStatus", error=type(error).__name__, message=error.message)
+        return Outcome(failed=True)
+    return Outcome()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentex_operator.api.build import HttpSource
 from agentex_operator.core import source_facts
-from agentex_operator.core.plan import Revision
+from agentex_operator.core.calls import Revision
 from agentex_operator.sources.credentials import authorization
 from agentex_operator.sources.download import DownloadRequest
 from agentex_operator.sources.source_kind import ReadObjects

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentex_operator.api.build import BuildSource
-    from agentex_operator.core.plan import Revision
+    from agentex_operator.core.calls import Revision
     from agentex_operator.sources.source_kind import ReadObjects, SourceAccess
 
 Kinds = tuple[SourceKind[Any], ...]

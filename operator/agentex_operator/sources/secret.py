@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentex_operator.api.references import KeyRef
 from agentex_operator.core import source_facts
-from agentex_operator.core.plan import Revision
+from agentex_operator.core.calls import Revision
 from agentex_operator.sources.cluster_objects import ObjectContent, decoded, secret_data
 from agentex_operator.sources.source_kind import ReadObjects
 from agentex_operator.sources.validation import validated

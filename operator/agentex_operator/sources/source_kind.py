@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agentex_operator.core.plan import Revision
+    from agentex_operator.core.calls import Revision
     from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.cluster_objects import ObjectReader
     from agentex_operator.sources.download import Downloader

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentex_operator.api.build import BuildSource, Context
-    from agentex_operator.core.plan import Revision
+    from agentex_operator.core.calls import Revision
     from agentex_operator.sources.cluster_objects import ObjectReader
     from agentex_operator.sources.source_kind import ReadObjects, SourceKind
     from agentex_operator.sources.staging_area import PublishedContext, Staged

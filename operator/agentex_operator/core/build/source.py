@@ -1,0 +1,84 @@
+"""The source of the build context: which version there is, whether it is staged, and what happens if it cannot be read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agentex_operator.api.build import SourceStatus
+from agentex_operator.core import calls
+from agentex_operator.core.calls import ResolveSource, StageContext
+from agentex_operator.core.errors import ExternalError
+from agentex_operator.core.failures import FailureClass, classify
+from agentex_operator.core.plan import Plan, Verdict
+from agentex_operator.core.protocol import conversation
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from agentex_operator.core.build.observed import Observed
+
+
+def resolve_the_source(observed: Observed, _now: datetime) -> Plan[ResolveSource] | None:
+    """Ask the source for its present version, in every pass: cheap."""
+    if observed.revision is not None or observed.source_failure is not None:
+        return None
+    return Plan(calls.ResolveSource(observed.spec.source))
+
+
+def stage_a_new_version(observed: Observed, _now: datetime) -> Plan[StageContext] | None:
+    """Fetch the context if this version of it was not staged before: expensive."""
+    if observed.context_digest is not None or observed.source_failure is not None:
+        return None
+    return Plan(_staging(observed))
+
+
+def stage_the_archive(observed: Observed, _now: datetime) -> Plan[StageContext] | None:
+    """Fetch the context if its archive is not at hand, as after a restart."""
+    at_hand = observed.staged is not None or observed.spec.source.image is not None
+    return None if at_hand else Plan(_staging(observed))
+
+
+def _staging(observed: Observed) -> StageContext:
+    return calls.StageContext(observed.spec.source, observed.spec.context, observed.spec.agent_name)
+
+
+def stop_without_source(observed: Observed, _now: datetime) -> Verdict | None:
+    """Nothing can be created from a context that cannot be read. An unusable one is downloaded again slowly."""
+    failure = observed.source_failure
+    if failure is None:
+        return None
+    verdict = conversation.failed(observed, failure)
+    stalled = failure.failure_class is FailureClass.STALLED
+    return replace(verdict, look_again=next_look(observed)) if stalled else verdict
+
+
+def next_look(observed: Observed) -> timedelta:
+    """How soon the source may have changed without an event: earlier if it is a ConfigMap or a Secret."""
+    names_an_object = observed.spec.source.config_map or observed.spec.source.secret
+    return observed.policy.reference_resync if names_an_object else observed.policy.resync
+
+
+def source_status(observed: Observed) -> SourceStatus | None:
+    """What the status remembers of the source's present version."""
+    if observed.revision is None:
+        return observed.status.source
+    return SourceStatus(revision=observed.revision.revision, digest=observed.revision.digest,
+                        fingerprint=observed.fingerprint_of_source)
+
+
+def settle_resolved(observed: Observed, call: ResolveSource, outcome: object) -> Observed:
+    """The present version, or why there is none: that stops a create, not a build that runs."""
+    if isinstance(outcome, ExternalError):
+        return replace(observed, source_failure=classify(outcome))
+    return replace(observed, revision=call.read(outcome))
+
+
+def settle_staged(observed: Observed, call: StageContext, outcome: object) -> Observed:
+    """The staged context, or why it cannot be staged."""
+    if isinstance(outcome, ExternalError):
+        return replace(observed, source_failure=classify(outcome))
+    context = call.read(outcome)
+    staged = replace(observed, staged=context.digest, revision=context.revision)
+    known = replace(staged.status, context_digest=staged.staged, source=source_status(staged))
+    return replace(staged, status=known)

@@ -1,0 +1,243 @@
+"""Observed of one AgentDeployment, and what follows from it without looking at anything else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
+from agentex_operator.core import conditions, memory
+from agentex_operator.core.deployment import records
+from agentex_operator.core.manifest import sanitised_label
+from agentex_operator.core.ownership import deployment_owner, deployment_token
+from agentex_operator.core.plan import Account
+from agentex_operator.core.protocol import observed as protocol
+from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteState, deployment_state
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from agentex_operator.api.build import AgentBuild
+    from agentex_operator.api.references import KeyRef
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
+    """What one pass knows of one AgentDeployment."""
+
+    noun: ClassVar[str] = "deployment"
+    removed_at_once: ClassVar[bool] = True
+    spec: AgentDeploymentSpec
+    build: AgentBuild | None = None                  # the one that buildRef names, from the cache or read live
+    texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
+    unread: bool = False                             # a ConfigMap is gone, which does not matter to an ended preview
+    named_build: tuple[BuildRecord | None] | None = None    # the build that buildID names, once it was asked for
+    built_from: tuple[str, str] | None = None        # working tree hash and manifest of the build's context
+    read_live: frozenset[object] = frozenset()       # the calls of this pass that read live
+
+    # -- the remote side -----------------------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> str:
+        """`<cluster>/<uid>`, the start of our tokens."""
+        return f"{self.cluster}/{self.meta.uid}"
+
+    @property
+    def orphan(self) -> bool:
+        """Whether deletionPolicy is Orphan: the remote deployment stays."""
+        return self.spec.deletion_policy == "Orphan"
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether nothing was sent, or a preview's deployment on record is known to be gone.
+
+        A production deployment may have earlier ones alive that are on no record (see remove_extra_previews): only a
+        listing rules them out.
+        """
+        if self.status.attempt == 0:
+            return memory.from_status(self.status).empty
+        dead = records.known_state(self.status) in records.DEAD
+        return self.spec.preview is not None and not self.moving and dead
+
+    @property
+    def moving(self) -> bool:
+        """Whether a create, a rollout, a replacement or a removal is under way."""
+        remembered = memory.from_status(self.status)
+        rolling = remembered.id is not None and records.known_state(self.status) in records.ROLLING_OUT
+        open_create = memory.open_since(remembered)
+        return bool(rolling or remembered.condemned or self.status.predecessor_id or open_create)
+
+    @property
+    def follow(self) -> timedelta:
+        """The poll interval while something moves; a slow look at one that serves; a slower one at one that is gone."""
+        if self.nothing_left or not isinstance(self.account, Account):
+            return self.policy.resync
+        if self.moving or self.meta.deleting:
+            return self.account.poll
+        serving = records.known_state(self.status) is RemoteState.SUCCEEDED
+        return self.policy.reference_resync if serving else self.policy.resync
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every remote id on record, the predecessor's too."""
+        predecessor = self.status.predecessor_id
+        return memory.from_status(self.status).ids | (frozenset({predecessor}) if predecessor else frozenset())
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest of the configuration last sent, while its answer is missing."""
+        pending = self.status.pending_create
+        return pending.fingerprint if pending else None
+
+    @property
+    def predecessor(self) -> DeploymentRecord | None:
+        """The record that serves while the new one rolls out."""
+        return self.seen.find(self.status.predecessor_id) if self.status.predecessor_id else None
+
+    @property
+    def state(self) -> RemoteState | None:
+        """The state of the recorded deployment; None where there is none, or it is confirmed missing."""
+        record = self.recorded
+        if record is not None:
+            return record.state
+        known = self.status.remote_status is not None and self.status.missing_since is None
+        return deployment_state(self.status.remote_status) if known and self.status.deployment_id else None
+
+    def alive(self, record: DeploymentRecord) -> bool:
+        """Whether it owns a release; a failed one does (agentex-api.md §2.2)."""
+        return record.state not in records.DEAD
+
+    def of_another(self, record: DeploymentRecord) -> bool:
+        """Whether its token names another owner; without a token, whether its build is not the recorded one."""
+        if record.token is not None:
+            return deployment_owner(record.token) != self.owner
+        recorded = record.id == self.status.deployment_id and self.status.build_id is not None
+        return recorded and record.build_id not in (None, self.status.build_id)
+
+    def wanted(self, record: DeploymentRecord) -> bool:
+        """Whether it is the pending attempt's; or, if the status was lost (a restored backup), a living one of ours."""
+        pending = self.status.pending_create
+        if record.token is None:
+            return pending is not None and self._looks_like_ours(record, pending.started_at)
+        if pending is not None:
+            return record.token == pending.token
+        forgotten = self.status.attempt == 0 and deployment_owner(record.token) == self.owner
+        return self.alive(record) and (forgotten or self._took_effect_late(record))
+
+    def _took_effect_late(self, record: DeploymentRecord) -> bool:
+        """Whether it is of a create of this attempt that was still open when its repetition was refused."""
+        return self.status.unanswered_create_at is not None and record.token == self._token
+
+    @property
+    def _token(self) -> str:
+        """The ownership token of the attempt on record."""
+        digest = self.status.configuration_digest or ""
+        return deployment_token(self.cluster, self.meta.uid, digest, self.status.attempt)
+
+    def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:
+        """Whether configuration, label and time fit: the server is documented, not proven, to keep our token."""
+        label = sanitised_label(self.spec.preview.label) if self.spec.preview and self.spec.preview.label else None
+        window = self.policy.skew
+        in_time = started_at - window <= record.created_at <= started_at + self.policy.longest_life + window
+        return in_time and record.fingerprint == self.fingerprint and record.preview_label == label
+
+    def mirrored(self, now: datetime) -> Self:
+        """The same with the recorded deployment's state in the status; a production successor of ours taken over."""
+        current = self._with_successor()._without_dead_predecessor()
+        record = current.recorded
+        if record is not None:
+            return replace(current, status=records.mirror(current.status, record))
+        missing = current.status.remote_id is not None and current.seen.absent(current.status.remote_id)
+        since = (current.status.missing_since or now) if missing else current.status.missing_since
+        return replace(current, status=replace(current.status, missing_since=since))
+
+    def _with_successor(self) -> Self:
+        """With the newest living record of our token, if a late create of ours superseded the recorded one."""
+        id_, record = self.status.remote_id, self.recorded
+        if id_ is None or not (self.seen.absent(id_) or (record and record.state is RemoteState.SUPERSEDED)):
+            return self
+        token = record.token if record else self._token
+        successors = [one for one in self.seen.records if one.token is not None and one.token == token
+                      and self.alive(one) and one.id not in self.status.condemned]
+        newest = max(successors, key=lambda one: (one.created_at, one.id), default=None)
+        return self if newest is None else replace(self, status=self.status.with_remote_id(newest.id))
+
+    def _without_dead_predecessor(self) -> Self:
+        predecessor, record = self.status.predecessor_id, self.predecessor
+        gone = predecessor and (self.seen.absent(predecessor) or (record is not None and not self.alive(record)))
+        return replace(self, status=replace(self.status, predecessor_id=None)) if gone else self
+
+    # -- the wanted configuration --------------------------------------------------------------------------------
+
+    @property
+    def manifest(self) -> str | None:
+        """The manifest text; None if it was not read in this pass."""
+        source = self.spec.manifest
+        if source.from_build:
+            return self.built_from[1] if self.built_from else None
+        return source.inline if source.config_map_key_ref is None else dict(self.texts).get(source.config_map_key_ref)
+
+    @property
+    def environments(self) -> str | None:
+        """The environments text; None if it was not read in this pass."""
+        source = self.spec.environments
+        return source.inline if source.config_map_key_ref is None else dict(self.texts).get(source.config_map_key_ref)
+
+    @property
+    def build_id(self) -> str | None:
+        """The remote build to deploy, if it is known and ready."""
+        return ready_build_id(self.build) if self.spec.build_ref else self.spec.build_id
+
+    @property
+    def digest(self) -> str | None:
+        """sha256 (hex) of everything that makes the deployment; None while a part of it is not known."""
+        environments, manifest = self.environments, self.manifest_identity
+        if environments is None or manifest is None or (self.spec.image is None and self.build_id is None):
+            return None
+        preview = self.spec.preview
+        wish = (preview.label, preview.ttl, preview.expires_at) if preview else None
+        parts = (self.build_id, repr(self.spec.image), manifest, environments, self.spec.environment, wish)
+        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+
+    @property
+    def manifest_identity(self) -> str | None:
+        """The manifest text; or, from a build, the context it is part of, which need not be fetched to be compared."""
+        if not self.spec.manifest.from_build:
+            return self.manifest
+        return f"context {self.build.status.context_digest}" if self.build else None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the wanted configuration is the one on record; True while the wanted one is not known."""
+        known = self.status.configuration_digest
+        return self.digest is None or known is None or known == self.digest
+
+    @property
+    def extension_requested(self) -> bool:
+        """Whether an extend annotation is not handled yet."""
+        asked = self.meta.extend_requested_at
+        return asked is not None and asked != self.status.last_handled_extend_at and self.spec.preview is not None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the preview on record has ended by its own wish, and no new one is requested."""
+        ends, was_there = self.status.expires_at, self.status.remote_id is not None
+        if self.spec.preview is None or ends is None or not was_there:
+            return False
+        if self.extension_requested or not self.is_current:
+            return False
+        swept = self.state in records.DEAD and now >= ends - self.policy.expiry_grace
+        return now >= ends or swept
+
+    @property
+    def expired_at_start(self) -> bool:
+        """Whether the preview had expired when this pass started."""
+        return self.is_expired(self.started_at)
+
+
+def ready_build_id(build: AgentBuild | None) -> str | None:
+    """The remote build of an AgentBuild whose newest generation is built; None otherwise."""
+    if build is None or build.status.observed_generation != build.meta.generation:
+        return None
+    return build.status.build_id if conditions.is_true(build.status.conditions, "Succeeded") else None

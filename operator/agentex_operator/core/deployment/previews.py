@@ -1,0 +1,95 @@
+"""Previews: one at a time, removed at their end or when their successor is healthy, and not recreated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agentex_operator.api.deployment import AgentDeploymentStatus
+from agentex_operator.core import calls, expiry, memory, reasons
+from agentex_operator.core.calls import DeleteSelf, Remove, WriteIntent
+from agentex_operator.core.plan import Notice, Plan, Progress, Verdict
+from agentex_operator.core.protocol import create, removal
+from agentex_operator.core.remote import DeploymentRecord, RemoteState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agentex_operator.core.deployment.observed import Observed
+
+RemovalCall = WriteIntent[AgentDeploymentStatus] | Remove
+
+
+def remove_extra_previews(observed: Observed, now: datetime) -> Plan[RemovalCall] | None:
+    """P7: one deployment of a preview stays, and one more while it is replaced.
+
+    Production deployments supersede each other remotely; deleting one would remove the release that they share.
+    """
+    if observed.spec.preview is None or create.creating(observed):
+        return None
+    kept = {observed.status.deployment_id, observed.status.predecessor_id}
+    extras = [record for record in observed.seen.records if observed.alive(record) and record.id not in kept]
+    return removal.remove_one_of(observed, extras, "Duplicate", now)
+
+
+def rest_when_expired(observed: Observed, now: datetime) -> Plan[RemovalCall | DeleteSelf] | Verdict | None:
+    """On expiry the remote deployment is removed and the resource is kept; Ready stays True: expiry was requested.
+
+    This rule stands before `create`: an expired preview that is gone must not be created again.
+    """
+    ends, preview = observed.status.expires_at, observed.spec.preview
+    if preview is None or ends is None or not observed.is_expired(now):
+        return None
+    for record in (observed.recorded, observed.predecessor):
+        if record is not None and observed.alive(record):
+            return _remove_expired(observed, record, ends, now)
+    if preview.on_expiry == "Delete" and not _managed_by_gitops(observed):
+        return Plan(calls.DeleteSelf())
+    message = f"The preview expired at {expiry.stamp(ends)} and its deployment is gone.{_kept(observed)}"
+    return _expired(observed, message)
+
+
+def _remove_expired(observed: Observed, record: DeploymentRecord, ends: datetime,
+                    now: datetime) -> Plan[RemovalCall] | Verdict:
+    """The remote has `expiry_grace` for its own clean-up; after that we remove the deployment."""
+    grace_ends = ends + observed.policy.expiry_grace
+    step = removal.remove(observed, record, "Expired", now) if now >= grace_ends else None
+    waiting = _expired(observed, f"The preview expired at {expiry.stamp(ends)}; its deployment is being removed.")
+    again = memory.until(grace_ends, now) if now < grace_ends else observed.policy.settle
+    return step or replace(waiting, look_again=again)
+
+
+def _expired(observed: Observed, message: str) -> Verdict:
+    kept = Notice("Warning", reasons.EXPIRY_RETAINED, message)
+    removed = observed.nothing_left
+    return Verdict(ready="True", reason=reasons.EXPIRED, message=message, phase="Expired",
+                   follow=None if removed else observed.follow,
+                   notices=(kept,) if _kept(observed) and removed else ())
+
+
+def _managed_by_gitops(observed: Observed) -> bool:
+    return expiry.managed_by_gitops(observed.meta.labels, observed.meta.annotations)
+
+
+def _kept(observed: Observed) -> str:
+    delete = observed.spec.preview is not None and observed.spec.preview.on_expiry == "Delete"
+    kept = delete and _managed_by_gitops(observed)
+    return " It is kept although onExpiry is Delete: Argo CD, Flux or Helm would recreate it." if kept else ""
+
+
+def remove_the_predecessor(observed: Observed, now: datetime) -> Plan[RemovalCall] | None:
+    """Remove the old preview when the new one is healthy. An old production one is superseded by the remote."""
+    before = observed.predecessor
+    if before is None or observed.spec.preview is None or observed.state is not RemoteState.SUCCEEDED:
+        return None
+    return removal.remove(observed, before, "Replaced", now)
+
+
+def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
+    """A preview whose expiresAt has passed is not created."""
+    preview = observed.spec.preview
+    if preview is None or preview.expires_at is None or preview.expires_at > now:
+        return None
+    return Verdict(ready="False", reason=reasons.INVALID_EXPIRY, phase="Failed", progress=Progress.STALLED,
+                   message=f"spec.preview.expiresAt, {expiry.stamp(preview.expires_at)}, has passed. Set a later one.",
+                   follow=observed.follow, look_again=observed.policy.reference_resync)

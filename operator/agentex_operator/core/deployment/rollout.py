@@ -1,0 +1,139 @@
+"""What the status says of a rollout: in flight, too slow, healthy, failed, or replaced by somebody else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from agentex_operator.api.scalars import duration
+from agentex_operator.core import expiry, memory, reasons
+from agentex_operator.core.deployment import records
+from agentex_operator.core.errors import InvalidInput
+from agentex_operator.core.manifest import expected_namespace
+from agentex_operator.core.ownership import deployment_owner
+from agentex_operator.core.plan import Notice, Progress, Verdict
+from agentex_operator.core.protocol import create
+from agentex_operator.core.remote import DEPLOYMENT_STATES, DeploymentRecord, RemoteState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agentex_operator.core.deployment.observed import Observed
+
+EXTEND = "agentex.scale.com/extend-requested-at"
+
+
+def follow_the_rollout(observed: Observed, now: datetime) -> Verdict | None:
+    """Report the state of a rollout in flight; beyond `progressDeadline` report that, and go on looking."""
+    record = observed.recorded
+    if record is None or record.state not in records.ROLLING_OUT or not observed.is_current:
+        return None
+    deadline = (observed.status.progressing_since or now) + duration(observed.spec.progress_deadline)
+    if now >= deadline:
+        return _too_slow(observed, record)
+    known = record.raw_status.lower() in DEPLOYMENT_STATES
+    return Verdict(ready="Unknown", reason=reasons.DEPLOYING if known else reasons.UNRECOGNIZED_STATUS,
+                   phase="Deploying", progress=Progress.RECONCILING, follow=observed.follow,
+                   message=f"The remote deployment {record.id} is {record.raw_status}.",
+                   look_again=min(memory.until(deadline, now), observed.policy.reference_resync))
+
+
+def _too_slow(observed: Observed, record: DeploymentRecord) -> Verdict:
+    message = (f"The remote deployment {record.id} is still {record.raw_status} after "
+               f"{observed.spec.progress_deadline}. It is followed further; change the spec to start over.")
+    return _stalled(observed, reasons.DEADLINE_EXCEEDED, message)
+
+
+def report_healthy(observed: Observed, now: datetime) -> Verdict | None:
+    """The wanted configuration serves."""
+    done = observed.state is RemoteState.SUCCEEDED and observed.is_current
+    if not done or observed.extension_requested:
+        return None
+    return _misplaced(observed) or _healthy(observed, now)
+
+
+def _misplaced(observed: Observed) -> Verdict | None:
+    """Which environment the server picks is not documented (agentex-api.md §4): compare the namespaces."""
+    wanted, got = _expected_namespace(observed), observed.status.namespace
+    if wanted is None or got is None or wanted.lower() == got.lower():
+        return None
+    message = (f"Environment {observed.spec.environment!r} names the namespace {wanted!r}, but Agentex deployed to "
+               f"{got!r}. Correct environments.yaml, or ask the account's administrator.")
+    return Verdict(ready="False", reason=reasons.ENVIRONMENT_MISMATCH, message=message, phase="Failed",
+                   progress=Progress.STALLED, follow=observed.follow)
+
+
+def _expected_namespace(observed: Observed) -> str | None:
+    if observed.spec.environment is None or observed.environments is None:
+        return None
+    try:
+        return expected_namespace(observed.environments, observed.spec.environment)
+    except InvalidInput:
+        return None
+
+
+def _healthy(observed: Observed, now: datetime) -> Verdict:
+    ends, preview = observed.status.expires_at, observed.spec.preview
+    verdict = Verdict(ready="True", reason=reasons.HEALTHY, phase="Ready", follow=observed.follow,
+                      message=f"Deployment {observed.status.deployment_id} is healthy.",
+                      look_again=observed.policy.reference_resync)
+    if preview is None or ends is None:
+        return verdict
+    soon, at = expiry.soon_at(preview, ends), expiry.stamp(ends)
+    if now < soon:
+        until_soon = min(memory.until(soon, now), observed.policy.reference_resync)
+        return replace(verdict, message=f"{verdict.message} It expires at {at}.", look_again=until_soon)
+    message = f"{verdict.message} It expires soon, at {at}: annotate {EXTEND} to keep it."
+    return replace(verdict, message=message, look_again=memory.until(ends, now),
+                   notices=(Notice("Normal", reasons.EXPIRING_SOON, message),))
+
+
+def report_the_end(observed: Observed, now: datetime) -> Verdict | None:
+    """Report one that failed, or was superseded or deleted by somebody else; deploy again only if the spec says so."""
+    if not observed.is_current or observed.extension_requested or observed.status.deployment_id is None:
+        return None
+    state = RemoteState.DELETED if create.is_lost(observed, now) else observed.state
+    if state is RemoteState.FAILED:
+        return _stalled(observed, reasons.DEPLOYMENT_FAILED, f"{_last_word(observed)} Correct the manifest, the "
+                        "environments or the build; the next change is deployed.")
+    if state not in records.DEAD or superseded_by_late_create(observed):
+        return None
+    correct = observed.spec.on_external_change == "Correct"
+    return _wait_to_correct(observed, now) if correct else _external(observed, state)
+
+
+def superseded_by_late_create(observed: Observed) -> bool:
+    """Whether an earlier create of ours, given up long ago, took effect late and took the release."""
+    if observed.state is not RemoteState.SUPERSEDED:
+        return False
+    return any(observed.alive(one) and one.token is not None and deployment_owner(one.token) == observed.owner
+               for one in observed.seen.records)
+
+
+def _wait_to_correct(observed: Observed, now: datetime) -> Verdict | None:
+    """Correct at most once per `reference_resync`, so that two writers do not compete at full speed."""
+    since = observed.status.progressing_since
+    if since is None or now >= since + observed.policy.reference_resync:
+        return None
+    return Verdict(ready="False", reason=reasons.PROGRESSING_WITH_RETRY, phase="Retrying", follow=observed.follow,
+                   message="Somebody else replaced or deleted the deployment; it is deployed again shortly.",
+                   progress=Progress.RECONCILING,
+                   look_again=memory.until(since + observed.policy.reference_resync, now))
+
+
+def _external(observed: Observed, state: RemoteState) -> Verdict:
+    superseded = state is RemoteState.SUPERSEDED
+    what = "superseded it with another deployment of the agent" if superseded else "deleted it"
+    reason = reasons.SUPERSEDED_EXTERNALLY if superseded else reasons.DELETED_EXTERNALLY
+    return _stalled(observed, reason, f"Deployment {observed.status.deployment_id} is {state.value}: somebody else "
+                    f"{what}. Set spec.onExternalChange to Correct, or change the spec, to deploy again.")
+
+
+def _stalled(observed: Observed, reason: str, message: str) -> Verdict:
+    return Verdict(ready="False", reason=reason, message=message, phase="Failed", progress=Progress.STALLED,
+                   follow=observed.follow, look_again=observed.policy.reference_resync)
+
+
+def _last_word(observed: Observed) -> str:
+    events = observed.status.events
+    return f"The rollout failed: {events[-1].message}" if events else "The rollout failed."

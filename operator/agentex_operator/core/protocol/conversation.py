@@ -1,0 +1,106 @@
+"""One pass as a conversation: which rule answers, what the status then says, and what a failed call means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Never, TypeVar
+
+from agentex_operator.api.status import status_as_dict
+from agentex_operator.core import calls, conditions, reasons
+from agentex_operator.core.failures import Failure, FailureClass
+from agentex_operator.core.plan import Fact, Plan, Progress, Verdict
+from agentex_operator.core.protocol.observed import AnyObserved, Observed, ObservedT, StatusT
+
+if TYPE_CHECKING:
+    from agentex_operator.core.calls import SaveStatus
+    from agentex_operator.core.remote import Record
+
+CallT = TypeVar("CallT")
+Rule = Callable[[ObservedT, datetime], Plan[CallT] | Verdict | None]
+
+
+def first_answer(observed: ObservedT, rules: tuple[Rule[ObservedT, CallT], ...],
+                 now: datetime) -> Plan[CallT] | Verdict:
+    """The answer of the first rule that has one. Raises AssertionError if none has: a bug in the rules."""
+    if observed.object_gone:
+        return Plan(None, failed=observed.failure is not None)
+    for rule in rules:
+        answer = rule(observed, now)
+        if answer is not None:
+            return answer
+    raise AssertionError(f"no rule answered for {observed.noun} {observed.meta.name}")
+
+
+def report(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterable[Fact],
+           now: datetime) -> Plan[SaveStatus[StatusT]]:
+    """Write the verdict into the status; if the status says the same already, the pass is over (zero idle writes)."""
+    status = with_verdict(observed, verdict, facts, now)
+    if status_as_dict(status) != status_as_dict(observed.stored):
+        return Plan(calls.SaveStatus(status, verdict.notices))
+    return Plan(None, look_again=verdict.look_again, follow=verdict.follow, failed=verdict.failed)
+
+
+def with_verdict(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterable[Fact],
+                 now: datetime) -> StatusT:
+    """The status with the verdict's phase, the conditions and observedGeneration (ecosystem.md R2).
+
+    `facts` are the conditions of the domain, in their fixed order.
+    """
+    generation = observed.meta.generation
+    return replace(
+        observed.status,
+        observed_generation=generation,
+        phase=verdict.phase,
+        conditions=conditions.render(observed.stored.conditions, verdict, facts, generation, now),
+        last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
+    )
+
+
+def is_ready_now(observed: AnyObserved) -> bool:
+    """Whether the stored status says Ready=True of the present generation."""
+    ready = conditions.find(observed.stored.conditions, conditions.READY)
+    return ready is not None and ready.status == "True" and ready.observed_generation == observed.meta.generation
+
+
+def reconcile_requested(observed: AnyObserved) -> bool:
+    """Whether the user requested a reconcile that the status does not acknowledge yet (ecosystem.md R12)."""
+    asked = observed.meta.reconcile_requested_at
+    return asked is not None and asked != observed.stored.last_handled_reconcile_at
+
+
+def stop_at_failure(observed: AnyObserved, _now: datetime) -> Plan[Never] | Verdict | None:
+    """Report a failed call. A temporary failure of a resource that is Ready is not reported: the account tells it.
+
+    The time when a create's answer was lost is always written, even if the resource is Ready.
+    """
+    failure = observed.failure
+    if failure is None:
+        return None
+    quiet = not observed.meta.deleting and observed.status.pending_create is None and is_ready_now(observed)
+    if failure.failure_class is FailureClass.TRANSIENT and quiet:
+        return Plan(None, look_again=failure.retry_after, follow=observed.follow, failed=failure.backs_off)
+    return failed(observed, failure)
+
+
+def failed(observed: AnyObserved, failure: Failure) -> Verdict:
+    """The verdict on a failure (house.md §2, the table)."""
+    if failure.failure_class is FailureClass.STALLED:
+        return Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Failed",
+                       progress=Progress.STALLED, look_again=observed.policy.reference_resync,
+                       follow=observed.follow)
+    waiting = failure.failure_class is FailureClass.WAITING
+    return Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Pending" if waiting else
+                   "Retrying", progress=Progress.RECONCILING, follow=observed.follow, failed=failure.backs_off,
+                   look_again=observed.policy.reference_resync if waiting else failure.retry_after)
+
+
+def suspended(observed: AnyObserved, message: str) -> Verdict:
+    """A suspended resource reports Ready=True, unless it had stalled before (ecosystem.md R13)."""
+    verdict = Verdict(ready="True", reason=reasons.SUSPENDED, phase="Suspended", follow=observed.follow,
+                      message=message)
+    stalled = conditions.find(observed.stored.conditions, conditions.STALLED)
+    if stalled is None:
+        return verdict
+    return replace(verdict, ready="False", reason=stalled.reason, message=stalled.message, progress=Progress.STALLED)

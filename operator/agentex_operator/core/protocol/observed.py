@@ -1,0 +1,101 @@
+"""Observed: everything that is looked at before deciding, as one frozen value; each kind extends it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+
+from agentex_operator.api.status import RemoteStatus
+from agentex_operator.core import memory
+from agentex_operator.core.remote import Record_co, RemoteRecord
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from agentex_operator.api.metadata import Meta
+    from agentex_operator.core.failures import Failure
+    from agentex_operator.core.observed_records import ObservedRecords
+    from agentex_operator.core.plan import Account, AccountProblem, Policy
+
+StatusT = TypeVar("StatusT", bound=RemoteStatus)
+StatusT_co = TypeVar("StatusT_co", bound=RemoteStatus, covariant=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed(ABC, Generic[StatusT_co, Record_co]):
+    """What one pass knows of its resource so far."""
+
+    noun: ClassVar[str]                  # of the remote object, for messages
+    removed_at_once: ClassVar[bool] = False  # whether a removal that was answered has happened already
+    meta: Meta
+    stored: StatusT_co                   # the status that the API server has
+    status: StatusT_co                   # the status as this pass has it so far
+    cluster: str                         # uid of the kube-system namespace
+    account: Account | AccountProblem
+    policy: Policy
+    started_at: datetime                 # when this pass started
+    seen: ObservedRecords[Record_co]
+    listed_since: datetime | None = None  # the requested freshness of the listing in hand
+    needs_confirmation: str | None = None  # an id of which an answer contradicted the listing: a GET decides
+    last_write_purpose: str | None = None  # the purpose of the intent that was just written
+    removal_requested: frozenset[str] = frozenset()  # the ids whose removal this pass has requested
+    failure: Failure | None = None       # why this pass goes no further
+    object_gone: bool = False            # the object is deleted, or is not the version that was decided on
+
+    @property
+    @abstractmethod
+    def owner(self) -> str:
+        """The owner that our remote records name."""
+
+    @property
+    @abstractmethod
+    def orphan(self) -> bool:
+        """Whether the user wants the remote objects to stay when the resource is deleted."""
+
+    @property
+    @abstractmethod
+    def nothing_left(self) -> bool:
+        """Whether the status alone shows that nothing remote is alive and that no create is open."""
+
+    @property
+    @abstractmethod
+    def follow(self) -> timedelta:
+        """How often the inventory shall list for this resource."""
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Every remote id on record."""
+        return memory.from_status(self.status).ids
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Digest that marks our record if the server drops the token; None where that cannot happen."""
+        return None
+
+    @property
+    def recorded(self) -> Record_co | None:
+        """The record of the recorded id, if it was seen."""
+        return self.seen.find(self.status.remote_id)
+
+    # Each of these three is only given records of the observed kind, so a covariant parameter is safe.
+
+    @abstractmethod
+    def alive(self, record: Record_co) -> bool:  # type: ignore[misc]  # see above
+        """Whether the record is, or may still become, something that must be removed on deletion."""
+
+    @abstractmethod
+    def of_another(self, record: Record_co) -> bool:  # type: ignore[misc]  # see above
+        """Whether a record whose id is on record belongs to another owner by now."""
+
+    @abstractmethod
+    def wanted(self, record: Record_co) -> bool:  # type: ignore[misc]  # see above
+        """Whether this is the record of the create that the status wrote down."""
+
+    @abstractmethod
+    def mirrored(self, now: datetime) -> Self:
+        """The same with the news of the recorded record in the status."""
+
+
+AnyObserved = Observed[RemoteStatus, RemoteRecord]
+ObservedT = TypeVar("ObservedT", bound=AnyObserved)

@@ -1,0 +1,130 @@
+"""Fold the outcome of a call that all remote kinds make into what is observed: adopt, mirror, prune."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from agentex_operator.core import calls, memory
+from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
+from agentex_operator.core.failures import FailureClass, classify
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from agentex_operator.api.metadata import Meta
+    from agentex_operator.api.status import RemoteStatus
+    from agentex_operator.core.calls import AnyCommonCall
+    from agentex_operator.core.protocol.observed import AnyObserved, ObservedT
+    from agentex_operator.core.remote import Listing, RemoteRecord
+
+REFUSED = "Correct the spec, or what it names; as it is, it is only tried again slowly."
+
+
+def settle(observed: ObservedT, call: AnyCommonCall, outcome: object, now: datetime) -> ObservedT:
+    """Fold the outcome of a call that all kinds make into the observed state; `outcome` may be an ExternalError."""
+    if isinstance(outcome, Conflict):
+        return fail(observed, outcome)
+    if isinstance(call, calls.Remove):
+        observed = replace(observed, removal_requested=observed.removal_requested | {call.id})
+    if isinstance(outcome, ExternalError):
+        return settle_error(observed, call, outcome)
+    return settle_answer(observed, call, outcome, now)
+
+
+def settle_answer(
+    observed: ObservedT, call: AnyCommonCall, outcome: object, now: datetime
+) -> ObservedT:
+    """Fold a successful outcome into the observed state."""
+    match call:
+        case calls.AddFinalizer():
+            return replace(observed, meta=call.read(outcome))
+        case calls.SaveStatus() | calls.WriteIntent():
+            return settle_write(observed, call, call.read(outcome))
+        case calls.LookForOurs():
+            return settle_listing(observed, call, call.read(outcome), now)
+        case calls.Confirm():
+            seen = observed.seen.confirm(call.id, ours(observed, call.read(outcome)))
+            return apply_records(replace(observed, seen=seen, needs_confirmation=None), now)
+        case calls.Remove():
+            unsure = call.id if observed.removed_at_once else None
+            return replace(observed, last_write_purpose=None, needs_confirmation=unsure)
+        case calls.RemoveFinalizer() | calls.DeleteSelf():
+            return replace(observed, object_gone=True)
+        case _:
+            assert_never(call)
+
+
+def fail(observed: ObservedT, error: ExternalError) -> ObservedT:
+    """The error ends the pass; after a Conflict the object is no more the version that was decided on."""
+    if isinstance(error, Conflict):
+        return replace(observed, object_gone=True, failure=classify(error))
+    return replace(observed, failure=classify(error), last_write_purpose=None)
+
+
+def settle_error(observed: ObservedT, call: AnyCommonCall, error: ExternalError) -> ObservedT:
+    """A removal that is refused may have happened already: a GET decides. Every other error ends the pass.
+
+    If the status itself cannot be written, the error cannot be reported: the pass is over, and is made again.
+    """
+    if isinstance(call, calls.Remove) and isinstance(error, Rejected) and observed.last_write_purpose is not None:
+        return replace(observed, needs_confirmation=call.id, last_write_purpose=None)
+    return replace(fail(observed, error), object_gone=isinstance(call, calls.SaveStatus))
+
+
+def settle_write(observed: ObservedT, call: calls.SaveStatus[RemoteStatus] | calls.WriteIntent[RemoteStatus],
+                 meta: Meta) -> ObservedT:
+    """Use the written object as the new view; record its purpose if it was an intent write."""
+    purpose = call.purpose if isinstance(call, calls.WriteIntent) else None
+    return replace(observed, meta=meta, stored=call.status, status=call.status, last_write_purpose=purpose)
+
+
+def settle_listing(observed: ObservedT, call: calls.LookForOurs[RemoteRecord], listing: Listing[RemoteRecord],
+                   now: datetime) -> ObservedT:
+    """P4: keep our records of the listing, then adopt and mirror."""
+    records = tuple(record for record in listing.records if ours(observed, record) is not None)
+    seen = replace(observed.seen, listing=replace(listing, records=records))
+    return apply_records(replace(observed, seen=seen, listed_since=call.fresh_since or listing.began_at), now)
+
+
+def ours(observed: AnyObserved, record: RemoteRecord | None) -> RemoteRecord | None:
+    """The record; None where its id belongs to another owner by now: ours is lost, and theirs is not touched (I4)."""
+    return None if record is None or observed.of_another(record) else record
+
+
+def apply_records(observed: ObservedT, now: datetime) -> ObservedT:
+    """Fold the newest records in: adopt one, forget condemned ones that are gone, mirror the recorded one."""
+    return without_gone(adopted(observed)).mirrored(now)
+
+
+def adopted(observed: ObservedT) -> ObservedT:
+    """P4: if no id is on record, record the lowest of our wanted records."""
+    remembered = memory.from_status(observed.status)
+    if remembered.id is not None:
+        return observed
+    found = memory.first_of(observed.seen.records, remembered, observed.wanted)
+    if found is None:
+        return observed
+    status = replace(observed.status, refused_at=None)
+    return replace(observed, status=memory.into_status(status, memory.adopt(remembered, found.id)))
+
+
+def without_gone(observed: ObservedT) -> ObservedT:
+    """Forget condemned ids that are no longer alive."""
+    def gone(id_: str) -> bool:
+        record = observed.seen.find(id_)
+        return observed.seen.absent(id_) if record is None else not observed.alive(record)
+
+    remembered = memory.prune_gone(memory.from_status(observed.status), gone)
+    return replace(observed, status=memory.into_status(observed.status, remembered))
+
+
+def settle_refusal(observed: ObservedT, error: ExternalError, now: datetime) -> ObservedT:
+    """P5: a definite no closes the create; an ambiguous answer leaves it open."""
+    failure, status = classify(error), observed.status
+    remembered = memory.from_status(status)
+    after = memory.lost(remembered, now) if isinstance(error, Unavailable) else memory.refused(remembered)
+    refused_at = now if failure.failure_class is FailureClass.STALLED else status.refused_at
+    failure = replace(failure, message=f"{failure.message} {REFUSED}") if isinstance(error, Rejected) else failure
+    status = replace(memory.into_status(status, after), refused_at=refused_at)
+    return replace(observed, status=status, failure=failure, last_write_purpose=None)
