@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,10 +11,11 @@ from tests.model.check import run, search, trace
 from tests.model.configurations import GATE, MODEL
 from tests.model.coverage import noting_who_answers, silent
 from tests.model.environment import BUDGETS, Configuration
-from tests.model.mutants import BASELINES, KINDS, MUTANTS, Mutant, Patch, instead, without
+from tests.model.mutants import BASELINES, KINDS, MUTANTS, Mutant, Patch, PatchMissedError, instead, without
 
-from agentex_operator.core import build
+from agentex_operator.core import build, deployment
 from agentex_operator.core.plan import Plan
+from agentex_operator.core.protocol import settle
 
 pytestmark = pytest.mark.exhaustive
 SMALL_BASELINES = [name for name in BASELINES if Configuration.parse(name).replicas == 1]
@@ -82,6 +85,33 @@ def test_what_nobody_takes_back_is_judged_where_it_ends(configuration: str, patc
 
     assert found is not None
     assert found.violation == violation
+
+
+def elsewhere(patches: list[Patch]) -> list[Patch]:
+    """The same patches, set on an object that the core does not know: it reads none of them."""
+    return [(SimpleNamespace(**{name: object()}), name, value) for _, name, value in patches]
+
+
+def test_a_mutant_whose_patch_misses_the_core_survives() -> None:
+    (mutant,) = (one for one in MUTANTS if one.name == "M1")
+    missed = replace(mutant, patches=lambda: elsewhere(mutant.patches()))
+
+    found = [run(name, missed).counterexample for name in mutant.searches]
+
+    assert found == [None] * len(mutant.searches)
+
+
+def test_a_function_that_the_core_reads_at_two_places_is_not_patched_at_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment.attempt, "settle_refusal", settle.settle_refusal, raising=False)
+    (mutant,) = (one for one in MUTANTS if one.name == "M1")
+
+    with pytest.raises(PatchMissedError, match=r"deployment\.attempt\.settle_refusal"), mutant.applied():
+        pass
+
+
+def test_a_rule_that_does_not_exist_cannot_be_left_out() -> None:
+    with pytest.raises(PatchMissedError, match="no_such_rule"):
+        without("remove_duplicates", "no_such_rule")
 
 
 def test_a_counterexample_can_be_read_and_replayed() -> None:

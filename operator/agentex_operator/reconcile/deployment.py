@@ -55,7 +55,7 @@ class DeploymentReconciler:
                 self._world.engine.wake(view.uid)
 
 
-def _said(view: View) -> tuple[Any, ...]:
+def _said(view: View) -> tuple[object, ...]:
     """What a deployment reads of its build."""
     status = view.obj.get("status") or {}
     return view.uid, view.obj["metadata"].get("generation"), status.get("buildID"), status.get("conditions")

@@ -108,7 +108,7 @@ class Writer:
     def _finalizers(self) -> list[str]:
         return list(self._obj["metadata"].get("finalizers") or ())
 
-    async def save(self, status: Mapping[str, Any], notices: tuple[Notice, ...] = ()) -> Meta:
+    async def save(self, status: Mapping[str, object], notices: tuple[Notice, ...] = ()) -> Meta:
         """Write the status, as the API server stores it, then emit its Events. Raises as Cluster does."""
         before = self._obj.get("status") or {}
         meta = await self._patch({"status": merge_patch(before, status)}, status=True)
@@ -117,7 +117,7 @@ class Writer:
             self._recorder.emit(self._obj, notice.type, notice.reason, notice.message, notice.reason)
         return meta
 
-    async def _patch(self, body: Mapping[str, Any], *, status: bool = False) -> Meta:
+    async def _patch(self, body: Mapping[str, object], *, status: bool = False) -> Meta:
         metadata = self._obj["metadata"]
         try:
             answer = await self._cluster.patch(self._kind, metadata.get("namespace"), metadata["name"],
@@ -143,7 +143,7 @@ class Writer:
         await self._cluster.delete(self._kind, metadata.get("namespace"), metadata["name"], uid=metadata["uid"],
                                    resource_version=metadata["resourceVersion"])
 
-    def _announce(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    def _announce(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
         event = transitions.event_of(readiness_in(before), readiness_in(after))
         if event is not None:
             self._recorder.emit(self._obj, event.type, event.reason, event.message, "Reconcile")

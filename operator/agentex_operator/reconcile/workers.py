@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentex_operator import logs
 from agentex_operator.reconcile.views import View
@@ -158,7 +158,7 @@ def _raise_if_the_worker_is_cancelled() -> None:
         raise asyncio.CancelledError
 
 
-def _fields(view: View) -> dict[str, Any]:
+def _fields(view: View) -> dict[str, object]:
     return {
         "controller": view.kind.lower(),
         "controllerKind": view.kind,
