@@ -1,7 +1,7 @@
 """AgentBuild: the decisions. "An image of this agent, built from these inputs, exists."
 
-The walk of a healthy one: add the finalizer, resolve the source, stage its context, look for our records, name the agent,
-write the intent, create, follow, report. Every line of `RULES` is one step of it, or a reason to leave it.
+The walk of a healthy one: add the finalizer, resolve the source, stage its context, look for our records, name the
+agent, write the intent, create, follow, report. Every line of `RULES` is one step of it, or a reason to leave it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from agentex_operator.api.build import AgentBuildStatus
 from agentex_operator.core import calls, memory
 from agentex_operator.core.build import agent_name, attempt, cancellation, facts, report, source
-from agentex_operator.core.build.observed import Observed
 from agentex_operator.core.calls import CommonCall, LookForOurs
 from agentex_operator.core.plan import Plan, Verdict
-from agentex_operator.core.protocol import conversation, create, settle as common, teardown
+from agentex_operator.core.protocol import conversation, create, teardown
+from agentex_operator.core.protocol import settle as common
 from agentex_operator.core.remote import BuildRecord
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from agentex_operator.core.build.observed import Observed
 
 BuildCall = (CommonCall[AgentBuildStatus, BuildRecord] | calls.ResolveSource | calls.StageContext | calls.FindAgent |
              calls.CreateBuild | calls.ReadLogTail)

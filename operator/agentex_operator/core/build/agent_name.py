@@ -12,12 +12,12 @@ from agentex_operator.core.failures import Failure, FailureClass, classify
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.plan import Account, Plan, Progress, Verdict
 from agentex_operator.core.protocol import conversation, create
-from agentex_operator.core.remote import BuildRecord
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.core.build.observed import Observed
+    from agentex_operator.core.remote import BuildRecord
 
 
 def look_behind_a_refusal(observed: Observed) -> Plan[LookForOurs[BuildRecord]] | None:

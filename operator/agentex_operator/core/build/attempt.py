@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.build import AgentBuildStatus
 from agentex_operator.core import account_binding, calls, memory, reasons
 from agentex_operator.core.build import agent_name, facts, records, retry, source
-from agentex_operator.core.calls import CreateBuild, WriteIntent
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.ownership import BuildToken, derived_tag, marked_ref
 from agentex_operator.core.plan import Plan, Progress, Verdict
@@ -18,7 +16,9 @@ from agentex_operator.core.remote import BuildRequest
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from agentex_operator.api.build import AgentBuildStatus
     from agentex_operator.core.build.observed import Observed
+    from agentex_operator.core.calls import CreateBuild, WriteIntent
 
 CREATING = Verdict(ready="Unknown", reason=reasons.BUILDING, message="Creating the remote build.", phase="Building",
                    progress=Progress.RECONCILING)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
 from agentex_operator.core import memory, reasons
 from agentex_operator.core.build import inputs, records
-from agentex_operator.core.calls import Agent, Revision
-from agentex_operator.core.failures import Failure
 from agentex_operator.core.ownership import BuildToken, build_token, owner_of
 from agentex_operator.core.plan import Account
 from agentex_operator.core.protocol import observed as protocol
@@ -17,6 +15,9 @@ from agentex_operator.core.remote import BuildRecord, RemoteState, build_state
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+
+    from agentex_operator.core.calls import Agent, Revision
+    from agentex_operator.core.failures import Failure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from agentex_operator.api.scalars import duration
 from agentex_operator.core import calls, memory, reasons
 from agentex_operator.core.build import records, retry, source
-from agentex_operator.core.calls import ReadLogTail
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import FailureClass, classify
 from agentex_operator.core.plan import Plan, Progress, Verdict
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.core.build.observed import Observed
+    from agentex_operator.core.calls import ReadLogTail
 
 IN_FLIGHT = {
     RemoteState.WAITING: (reasons.QUEUED, "Queued"),

@@ -1,4 +1,4 @@
-"""The source of the build context: which version there is, whether it is staged, and what happens if it cannot be read."""
+"""The source of the build context: its version, whether it is staged, and what happens if it cannot be read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from agentex_operator.api.build import SourceStatus
 from agentex_operator.core import calls
-from agentex_operator.core.calls import ResolveSource, StageContext
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import FailureClass, classify
 from agentex_operator.core.plan import Plan, Verdict
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from agentex_operator.core.build.observed import Observed
+    from agentex_operator.core.calls import ResolveSource, StageContext
 
 
 def resolve_the_source(observed: Observed, _now: datetime) -> Plan[ResolveSource] | None:
