@@ -1,4 +1,4 @@
-"""What an HTTP answer means: nothing wrong, or one of core/errors (agentex-api.md §1.1, reliability.md §2.0 P5)."""
+"""From an HTTP answer to an error of core/errors, or to none (agentex-api.md §1.1, reliability.md §2.0 P5)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; `headers` by lower-case name. Nothing in it has been redacted yet."""
+    """A whole answer, not redacted yet. `headers`: by lower-case name."""
 
     status: int
     headers: Mapping[str, str]
@@ -25,15 +25,15 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """2xx."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def retry_after(self) -> timedelta | None:
-        """Retry-After, as seconds or as a date by the server's own clock; None for 0, garbage and the past."""
+        """Retry-After, in seconds or as a date by the server's clock; None for 0, a past date and other text."""
         text = self.headers.get("retry-after", "").strip()
-        wish = timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else self._until(_date(text))
-        return min(wish, LONGEST_RETRY_AFTER) if wish and wish > timedelta() else None
+        delay = timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else self._until(_date(text))
+        return min(delay, LONGEST_RETRY_AFTER) if delay and delay > timedelta() else None
 
     def _until(self, moment: datetime | None) -> timedelta | None:
         now = _date(self.headers.get("date", ""))
@@ -41,11 +41,10 @@ class Answer:
 
 
 def refusal(answer: Answer, subject: str, *, creates: bool) -> ExternalError | None:
-    """The error that an answer is, or None for 2xx. `subject`: the call as a person names it.
+    """The error for an answer; None for 2xx. `subject`: the call, in words for people.
 
-    Of a create, 409 is ambiguous: it may be our own POST that took the name. A 404 that is not JSON comes from
-    something in front of Agentex and says nothing about the object. A redirect is never followed: the key would
-    go along.
+    The 409 of a create is ambiguous: the operator's own earlier POST may have taken the name. A 404 that is not JSON
+    comes from a proxy and says nothing about the object. A redirect is never followed: the API key would be sent along.
     """
     said = f"{subject} was answered with {answer.status}: {said_in(answer.body)}".rstrip(": ") + "."
     if answer.ok:
@@ -67,18 +66,18 @@ def _refused(answer: Answer, said: str, *, creates: bool) -> ExternalError:
 
 
 def speaks_agentex(answer: Answer) -> bool:
-    """Whether an error body can be the service's own: a JSON object, or nothing at all."""
+    """Whether the body can be from the service itself: a JSON object, or empty."""
     return not answer.body.strip() or isinstance(parsed(answer.body), dict)
 
 
 def said_in(body: bytes) -> str:
-    """The reason in an error body, at most 500 characters: `detail`, `message`, `error.message`, else its text."""
+    """The reason in an error body, at most 500 characters: `detail`, `message`, `error.message`, else all text."""
     value = parsed(body)
-    spoken = _spoken(value) if isinstance(value, Mapping) else None
-    return one_line(spoken or body.decode("utf-8", "replace"))
+    reason = _reason(value) if isinstance(value, Mapping) else None
+    return one_line(reason or body.decode("utf-8", "replace"))
 
 
-def _spoken(value: Mapping[str, object]) -> str | None:
+def _reason(value: Mapping[str, object]) -> str | None:
     error = value.get("error")
     inner = error.get("message") if isinstance(error, Mapping) else error
     said = (_detail(value.get("detail")), value.get("message"), inner)
@@ -86,13 +85,13 @@ def _spoken(value: Mapping[str, object]) -> str | None:
 
 
 def _detail(detail: object) -> str | None:
-    """`{"detail": "text"}`, or FastAPI's list of {loc, msg}: `body.image_name: Field required; ...`."""
+    """The text of `detail`, or of FastAPI's list of {loc, msg}: `body.image_name: Field required; ...`."""
     if isinstance(detail, list):
-        return "; ".join(_complaint(item) for item in detail[:10])
+        return "; ".join(_problem(item) for item in detail[:10])
     return detail if isinstance(detail, str) else None
 
 
-def _complaint(item: object) -> str:
+def _problem(item: object) -> str:
     if not isinstance(item, Mapping):
         return str(item)
     place = item.get("loc")

@@ -1,4 +1,4 @@
-"""One HTTP call to Agentex: admitted, bounded in time and size, never repeated, never redirected, classified."""
+"""One HTTP call to Agentex: admitted by the gate, limited in time and size, sent once, and its result classified."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from agentex_operator.agentex.limits import Gate, Permit
 
 MEBIBYTE = 1024 * 1024
-ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; its status has said the main thing
+ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; the status matters more
 ERROR_BODY_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
-IDLE_SECONDS = 2.0          # below any server's keep-alive: a POST must not meet a connection being closed
+IDLE_SECONDS = 2.0          # below the keep-alive of servers: a POST must not use a connection that is being closed
 
 
 class AnswerTooLarge(Unavailable):
-    """The answer is larger than this call may read; a smaller page may do."""
+    """The answer is larger than this call may read; a smaller page may be readable."""
 
 
 class Sink(Protocol):
-    """Where the bytes of an answer go."""
+    """A receiver of the bytes of an answer."""
 
     def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes; False when no more are wanted."""
+        """Receive the next bytes; False if no more are wanted."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request. `path` is percent-encoded already; `deadline` in seconds, from connecting to the last byte.
+    """One request. `path` is percent-encoded. `deadline`: seconds from connecting to the last byte.
 
-    `creates`: a 409 is ambiguous. `files`: multipart parts as httpx takes them. `until`: on the event loop's clock,
-    when it must be over whatever the deadline says; after that it is not even sent.
+    `creates`: a 409 is ambiguous. `files`: multipart parts in the form of httpx. `until`: on the event loop's clock,
+    when the call must be over in any case; a later call is not sent. `largest`: bytes of the answer.
     """
 
     method: str
@@ -66,13 +66,13 @@ class Call:
         return f"{self.method} {self.path}"
 
     def seconds_left(self) -> float:
-        """How long it may take from now on; not positive when it comes too late."""
+        """The seconds that the call may take from now; zero or less if it is too late."""
         left = self.deadline if self.until is None else self.until - asyncio.get_running_loop().time()
         return min(self.deadline, left)
 
 
 def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
-    """Whom to trust: the public authorities, and those of `ca_bundle` (PEM) beside them. Share it between accounts.
+    """The TLS context: it trusts the public authorities, and those of `ca_bundle` (PEM). Share it between accounts.
 
     Raises OSError or ssl.SSLError for a bundle that cannot be read.
     """
@@ -83,20 +83,20 @@ def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
 
 
 def http_client(trust: ssl.SSLContext) -> httpx.AsyncClient:
-    """The HTTP client of one account: no environment, no redirects, no cookies kept, HTTP/1.1."""
+    """The HTTP client of one account, which reads no environment, follows no redirects and keeps no cookies."""
     return httpx.AsyncClient(
         verify=trust,
         trust_env=False,
         follow_redirects=False,
         http2=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # the rest is each call's own deadline
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # each call has a deadline of its own
         limits=httpx.Limits(max_connections=64, keepalive_expiry=IDLE_SECONDS),
     )
 
 
 class Caller:
-    """Makes calls with one account's key through one gate."""
+    """Sends calls with the key of one account through its gate."""
 
     def __init__(self, http: httpx.AsyncClient, endpoint: str, account_id: str, api_key: ApiKey, gate: Gate) -> None:
         """Raises InvalidInput for an endpoint or an account id that cannot be used."""
@@ -107,7 +107,7 @@ class Caller:
         self._gate = gate
 
     async def send(self, call: Call) -> Answer:
-        """The answer to one request, which is 2xx. Raises what core/errors says for everything else."""
+        """The answer to one request, with a status of 2xx. Raises an error of core/errors for any other result."""
         permit = await self._gate.admit(reads=call.method == "GET")
         answer, error = await self._outcome(call)
         if answer and answer.status in (429, 503) and answer.retry_after:
@@ -115,7 +115,7 @@ class Caller:
         await self._record_result(permit, error)
         if error is not None:
             raise error
-        return answer  # type: ignore[return-value]  # there is one wherever there is no error
+        return answer  # type: ignore[return-value]  # there is an answer if there is no error
 
     async def _outcome(self, call: Call) -> tuple[Answer | None, ExternalError | None]:
         try:
@@ -150,7 +150,7 @@ class Caller:
         except TimeoutError as error:
             raise Unavailable(f"{call} was not answered within {seconds:.0f} s.") from error
         except httpx.HTTPError as error:
-            raise Unavailable(self.api_key.redact(f"{call} got no usable answer: {_what(error)}.")) from error
+            raise Unavailable(self.api_key.redact(f"{call} got no usable answer: {_described(error)}.")) from error
         except OSError as error:
             raise Unavailable(f"{call} could not read what it was to send: {error.strerror}.") from error
 
@@ -175,7 +175,7 @@ class Caller:
         }
 
     def _redacted(self, answer: Answer) -> Answer:
-        """An answer that is an error, without the key: servers quote what they were sent."""
+        """The answer, without the key if it is an error: servers quote parts of the request."""
         if answer.ok:
             return answer
         clean = self.api_key.redact
@@ -192,13 +192,13 @@ def usable_endpoint(endpoint: str) -> str:
         url = httpx.URL(endpoint.strip())
     except httpx.InvalidURL as error:
         raise InvalidInput(reasons.INVALID_URL, f"The endpoint is not a URL: {error}.") from error
-    if not _leads_somewhere(url) or url.userinfo or url.query or url.fragment:
+    if not _has_usable_host(url) or url.userinfo or url.query or url.fragment:
         said = "The endpoint must look like https://host/path, without user, query or fragment."
         raise InvalidInput(reasons.INVALID_URL, said)
     return str(url).rstrip("/")
 
 
-def _leads_somewhere(url: httpx.URL) -> bool:
+def _has_usable_host(url: httpx.URL) -> bool:
     host = bool(url.host) and "%" not in url.host
     return url.scheme in ("http", "https") and host and 0 < (url.port or 443) < 65536
 
@@ -218,30 +218,30 @@ async def _body(response: httpx.Response, call: Call) -> bytes:
     if not response.is_success:
         return await _error_body(response)
     if call.sink is not None:
-        await _pour(response, call.sink)
+        await _feed(response, call.sink)
         return b""
-    body = _Bounded(call.largest, str(call))
-    await _pour(response, body)
+    body = _WholeBody(call.largest, str(call))
+    await _feed(response, body)
     return b"".join(body.chunks)
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """What there is of it: the status line was the answer, a body that breaks off does not take it back."""
-    body = _Opening(ERROR_BODY)
+    """The bytes of an error's body that arrive in time: the status counts even if the body breaks off."""
+    body = _Beginning(ERROR_BODY)
     with contextlib.suppress(httpx.HTTPError, TimeoutError):
         async with asyncio.timeout(ERROR_BODY_SECONDS):
-            await _pour(response, body)
+            await _feed(response, body)
     return b"".join(body.chunks)
 
 
-async def _pour(response: httpx.Response, sink: Sink) -> None:
+async def _feed(response: httpx.Response, sink: Sink) -> None:
     async for chunk in response.aiter_bytes():
         if not sink.feed(chunk):
             return
 
 
-class _Bounded:
-    """Keeps everything, or raises AnswerTooLarge."""
+class _WholeBody:
+    """Keeps the whole body. Raises AnswerTooLarge if it is too large."""
 
     def __init__(self, most: int, subject: str) -> None:
         self.chunks: list[bytes] = []
@@ -256,8 +256,8 @@ class _Bounded:
         return True
 
 
-class _Opening:
-    """Keeps the beginning."""
+class _Beginning:
+    """Keeps the first bytes of a body."""
 
     def __init__(self, most: int) -> None:
         self.chunks: list[bytes] = []
@@ -269,5 +269,5 @@ class _Opening:
         return self._left > 0
 
 
-def _what(error: httpx.HTTPError) -> str:
+def _described(error: httpx.HTTPError) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

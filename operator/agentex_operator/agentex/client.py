@@ -1,4 +1,4 @@
-"""The Agentex API of one account, as the operator uses it: nine verbs over values (agentex-api.md §1)."""
+"""The Agentex API of one account, as far as the operator uses it: nine calls on values (agentex-api.md §1)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ Answered = TypeVar("Answered")
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """The whole life of a call in seconds, its wait at the gate not counted."""
+    """The longest duration of a call in seconds, without its wait at the gate."""
 
     read: float = 30.0
     create: float = 60.0
@@ -61,9 +61,9 @@ class Deadlines:
 
 
 class AgentexClient:
-    """One account of one Agentex. Every verb is one HTTP request at most; none is ever repeated here.
+    """The API of one account. Each method sends at most one HTTP request for each page, and never repeats a request.
 
-    Every verb raises Unauthorized, Throttled or Unavailable as core/errors tells; what else, each says itself.
+    Each method raises Unauthorized, Throttled and Unavailable as core/errors says; its docstring names further errors.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class AgentexClient:
         self._deadlines = deadlines or Deadlines()
 
     def rekey(self, api_key: ApiKey) -> bool:
-        """Use this key from now on; True if it is another one, which closes the breaker."""
+        """Use this key from now on. True if it differs from the key before; then the breaker closes."""
         if api_key == self._calls.api_key:
             return False
         self._calls.api_key = api_key
@@ -92,10 +92,10 @@ class AgentexClient:
     async def create_build(
         self, request: BuildRequest, archive: Path | None, *, until: float | None = None
     ) -> BuildRecord:
-        """POST /v5/builds, once; the archive is streamed from disk. Raises Rejected for a definite no (§1.2).
+        """POST /v5/builds, once; the archive is streamed from disk. Raises Rejected for a definite refusal (§1.2).
 
-        `until`, on the event loop's clock, ends it before its deadline. Unavailable is ambiguous, a lost connection
-        before the first byte included: look for the token.
+        `until` (on the event loop's clock) may end the call before its deadline. Unavailable is ambiguous, even if the
+        connection was lost before the first byte: the build may exist, and must be looked for by its token.
         """
         with ExitStack() as open_files:
             parts = _parts(request, archive, open_files)
@@ -104,17 +104,17 @@ class AgentexClient:
             return await self._created(call, build_record)
 
     async def get_build(self, build_id: str) -> BuildRecord | None:
-        """GET /v5/builds/{id}; None for a 404: not in this account (§1.3)."""
-        return _same(await self._found(_item(BUILDS, build_id), build_record), build_id)
+        """GET /v5/builds/{id}; None for a 404: the build is not in this account (§1.3)."""
+        return _with_id(await self._found(_item(BUILDS, build_id), build_record), build_id)
 
     async def cancel_build(self, build_id: str) -> None:
-        """POST /v5/builds/{id}/cancel: asked for, not done (§1.4). Raises Rejected: a GET tells why."""
-        await self._asked("POST", f"{_item(BUILDS, build_id)}/cancel")
+        """POST /v5/builds/{id}/cancel, which only requests it (§1.4). Raises Rejected; a GET tells the reason."""
+        await self._request("POST", f"{_item(BUILDS, build_id)}/cancel")
 
     async def build_log_tail(self, build_id: str, max_bytes: int = 4096) -> tuple[str, ...]:
         """The last lines of a build's log, together at most `max_bytes`, in at most `Deadlines.log` seconds (§1.6).
 
-        A stream that breaks off or does not end gives what came. () for a 404.
+        If the stream breaks off or does not end, the lines until then. () for a 404.
         """
         tail = LogTail(max_bytes)
         call = Call(method="GET", path=f"{_item(BUILDS, build_id)}/logs", accept="text/event-stream", sink=tail,
@@ -131,34 +131,34 @@ class AgentexClient:
     async def list_builds(
         self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True
     ) -> Page[BuildRecord]:
-        """One page of GET /v5/builds (§1.3), newest first if `ordered`. Raises Rejected, for a lost cursor too."""
+        """One page of GET /v5/builds (§1.3), newest first if `ordered`. Raises Rejected, also for a lost cursor."""
         return await self._page(BUILDS, _paging(limit, starting_after, agent_name, ordered=ordered), build_page)
 
     async def find_agent(self, name: str) -> str | None:
-        """The id of the agent of this name, by its builds, newest first (§3); None proves nothing about the name."""
+        """The id of the agent of this name, from its builds (§3); None does not prove that the name is free."""
         scan = Scan(lambda limit, after, ordered: self.list_builds(limit, after, name, ordered=ordered), limit=100)
         async with aclosing(scan.pages()) as pages:
             return await _first_agent(pages, name)
 
     async def probe(self) -> None:
-        """One cheap authenticated call: whether this key may look into this account at all."""
+        """Make one cheap authenticated call. Raises Unauthorized if the key may not read this account."""
         await self._page(BUILDS, PROBE.params or {}, build_page)
 
     # --- deployments ----------------------------------------------------------------------------------------------
 
     async def create_deployment(self, request: DeploymentRequest, *, until: float | None = None) -> DeploymentRecord:
-        """POST /v5/agentex/deployments, once, `until` as above. Rejected is a definite no (§1.5), Unavailable none."""
+        """POST /v5/agentex/deployments, once. `until` and errors are those of `create_build` (§1.5)."""
         call = Call(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True, until=until,
                     deadline=self._deadlines.create)
         return await self._created(call, deployment_record)
 
     async def get_deployment(self, deployment_id: str) -> DeploymentRecord | None:
-        """GET one; None for a 404: not in this account."""
-        return _same(await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record), deployment_id)
+        """GET the deployment; None for a 404: it is not in this account."""
+        return _with_id(await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record), deployment_id)
 
     async def delete_deployment(self, deployment_id: str) -> None:
-        """DELETE one (§1.5). Raises Rejected where it is over already or gone: a GET tells which."""
-        await self._asked("DELETE", _item(DEPLOYMENTS, deployment_id))
+        """DELETE the deployment (§1.5). Raises Rejected if it has ended or is gone; a GET tells which."""
+        await self._request("DELETE", _item(DEPLOYMENTS, deployment_id))
 
     async def list_deployments(
         self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True
@@ -183,7 +183,7 @@ class AgentexClient:
             raise
         return _readable(read(parsed(answer.body)), call, answer)
 
-    async def _asked(self, method: str, path: str) -> None:
+    async def _request(self, method: str, path: str) -> None:
         call = Call(method=method, path=path, deadline=self._deadlines.create)
         answer = await self._calls.send(call)
         if not speaks_agentex(answer):
@@ -198,14 +198,14 @@ class AgentexClient:
 
 
 def _readable(value: Answered | None, call: Call, answer: Answer) -> Answered:
-    """The value, or Unavailable: a 2xx that cannot be read may come from anybody (reliability.md §2d)."""
+    """The value. Raises Unavailable without one: an unreadable 2xx may come from a proxy (reliability.md §2d)."""
     if value is None:
         raise _unreadable(call, answer)
     return value
 
 
-def _same(record: Record | None, id_: str) -> Record | None:
-    """The record, if it is the one that was asked for; else Unavailable: something in front mixes answers up."""
+def _with_id(record: Record | None, id_: str) -> Record | None:
+    """The record. Raises Unavailable if it has another id: then a proxy mixes up its answers."""
     if record is not None and record.id != id_:
         raise Unavailable(f"The record {id_} was asked for, and {record.id} was answered.")
     return record
@@ -226,19 +226,19 @@ async def _first_agent(pages: AsyncIterator[Page[BuildRecord]], name: str) -> st
 
 
 def _item(collection: str, id_: str) -> str:
-    """The path of one object; an id from anywhere must not become another path."""
+    """The path of one object. Raises InvalidInput for an id that could become another path."""
     if usable_id(id_) is None:
         raise InvalidInput(reasons.INVALID_SPEC, f"{id_[:64]!r} cannot be the id of a remote object.")
     return f"{collection}/{quote(id_, safe='')}"
 
 
 def _paging(limit: int, after: str | None, agent_name: str | None, *, ordered: bool) -> dict[str, str | int]:
-    wishes = {"starting_after": after, "agent_name": agent_name, **(NEWEST_FIRST if ordered else {})}
-    return {"limit": limit, **{name: value for name, value in wishes.items() if value}}
+    optional = {"starting_after": after, "agent_name": agent_name, **(NEWEST_FIRST if ordered else {})}
+    return {"limit": limit, **{name: value for name, value in optional.items() if value}}
 
 
 def _parts(request: BuildRequest, archive: Path | None, open_files: ExitStack) -> list[tuple[str, Any]]:
-    """The multipart parts, as the vendor's SDK sends them: always multipart, also without a file (§1.2)."""
+    """The multipart parts, as the vendor's SDK sends them: multipart even without a file (§1.2)."""
     texts = {
         "image_name": request.image_name,
         "image_tag": request.image_tag,
@@ -265,8 +265,8 @@ def _opened(archive: Path, open_files: ExitStack) -> BinaryIO:
 
 
 def _body(request: DeploymentRequest) -> dict[str, object]:
-    """The JSON of a create; what was not asked for is not sent: preview fields without a preview are refused (§1.5)."""
-    wishes = {
+    """The JSON of a create, without unset fields: preview fields of a production deployment are refused (§1.5)."""
+    optional = {
         "build_id": request.build_id,
         "image_name": request.image_name,
         "image_tag": request.image_tag,
@@ -275,4 +275,4 @@ def _body(request: DeploymentRequest) -> dict[str, object]:
         "preview": True if request.preview else None,
     }
     texts = {"manifest_file": request.manifest_file, "environment_config": request.environment_config}
-    return {**texts, **{name: value for name, value in wishes.items() if value is not None}}
+    return {**texts, **{name: value for name, value in optional.items() if value is not None}}

@@ -1,4 +1,4 @@
-"""The API key, wrapped so that it cannot be said by accident."""
+"""The API key, wrapped so that it does not appear in a log or a message by accident."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from agentex_operator.logs import Redactor
 
 
 class ApiKey:
-    """An API key: its repr and str say nothing; only `reveal` tells it, to whoever writes the request header."""
+    """An API key. Its repr and str do not contain it; `reveal` returns it, for the request header only."""
 
     def __init__(self, text: str) -> None:
-        """Surrounding white space is dropped (Secrets made with `echo` end in a newline).
+        """Drop surrounding white space (Secrets made with `echo` end in a newline).
 
-        Raises NotReady for an empty key and for one that no HTTP header can carry; without saying the key.
+        Raises NotReady for an empty key and for a key that no HTTP header can carry; the message does not contain it.
         """
         self._text = text.strip()
         if not self._text or not self._text.isascii() or not self._text.isprintable():
@@ -26,7 +26,7 @@ class ApiKey:
         return self._text
 
     def redact(self, text: str) -> str:
-        """The text without this key, however it is spelled in it."""
+        """The text without this key, in any encoding that the log redacts."""
         return self._redactor.clean(text)
 
     def __eq__(self, other: object) -> bool:

@@ -1,7 +1,7 @@
-"""Build logs: server-sent events, of which only the last lines are kept (agentex-api.md §1.6).
+"""Build logs: a stream of server-sent events, of which the last lines are kept (agentex-api.md §1.6).
 
     data: {"line":"Step 1/7 : FROM x"}\\n\\n       the documented frame; CRLF, no space, plain text are read too
-    : ping      event: x      id: 1      retry: 1   a frame's other lines say nothing to us
+    : ping      event: x      id: 1      retry: 1   other lines of a frame are ignored
     <end>                                           there is no end mark; a last frame without its blank line counts
 """
 
@@ -18,7 +18,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 class LogTail:
-    """Takes the stream in chunks, of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together."""
+    """Receives the stream in chunks of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -28,21 +28,21 @@ class LogTail:
         self._left = LARGEST_STREAM
 
     def feed(self, chunk: bytes) -> bool:
-        """Take the next bytes; False once 64 MiB were read."""
+        """Receive the next bytes; False once 64 MiB were read."""
         *whole, rest = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
         for raw in whole:
-            self._take(raw)
+            self._read_line(raw)
         self._rest = rest[:LONGEST_LINE]
         self._left -= len(chunk)
         return self._left > 0
 
     def lines(self) -> tuple[str, ...]:
         """The last lines so far, oldest first, without control characters."""
-        self._take(self._rest)
+        self._read_line(self._rest)
         self._rest = b""
         return tuple(self._lines)
 
-    def _take(self, raw: bytes) -> None:
+    def _read_line(self, raw: bytes) -> None:
         if not raw.startswith(b"data:"):
             return
         line = _line(raw.removeprefix(b"data:").strip()[:LONGEST_LINE], self._max_bytes)
@@ -57,7 +57,7 @@ class LogTail:
 
 
 def _line(payload: bytes, most: int) -> str | None:
-    """The text in a `data:` field; None for the [DONE] of other services."""
+    """The text of a `data:` field; None for the [DONE] that other services send."""
     if payload == b"[DONE]":
         return None
     value = parsed(payload)

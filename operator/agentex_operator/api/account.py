@@ -1,4 +1,4 @@
-"""AgentexAccount and ClusterAgentexAccount: where the remote API is, and as whom to speak to it."""
+"""AgentexAccount and ClusterAgentexAccount: the address of the remote API, and the account and key to use."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,12 +19,12 @@ CLUSTER_AGENTEX_ACCOUNT: Final = Names(kind="ClusterAgentexAccount", plural="clu
 
 LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
 LabelValue = Annotated[str, Field(max_length=63)]
-# Server-side apply turns a map into null when its last member is taken away. Refused, that would be an edit that nobody
-# understands and that Flux cannot make: so null is what an empty map is.
+# Server-side apply turns a map into null when its last member is removed. If the schema refused null, that edit would
+# fail with an obscure message, and Flux could not make it: so null means an empty map.
 MAY_BE_NULL: Final[dict[str, JsonValue]] = {"nullable": True}
 
 
-def _a_map(given: Any) -> Any:
+def _map_or_empty(given: Any) -> Any:
     return {} if given is None else given
 
 
@@ -47,7 +47,7 @@ class LabelSelector:
     match_labels: Annotated[Mapping[LabelKey, LabelValue], Field(
         max_length=100, default_factory=dict, json_schema_extra=MAY_BE_NULL,
         description="Labels that must have exactly these values, for example `{team: support}`."),
-        BeforeValidator(_a_map)]
+        BeforeValidator(_map_or_empty)]
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(
         max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
         description="Requirements on labels, all of which must hold.")] = ()
@@ -89,17 +89,17 @@ class AccountSpec:
 
     @property
     def poll(self) -> timedelta:
-        """How often running work is looked at."""
+        """The interval between two looks at running work."""
         return duration(self.poll_interval)
 
     @property
     def is_default(self) -> bool:
-        """Whether resources that name no account use this one, in any namespace."""
+        """Whether resources that name no account use this account, in any namespace; False for a namespaced account."""
         return False
 
     @property
     def namespace_selector(self) -> LabelSelector | None:
-        """Which namespaces may use it; None: all that can name it."""
+        """The namespaces that may use it; None: all that can name it."""
         return None
 
 
@@ -116,7 +116,7 @@ class ClusterAccountSpec(AccountSpec):
 
     @property
     def is_default(self) -> bool:
-        """Whether resources that name no account use this one."""
+        """Whether resources that name no account use this account."""
         return self.default
 
 

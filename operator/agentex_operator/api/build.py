@@ -249,11 +249,11 @@ class AgentBuildStatus(RemoteStatus):
 
     @property
     def remote_id(self) -> str | None:
-        """The recorded remote build; None where nothing remote is on record."""
+        """The id of the recorded remote build; None without one."""
         return self.build_id
 
     def with_remote_id(self, remote_id: str | None) -> Self:
-        """The status with that remote build on record."""
+        """The status with this remote build on record."""
         return replace(self, build_id=remote_id)
 
 

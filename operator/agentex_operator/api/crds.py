@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, made from the models: the only way they are written."""
+"""The CustomResourceDefinitions, generated from the models."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class Column:
     wide: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """As the CRD has it."""
+        """The column as the CRD has it."""
         return {"name": self.name, "type": self.type, "jsonPath": self.path} | ({"priority": 1} if self.wide else {})
 
 
@@ -62,7 +62,7 @@ SELECTABLE: Final[dict[type[Resource], tuple[str, ...]]] = {
 
 
 def crds() -> dict[str, str]:
-    """Every CRD as YAML, by the name of its file."""
+    """The YAML of every CRD, by the name of its file."""
     return {f"{GROUP}_{kind.names.plural}.yaml": _as_yaml(definition(kind)) for kind in COLUMNS}
 
 
@@ -112,7 +112,7 @@ def _version(kind: type[Resource]) -> dict[str, Any]:
 
 
 def schema(kind: type[Resource]) -> Schema:
-    """The structural schema of the whole object; its status says -1 until the operator has seen it (R1)."""
+    """The structural schema of the whole object; observedGeneration is -1 until the operator has seen it (R1)."""
     parts = get_type_hints(kind)
     status = structural(parts["status"], defaults=False)
     return {
@@ -135,13 +135,13 @@ def _as_yaml(crd: dict[str, Any]) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Writes everything out: no anchors, and text of several lines as such."""
+    """Writes no anchors, and text of several lines as a block."""
 
     def ignore_aliases(self, _value: Any) -> bool:
-        """Never an alias."""
+        """Always True: no value is written as an alias."""
         return True
 
     def represent_scalar(self, tag: str, value: Any, style: str | None = None) -> yaml.ScalarNode:
-        """Text of several lines as a block."""
+        """The node of a value, with text of several lines as a block."""
         lines = isinstance(value, str) and "\n" in value
         return super().represent_scalar(tag, value, "|" if lines else style)

@@ -157,11 +157,11 @@ class AgentDeploymentStatus(RemoteStatus):
 
     @property
     def remote_id(self) -> str | None:
-        """The recorded remote deployment; None where nothing remote is on record."""
+        """The id of the recorded remote deployment; None without one."""
         return self.deployment_id
 
     def with_remote_id(self, remote_id: str | None) -> Self:
-        """The status with that remote deployment on record."""
+        """The status with this remote deployment on record."""
         return replace(self, deployment_id=remote_id)
 
 

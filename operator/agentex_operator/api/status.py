@@ -1,4 +1,4 @@
-"""What the statuses of every kind have in common, and how a status is written as JSON."""
+"""The status that all kinds share, and how a status is written as JSON."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -103,16 +103,16 @@ class RemoteStatus(Status):
 
     @property
     def remote_id(self) -> str | None:
-        """The recorded remote id; None where nothing remote is on record."""
+        """The id of the recorded remote object; None without one."""
         return None
 
     def with_remote_id(self, remote_id: str | None) -> Self:
-        """The status with that remote id on record."""
+        """The status with this remote id on record."""
         return self
 
 
 def status_as_dict(status: Status) -> dict[str, Any]:
-    """The status as the API server stores it: without what is None or empty, and always with observedGeneration."""
+    """The status as the API server stores it: without None and empty values, and always with observedGeneration."""
     written: dict[str, Any] = adapter(type(status)).dump_python(status, mode="json", by_alias=True)
     return {**_without_empty(written), "observedGeneration": status.observed_generation}
 

@@ -1,4 +1,4 @@
-"""From a model's JSON schema to a structural schema, which is all that the API server takes (ecosystem.md §3.1)."""
+"""From a model's JSON schema to a structural schema, the only form that the API server accepts (ecosystem.md §3.1)."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,16 +17,16 @@ FORBIDDEN: Final = frozenset({"anyOf", "oneOf", "allOf", "not", "prefixItems", "
 
 
 def structural(kind: type[Any], *, defaults: bool = True) -> Schema:
-    """The structural schema of a model; without defaults for a status, which only the operator writes.
+    """The structural schema of a model; for a status without defaults, as only the operator writes it.
 
-    Raises TypeError for what no structural schema can say.
+    Raises TypeError for a model that no structural schema can express.
     """
     root = adapter(kind).json_schema(by_alias=True)
-    return _Walk(root.pop("$defs", {}), defaults=defaults).schema(root, kind.__name__, ())
+    return _Conversion(root.pop("$defs", {}), defaults=defaults).schema(root, kind.__name__, ())
 
 
-class _Walk:
-    """One walk down a JSON schema; the path is for the person who reads an error."""
+class _Conversion:
+    """Converts a JSON schema, from the root down; `path` is for error messages."""
 
     def __init__(self, definitions: dict[str, Schema], *, defaults: bool) -> None:
         self._definitions = definitions
@@ -35,12 +35,12 @@ class _Walk:
     def schema(self, given: Schema, path: str, within: tuple[str, ...]) -> Schema:
         schema, within = self._inlined(given, path, within)
         schema = _enumerated(_with_known_words(schema))
-        _refuse_what_cannot_be_said(schema, path)
+        _check_expressible(schema, path)
         children: Callable[[Schema, str], Schema] = lambda child, name: self.schema(child, f"{path}.{name}", within)  # noqa: E731
         return _ordered(self._with_fitting_default(_with_children(schema, children)))
 
     def _inlined(self, schema: Schema, path: str, within: tuple[str, ...]) -> tuple[Schema, tuple[str, ...]]:
-        """References are replaced by what they name, and an optional by what is optional; words beside them win."""
+        """The schema with references and optional types replaced by their targets; keys beside a reference win."""
         schema = _without_null(schema, path)
         if "$ref" not in schema:
             return schema, within
@@ -51,7 +51,7 @@ class _Walk:
         return self._inlined({**self._definitions[name], **beside}, path, (*within, name))
 
     def _with_fitting_default(self, schema: Schema) -> Schema:
-        """An object's default is empty: its members' own defaults fill it in. Empty lists need no default."""
+        """The schema with its default: of an object an empty one, as its members have their own; of a list none."""
         default = schema.pop("default", None)
         if default is None or default == [] or not self._defaults:
             return schema
@@ -59,7 +59,7 @@ class _Walk:
 
 
 def _without_null(schema: Schema, path: str) -> Schema:
-    """`X | None` is an X that may be absent: the API server drops an explicit null."""
+    """`X | None` as an X that may be absent: the API server drops an explicit null."""
     if "anyOf" not in schema:
         return schema
     alternatives = [one for one in schema["anyOf"] if one.get("type") != "null"]
@@ -81,7 +81,7 @@ def _enumerated(schema: Schema) -> Schema:
     return schema if constant is None else {**schema, "enum": [constant]}
 
 
-def _refuse_what_cannot_be_said(schema: Schema, path: str) -> None:
+def _check_expressible(schema: Schema, path: str) -> None:
     if wrong := FORBIDDEN & schema.keys():
         raise TypeError(f"{path}: {', '.join(sorted(wrong))} cannot be said in a structural schema")
     if "type" not in schema:
@@ -94,7 +94,7 @@ def _refuse_what_cannot_be_said(schema: Schema, path: str) -> None:
 def _with_children(schema: Schema, child: Callable[[Schema, str], Schema]) -> Schema:
     changed = dict(schema)
     if "properties" in schema:
-        changed.pop("additionalProperties", None)  # what is unknown is pruned anyway
+        changed.pop("additionalProperties", None)  # the API server prunes unknown members anyway
         changed["properties"] = {name: child(one, name) for name, one in schema["properties"].items()}
     elif "additionalProperties" in schema:
         changed["additionalProperties"] = child(schema["additionalProperties"], "*")
@@ -104,6 +104,6 @@ def _with_children(schema: Schema, child: Callable[[Schema, str], Schema]) -> Sc
 
 
 def _ordered(schema: Schema) -> Schema:
-    """In one order everywhere, as a person would read it."""
+    """The schema with its keys in one order, for readers."""
     between = sorted(schema.keys() - {*FIRST, *LAST})
     return {key: schema[key] for key in (*FIRST, *between, *LAST) if key in schema}

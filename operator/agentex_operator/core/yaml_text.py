@@ -1,7 +1,7 @@
-"""Reading YAML that a stranger wrote: one document, plain values, within limits, in about 100 ms at the very worst.
+"""Reading untrusted YAML: one document of plain values, within limits, in about 100 ms at most.
 
-The text is first walked as a stream of events, which costs no memory and stops at the first limit; only what passed
-is composed (in C, by recursion, so depth must be known before) and constructed.
+The text is first checked as a stream of events, which needs no memory and stops at the first limit. Only then it is
+composed (in C, by recursion, so its depth must be known before) and constructed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 LONGEST_TEXT: Final = 1024 * 1024       # bytes of UTF-8
 DEEPEST: Final = 50                     # levels of maps and lists
-MOST_NODES: Final = 10_000              # as written; what takes longest, because it is walked in Python
-MOST_NODES_EXPANDED: Final = 50_000     # with every alias replaced by what it stands for
-LONGEST_NUMBER: Final = 64              # characters; YAML 1.1's base 60 costs the square of it
+MOST_NODES: Final = 10_000              # as written; the slowest part, as Python checks each node
+MOST_NODES_EXPANDED: Final = 50_000     # with every alias replaced by its target
+LONGEST_NUMBER: Final = 64              # characters; parsing YAML 1.1's base 60 takes the square of it
 PLAIN_TAGS: Final = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null",
                                                                       "seq", "map"))
 _DIGITS: Final = "0123456789:_.+-"
@@ -34,10 +34,10 @@ class _Mark(Protocol):
 
 
 def load(text: str, reason: str, name: str) -> object:
-    """The value of a YAML text; `name` is what messages call it, `manifest.yaml` for example.
+    """The value of a YAML text; `name` is its name in messages, for example `manifest.yaml`.
 
-    Raises InvalidInput(reason) for anything that is not one document of plain values within the limits above, with
-    the line where there is one.
+    Raises InvalidInput(reason) for any text that is not one document of plain values within the limits above; the
+    message has the line of the problem if it is known.
     """
     try:
         return _load(text)
@@ -50,7 +50,7 @@ def load(text: str, reason: str, name: str) -> object:
 
 
 class RefusedError(Exception):
-    """A limit was passed, or something plain YAML does not need was used; `place` is where."""
+    """The text exceeds a limit, or uses a feature that plain YAML does not need; `place`: where."""
 
     def __init__(self, message: str, place: yaml.Event | yaml.Node | None = None) -> None:
         super().__init__(message)
@@ -62,11 +62,11 @@ def _load(text: str) -> object:
         raise RefusedError("it contains a NUL character")
     if len(text.encode()) > LONGEST_TEXT:
         raise RefusedError(f"it is larger than {LONGEST_TEXT:,} bytes")
-    _walk(text)
+    _check_events(text)
     loader = _LOADER(text)
     try:
         node = loader.get_single_node()
-        _refuse_odd_nodes(node)
+        _check_nodes(node)
         return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
@@ -76,8 +76,8 @@ def _load(text: str) -> object:
 
 
 @dataclass(slots=True)
-class _Census:
-    """How much was seen so far. `anchors`: the expanded size of each finished one; None while it is open."""
+class _Counts:
+    """The counts so far. `anchors`: the expanded size of each closed anchor; None while it is open."""
 
     documents: int = 0
     nodes: int = 0
@@ -85,7 +85,7 @@ class _Census:
     names: list[str | None] = field(default_factory=lambda: [None])
     anchors: dict[str, int | None] = field(default_factory=dict)
 
-    def meet(self, event: yaml.Event) -> None:
+    def add_event(self, event: yaml.Event) -> None:
         """Count one event. Raises RefusedError at a limit."""
         match event:
             case yaml.DocumentStartEvent():
@@ -94,7 +94,7 @@ class _Census:
                 self._add(self._expanded(event), event)
             case yaml.ScalarEvent():
                 self._check_node(event)
-                _refuse_endless_digits(event)
+                _check_digits(event)
                 self._add(1, event)
                 self._finish(event.anchor, 1)
             case yaml.CollectionStartEvent():
@@ -146,23 +146,23 @@ class _Census:
             raise RefusedError(f"its aliases expand to more than {MOST_NODES_EXPANDED:,} values", event)
 
 
-def _refuse_endless_digits(event: yaml.ScalarEvent) -> None:
-    """Before the composer asks whether it is a number: of one in base 60, that costs a hundred times its size."""
+def _check_digits(event: yaml.ScalarEvent) -> None:
+    """Raise RefusedError for a very long number, before the composer parses it: base 60 takes time squared."""
     if event.implicit[0] and len(event.value) > 64 * LONGEST_NUMBER and not event.value.strip(_DIGITS):
         raise RefusedError("it has a number of too many digits", event)
 
 
-def _walk(text: str) -> None:
-    census = _Census()
+def _check_events(text: str) -> None:
+    counts = _Counts()
     for event in yaml.parse(text, Loader=_LOADER):
-        census.meet(event)
+        counts.add_event(event)
 
 
 # --- the check of the composed nodes --------------------------------------------------------------------------------
 
 
-def _refuse_odd_nodes(root: yaml.Node | None) -> None:
-    """Raises RefusedError for a key used twice, a key that is no scalar, or an endless number."""
+def _check_nodes(root: yaml.Node | None) -> None:
+    """Raise RefusedError for a key used twice, a key that is no scalar, or a number of too many digits."""
     seen: set[int] = set()
     waiting = [] if root is None else [root]
     while waiting:
@@ -170,18 +170,18 @@ def _refuse_odd_nodes(root: yaml.Node | None) -> None:
         if id(node) in seen:
             continue
         seen.add(id(node))
-        _refuse_odd(node)
+        _check_composed(node)
         waiting.extend(_children(node))
 
 
-def _refuse_odd(node: yaml.Node) -> None:
+def _check_composed(node: yaml.Node) -> None:
     if isinstance(node, yaml.ScalarNode) and node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER:
         raise RefusedError("it has a number of too many digits", node)
     if isinstance(node, yaml.MappingNode):
-        _refuse_double_keys(node)
+        _check_keys(node)
 
 
-def _refuse_double_keys(node: yaml.MappingNode) -> None:
+def _check_keys(node: yaml.MappingNode) -> None:
     seen: set[tuple[str, str]] = set()
     for key, _ in node.value:
         if not isinstance(key, yaml.ScalarNode):
@@ -211,5 +211,5 @@ def _mark(error: yaml.YAMLError) -> _Mark | None:
 
 
 def _problem(error: yaml.YAMLError) -> str:
-    """The parser's complaint, without a copy of the text."""
+    """The problem that the parser reports, without a copy of the text."""
     return str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed")[:160]

@@ -1,7 +1,7 @@
-"""Reading a stranger's tar.gz into a tree: a walk over its headers as a stream, never `extractall`.
+"""Reading an untrusted tar.gz into a tree: its headers are read as a stream, and `extractall` is never used.
 
-Every case of reliability.md §2(f) ends in InvalidInput with one of InvalidContext, CorruptContext, ContextTooLarge and
-UnsafeSymlink, or does no harm. Memory is bounded by the number of entries, not by any size.
+Every case of reliability.md §2(f) raises InvalidInput with InvalidContext, CorruptContext, ContextTooLarge or
+UnsafeSymlink, or is harmless. Memory is bounded by the number of entries, not by their sizes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from agentex_operator.sources.tarheaders import (
     refused,
     shown,
 )
-from agentex_operator.sources.tree import Blobs, Directory, File, Growth, Link
+from agentex_operator.sources.tree import Blobs, Directory, File, Link, TreeBuilder
 
 if TYPE_CHECKING:
     import threading
@@ -29,60 +29,60 @@ if TYPE_CHECKING:
 
 
 def read_tree(packed: BinaryIO, blobs: Blobs, limits: Limits, stop: threading.Event) -> Directory:
-    """The tree in a tar.gz, its contents stored in `blobs`. Raises InvalidInput, or Unavailable for a full disk."""
+    """The tree of a tar.gz, with the contents in `blobs`. Raises InvalidInput, and Unavailable for a full disk."""
     with full_disk_is_temporary():
-        reader = _Reader(Gunzip(packed, limits, stop), blobs, Growth(limits))
+        reader = _Reader(Gunzip(packed, limits, stop), blobs, TreeBuilder(limits))
         return reader.read()
 
 
 @dataclass(slots=True)
 class _Reader:
-    """One archive being read."""
+    """The reading of one archive. `unpacked`: bytes of content so far."""
 
     stream: Gunzip
     blobs: Blobs
-    growth: Growth
+    builder: TreeBuilder
     unpacked: int = 0
 
     def read(self) -> Directory:
         while header := next_header(self._exactly):
-            self._take(header)
+            self._add(header)
         self._require_the_end()
-        if not self.growth.root.children:
+        if not self.builder.root.children:
             raise refused("holds no files")
-        return self.growth.root
+        return self.builder.root
 
-    def _take(self, header: Header) -> None:
-        """Add one entry. Its size is counted before a byte of it is read."""
-        parts = self.growth.parts(header.name)
+    def _add(self, header: Header) -> None:
+        """Add one entry. Its size is counted before its content is read."""
+        parts = self.builder.parts(header.name)
         self._count(header.size)
         match header.type:
             case Type.DIRECTORY:
-                self.growth.directory(parts)
+                self.builder.directory(parts)
             case Type.SYMLINK:
-                self.growth.add(parts, Link(self._target(header)))
+                self.builder.add(parts, Link(self._target(header)))
             case Type.HARDLINK:
-                self.growth.add(parts, self._linked(header))
+                self.builder.add(parts, self._linked(header))
             case Type.FILE:
                 self._require_room(parts, header)
-                self.growth.add(parts, self.blobs.store(self._content(header.size), executable=header.executable))
+                self.builder.add(parts, self.blobs.store(self._content(header.size), executable=header.executable))
 
     def _require_room(self, parts: tuple[str, ...], header: Header) -> None:
-        """Refuse what cannot be added before its content costs anything."""
-        if not parts or parts[-1] in self.growth.directory(parts[:-1]).children:
+        """Raise InvalidInput for a file that cannot be added, before its content is read."""
+        if not parts or parts[-1] in self.builder.directory(parts[:-1]).children:
             raise refused(f"holds {shown(header.name)} twice; make it anew, without appending")
 
     def _target(self, header: Header) -> str:
         target = header.target
         odd = not target or has_control_characters(target) or "\\" in target
-        if odd or len(target.encode()) > self.growth.limits.path:
+        if odd or len(target.encode()) > self.builder.limits.path:
             raise refused(f"holds the symbolic link {shown(header.name)} with the unsafe target {shown(target)}")
         return target
 
     def _linked(self, header: Header) -> File:
-        """The earlier file that a hard link names, counted again: it will be packed twice."""
-        parts = self.growth.parts(header.target)
-        at = self.growth.directory(parts[:-1])
+        """The earlier file that a hard link names. Its size is counted again: the file will be packed twice."""
+        parts = self.builder.parts(header.target)
+        at = self.builder.directory(parts[:-1])
         found = at.children.get(parts[-1]) if parts else None
         if not isinstance(found, File):
             link, target = shown(header.name), shown(header.target)
@@ -92,8 +92,8 @@ class _Reader:
 
     def _count(self, size: int) -> None:
         self.unpacked += size
-        if self.unpacked > self.growth.limits.unpacked:
-            raise too_large(f"The archive unpacks to more than {self.growth.limits.unpacked:,} bytes")
+        if self.unpacked > self.builder.limits.unpacked:
+            raise too_large(f"The archive unpacks to more than {self.builder.limits.unpacked:,} bytes")
 
     def _content(self, size: int) -> Iterator[bytes]:
         left = size
@@ -106,7 +106,7 @@ class _Reader:
         self._exactly(-size % BLOCK)
 
     def _exactly(self, size: int) -> bytes:
-        """So many bytes; b"" at the clean end of the stream."""
+        """Exactly so many bytes; b"" at the regular end of the stream. Raises InvalidInput for fewer."""
         found = bytearray()
         while len(found) < size:
             chunk = self.stream.read(size - len(found))
@@ -118,7 +118,7 @@ class _Reader:
         return bytes(found)
 
     def _require_the_end(self) -> None:
-        """Only zeros may follow: two archives in one file are read differently by different programs."""
+        """Raise InvalidInput unless only zeros follow: programs read two archives in one file in different ways."""
         while chunk := self.stream.read(CHUNK):
             if chunk.strip(b"\0"):
                 raise refused("goes on after its end; is it two archives in one file? Make it anew, with `tar -czf`")

@@ -1,4 +1,4 @@
-"""A gzip stream, read in bounded steps: concatenated members, a stop at every limit, and no bomb goes off."""
+"""A gzip stream, unpacked in bounded steps: it reads concatenated members, and stops at every limit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _MAGIC: Final = b"\x1f\x8b"
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MOST_MEMBERS: Final = 100_000      # bgzip writes one per 64 KiB
-_HEADERS: Final = 128 * 1024 * 1024  # bytes of tar headers beside the files' own
+_HEADERS: Final = 128 * 1024 * 1024  # bytes of tar headers, in addition to the files
 
 
 class Gunzip:
     """The unpacked bytes of `packed`. At most CHUNK bytes are held at a time, whatever the input.
 
-    Reading raises InvalidInput: CorruptContext where it is no gzip, broken, cut short or followed by something else;
-    ContextTooLarge where it unpacks to more than the limits allow.
+    Reading raises InvalidInput: CorruptContext for data that is no gzip, is damaged, is cut short or is followed by
+    other data; ContextTooLarge for data that unpacks to more than the limits allow.
     """
 
     def __init__(self, packed: BinaryIO, limits: Limits, stop: threading.Event) -> None:
@@ -33,14 +33,14 @@ class Gunzip:
         _require_gzip(self._waiting)
 
     def read(self, size: int) -> bytes:
-        """The next bytes, at most `size` and at most CHUNK; b"" at the end only."""
+        """The next bytes, at most `size` and at most CHUNK; b"" only at the end."""
         while member := self._member or self._next_member():
             if found := self._step(member, min(size, CHUNK)):
                 return self._counted(found)
         return b""
 
     def _step(self, member: zlib._Decompress, size: int) -> bytes:
-        """What the member gives next; perhaps nothing."""
+        """The next unpacked bytes of the member; possibly none."""
         raise_if_stopped(self._stop)
         try:
             found = member.decompress(self._waiting, size)
@@ -60,7 +60,7 @@ class Gunzip:
             raise _corrupt("ends too early")
 
     def _next_member(self) -> zlib._Decompress | None:
-        """Begin the next member, if there is one; zeros between and after them are padding."""
+        """Begin and return the next member; None at the end. Zeros between and after members are padding."""
         self._skip_padding()
         if not self._waiting:
             return None

@@ -1,4 +1,4 @@
-"""What is uploaded: the staged files as a deterministic tar.gz, and the vendor's hash of them (agentex-api.md §7)."""
+"""The upload: the staged files as a deterministic tar.gz, and the vendor's hash of the files (agentex-api.md §7)."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ Staging = Mapping[str, "File"]  # the files of a staged context by relative POSI
 
 
 def staging_hash(staging: Staging) -> str:
-    """The vendor's working_tree_hash (hex) of a staged context; it knows no symlinks, they were resolved."""
+    """The vendor's working_tree_hash (hex) of a staged context, in which all symlinks are resolved."""
     return _hash_of((path, _EXECUTABLE if file.executable else _PLAIN, file.sha256) for path, file in staging.items())
 
 
 def working_tree_hash(directory: Path) -> str:
     """The vendor's working_tree_hash (hex) of a directory on disk: its files and symlinks, by path, mode and content.
 
-    Modes count by owner-x only; directories, times and owners do not count.
+    Of a mode, only owner-x counts; directories, times and owners do not count.
     """
     found = (path for path in directory.rglob("*") if path.is_symlink() or path.is_file())
     return _hash_of((path.relative_to(directory).as_posix(), *_mode_and_content(path)) for path in found)
 
 
 def _hash_of(records: Iterable[tuple[str, str, str]]) -> str:
-    """Sorted by whole path, by code points: `a-b` comes before `a/b`, unlike in a walk over directories."""
+    """The hash of records sorted by whole path, by code points: `a-b` is before `a/b`, unlike in a directory walk."""
     lines = ["\0".join(record) for record in sorted(records)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -59,9 +59,9 @@ def _mode_and_content(path: Path) -> tuple[str, str]:
 
 
 def pack(staging: Staging, blobs: Blobs, out: Path, largest: int, stop: threading.Event) -> int:
-    """Write the tar.gz: same files, same bytes (of one zlib). Its size in bytes, at most `largest`.
+    """Write the tar.gz; its size in bytes. Equal files give equal bytes (with one version of zlib).
 
-    Raises InvalidInput(ContextTooLarge) as soon as it grows beyond, and Unavailable for a full disk.
+    Raises InvalidInput(ContextTooLarge) as soon as it exceeds `largest` bytes, and Unavailable for a full disk.
     """
     with full_disk_is_temporary(), out.open("xb") as file:
         bounded = _Bounded(file, largest)
@@ -74,14 +74,14 @@ def pack(staging: Staging, blobs: Blobs, out: Path, largest: int, stop: threadin
 
 
 def _add(tar: tarfile.TarFile, path: str, file: File, blobs: Blobs) -> None:
-    """One file; owner, times and the rest of the mode are the same for all."""
+    """Add one file; owner, times and the rest of the mode are the same for all files."""
     entry = tarfile.TarInfo(path)
     entry.size, entry.mode, entry.mtime = file.size, 0o755 if file.executable else 0o644, 0
     tar.addfile(entry, blobs.open(file))
 
 
 class _Bounded:
-    """A file that does not grow beyond a size."""
+    """A file with a largest size; writing beyond that size raises InvalidInput(ContextTooLarge)."""
 
     def __init__(self, file: BinaryIO, largest: int) -> None:
         self._file, self._largest, self.size = file, largest, 0

@@ -1,13 +1,14 @@
-"""From a source's tree to what is built, as the vendor's packager does it (agentex-api.md §7), confined to the source.
+"""The files of a build context, chosen from a source's tree as the vendor's packager does (agentex-api.md §7).
 
     1. the manifest at `<context path>/<manifest>`; the context root is its directory / build.context.root
     2. build.context.dockerfile becomes `Dockerfile`, build.context.dockerignore (if it exists) `.dockerignore`
-    3. every directory of include_paths, less the names that the .dockerignore's lines match: fnmatch on base names
-       only, as there; the remote builder applies the real rules later. An included root `Dockerfile` wins over step 2
-    4. symbolic links are replaced by what they point to; one that leaves the source is refused. One that is not staged
-       may point wherever it likes
+    3. every directory of include_paths is staged, except names that match a line of the .dockerignore: fnmatch on base
+       names only, as the vendor does; the remote builder applies the real rules later. An included root `Dockerfile`
+       replaces the one of step 2
+    4. symbolic links are replaced by their targets; a link that leads out of the source is refused. The target of a
+       link that is not staged does not matter
 
-A staging is a mapping of paths to files of the tree: nothing is copied.
+A staging is a mapping of paths to files of the tree: no content is copied.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ _LARGEST_IGNORE: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
-    """The manifest of a context, and the environments.yaml beside it if there is one. `at` is their directory."""
+class AgentTexts:
+    """The manifest of a context, and the environments.yaml in the same directory, if any. `at`: that directory."""
 
     manifest: str
     environments: str | None
     at: Chain
 
 
-def read_texts(root: Directory, blobs: Blobs, path: str, manifest: str) -> Texts:
-    """Find and read the manifest. Raises InvalidInput: ManifestNotFound, InvalidManifest, InvalidContext."""
+def read_texts(root: Directory, blobs: Blobs, path: str, manifest: str) -> AgentTexts:
+    """The manifest and environments.yaml. Raises InvalidInput: ManifestNotFound, InvalidManifest, InvalidContext."""
     place = f"{path}/{manifest}"
     found = find((root,), place)
     if found is None or found.file is None:
@@ -50,13 +51,13 @@ def read_texts(root: Directory, blobs: Blobs, path: str, manifest: str) -> Texts
     at = found.chain
     beside = find(at, ENVIRONMENTS)
     environments = beside.file if beside is not None else None
-    return Texts(
+    return AgentTexts(
         _text(blobs, found.file, reasons.INVALID_MANIFEST, manifest),
         _text(blobs, environments, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS) if environments else None, at)
 
 
-def stage(texts: Texts, manifest: Manifest, blobs: Blobs, limits: Limits) -> Staging:
-    """The files that make the build context, by path.
+def stage(texts: AgentTexts, manifest: Manifest, blobs: Blobs, limits: Limits) -> Staging:
+    """The files of the build context, by path.
 
     Raises InvalidInput: DockerfileNotFound, UnsafeSymlink, ContextTooLarge, InvalidContext.
     """
@@ -64,7 +65,7 @@ def stage(texts: Texts, manifest: Manifest, blobs: Blobs, limits: Limits) -> Sta
     if found is None or found.file is not None:
         raise _invalid(f"build.context.root {shown(manifest.root)} is not a directory of the source. Correct it in the "
                        "manifest")
-    staging = _Staging(found.chain, limits)
+    staging = _Collector(found.chain, limits)
     staging.files["Dockerfile"] = _dockerfile(found.chain, manifest.dockerfile)
     ignored = _NOTHING
     if manifest.dockerignore and (ignore := _file(found.chain, manifest.dockerignore)):
@@ -80,7 +81,7 @@ def stage(texts: Texts, manifest: Manifest, blobs: Blobs, limits: Limits) -> Sta
 
 
 def _no_manifest(root: Directory, place: str) -> str:
-    """Where it was looked for; and, for an archive with one top directory, what the path would be."""
+    """The message: where the manifest was expected, and the right path for an archive with one top directory."""
     top = list(names(root))
     here = f"There is no manifest at {shown(_tidy(place))} in the source."
     if len(top) == 1 and _leads_to_file(root, f"{top[0]}/{place}"):
@@ -133,7 +134,7 @@ def _invalid(what: str) -> InvalidInput:
 
 
 def _ignoring(blobs: Blobs, file: File) -> re.Pattern[str]:
-    """One expression for all lines of a .dockerignore. Raises InvalidInput where it is too long."""
+    """One expression for all lines of a .dockerignore. Raises InvalidInput if it is too long."""
     content = blobs.read(file, _LARGEST_IGNORE)
     patterns = _patterns(content.decode("utf-8", "replace")) if content is not None else None
     if patterns is None or len(patterns) > _MOST_PATTERNS:
@@ -142,7 +143,7 @@ def _ignoring(blobs: Blobs, file: File) -> re.Pattern[str]:
 
 
 def _patterns(text: str) -> list[str]:
-    """The lines, as the vendor reads them: cut at `#`, stripped, not empty."""
+    """The lines as the vendor reads them: cut at `#`, stripped, without empty ones."""
     lines = (line.split("#", 1)[0].strip() for line in re.split(r"\r\n|\r|\n", text))
     return [line for line in lines if line]
 
@@ -151,17 +152,17 @@ def _patterns(text: str) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Staging:
-    """A staging as it grows. Links can make a small tree large: everything met is counted."""
+class _Collector:
+    """Collects the files of a context. All entries are counted, as links can make a small tree large."""
 
     root: Chain
     limits: Limits
     files: dict[str, File] = field(default_factory=dict)
-    met: int = 0
+    entries: int = 0
     size: int = 0
 
     def include(self, path: str, ignored: re.Pattern[str]) -> None:
-        """Add a directory of the context, at the same place as there. Raises InvalidInput."""
+        """Add a directory of the context, at the same path. Raises InvalidInput."""
         inside = _inside(path)
         found = find(self.root, inside)
         if found is None or found.file is not None:
@@ -170,7 +171,7 @@ class _Staging:
         self._add_directory(inside, found.chain, ignored, ())
 
     def _add_directory(self, path: str, chain: Chain, ignored: re.Pattern[str], within: Chain) -> None:
-        """Add what a directory holds; `within` are the directories being added around it."""
+        """Add the entries of a directory. `within`: the directories around it that are being added."""
         self._require_finite(path, chain[-1], within)
         for name in names(chain[-1]):
             if ignored.match(name) is None:
@@ -196,8 +197,8 @@ class _Staging:
         self.files[path] = file
 
     def _count(self, path: str) -> None:
-        self.met += 1
-        if self.met > self.limits.entries:
+        self.entries += 1
+        if self.entries > self.limits.entries:
             raise too_large(f"The build context has more than {self.limits.entries:,} files and directories")
         if len(path.encode()) > self.limits.path:
             raise _invalid(f"The path {shown(path)} is longer than {self.limits.path} bytes; shorten it")
@@ -209,7 +210,7 @@ class _Staging:
             raise _invalid(f"The path {shown(path)} has more than {self.limits.depth} levels; make it flatter")
 
     def require_no_clash(self) -> None:
-        """Refuse a path that is a file by one rule and a directory by another."""
+        """Raise InvalidInput for a path that is a file by one rule and a directory by another."""
         for path in self.files:
             parents = path.split("/")[:-1]
             clash = next((one for one in _prefixes(parents) if one in self.files), None)
@@ -218,7 +219,7 @@ class _Staging:
 
 
 def _inside(path: str) -> str:
-    """An include path without detours. Raises InvalidInput where it leaves the context root."""
+    """The include path, normalised. Raises InvalidInput if it leads out of the context root."""
     parts: list[str] = []
     for part in path.split("/"):
         if part == "..":

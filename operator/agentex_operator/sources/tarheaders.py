@@ -1,7 +1,7 @@
-"""What a tar archive says about its next entry: ustar, GNU and PAX headers, read into one value, within limits.
+"""The headers of a tar archive: ustar, GNU and PAX headers of an entry, read into one value, within limits.
 
-Written by hand because the standard library's reader keeps extended headers of any size in memory, and because
-every leniency is a way in: what is not plainly a file, a directory or a link is refused.
+The standard library's reader is not used: it keeps extended headers of any size in memory, and it is lenient. Here,
+every entry that is not plainly a file, a directory or a link is refused.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from agentex_operator.core.errors import InvalidInput
 BLOCK: Final = 512
 _LARGEST_EXTENSION: Final = 1024 * 1024  # bytes of one PAX header or GNU long name
 _EXTENSIONS: Final = frozenset({b"x", b"g", b"L", b"K"})
-_MOST_EXTENSIONS: Final = 4              # in front of one entry
+_MOST_EXTENSIONS: Final = 4              # before one entry
 
-Read = Callable[[int], bytes]  # exactly so many bytes; raises InvalidInput where there are fewer
+Read = Callable[[int], bytes]  # exactly so many bytes; raises InvalidInput if there are fewer
 
 
 class Type(Enum):
-    """What an entry is."""
+    """The type of an entry."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -33,7 +33,7 @@ class Type(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One entry. `name` and `target` are as written; of the mode, owner-x is left. `size` in bytes, at least 0."""
+    """One entry. `name` and `target` are as written. `executable`: owner-x of the mode. `size`: bytes, at least 0."""
 
     name: str
     type: Type
@@ -43,22 +43,22 @@ class Header:
 
 
 def corrupt(what: str) -> InvalidInput:
-    """The CorruptContext to raise for an archive no tar would write."""
+    """The error CorruptContext, for an archive that no tar program would write."""
     return InvalidInput(reasons.CORRUPT_CONTEXT, f"The archive is damaged: {what}. Make it anew, with `tar -czf`.")
 
 
 def refused(what: str) -> InvalidInput:
-    """The InvalidContext to raise for an archive that holds what a build context may not."""
+    """The error InvalidContext, for an archive with entries that a build context must not have."""
     return InvalidInput(reasons.INVALID_CONTEXT, f"The archive {what}.")
 
 
 def shown(name: str) -> str:
-    """A name from the archive as messages show it: quoted, escaped and not endless."""
+    """A name from the archive for a message: quoted, escaped, and cut to 120 characters."""
     return ascii(name if len(name) <= 120 else name[:119] + "~")
 
 
 def has_control_characters(name: str) -> bool:
-    """Whether a name could forge a line of a log, or of the working tree hash."""
+    """Whether a name has control characters, which could forge a line of a log or of the working tree hash."""
     return any(one < " " or one == "\x7f" for one in name)
 
 
@@ -68,10 +68,10 @@ def next_header(read: Read) -> Header | None:
     for _ in range(_MOST_EXTENSIONS + 1):
         block = read(BLOCK)
         if not block or block == bytes(BLOCK):
-            extra.require_nothing_announced()
+            extra.require_none_open()
             return None
         raw = _Raw.parse(block)
-        if not extra.take(raw, read):
+        if not extra.read(raw, read):
             return _header(raw, extra)
     raise corrupt("an entry has too many extended headers")
 
@@ -81,7 +81,7 @@ def next_header(read: Read) -> Header | None:
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """One header block, checked against its checksum."""
+    """One header block, whose checksum was verified."""
 
     name: bytes
     mode: int
@@ -104,7 +104,7 @@ def _text(raw: bytes) -> bytes:
 
 
 def _number(raw: bytes) -> int:
-    """Octal digits, or GNU's base 256; never negative."""
+    """The number in octal digits, or in GNU's base 256. Raises InvalidInput for a negative number, or for none."""
     if raw[0] & 0x80:
         return _base_256(raw)
     digits = raw.strip(b" \0")
@@ -124,13 +124,13 @@ def _base_256(raw: bytes) -> int:
 
 @dataclass(slots=True)
 class _Extensions:
-    """What PAX and GNU headers said about the entry that follows them."""
+    """The values that PAX and GNU headers state for the entry that follows them."""
 
-    said: dict[str, bytes] = field(default_factory=dict)
+    values: dict[str, bytes] = field(default_factory=dict)
     count: int = 0
 
-    def take(self, raw: _Raw, read: Read) -> bool:
-        """Read this block's content if it is an extension; False for an entry proper."""
+    def read(self, raw: _Raw, read: Read) -> bool:
+        """Read the content of the block if it is an extension, and return True; else False."""
         if raw.flag not in _EXTENSIONS:
             return False
         content = _padded(raw.size, read)
@@ -138,40 +138,40 @@ class _Extensions:
         if raw.flag == b"g":
             _require_harmless(_records(content))
         elif raw.flag == b"x":
-            self._learn(_records(content))
+            self._update(_records(content))
         else:
-            self.said["path" if raw.flag == b"L" else "linkpath"] = content.rstrip(b"\0")
+            self.values["path" if raw.flag == b"L" else "linkpath"] = content.rstrip(b"\0")
         return True
 
-    def _learn(self, records: dict[str, bytes]) -> None:
+    def _update(self, records: dict[str, bytes]) -> None:
         if any(key.startswith("GNU.sparse") for key in records):
             raise refused("holds a sparse file; make it with `tar -czf`, without --sparse")
-        self.said.update(records)
+        self.values.update(records)
 
     def size(self, otherwise: int) -> int:
-        """The size, which PAX may have said for files too large for a header."""
-        said = self.said.get("size")
-        if said is None:
+        """The size that PAX states, for files too large for a header; else `otherwise`."""
+        stated = self.values.get("size")
+        if stated is None:
             return otherwise
-        if not said.isdigit() or len(said) > 20:
+        if not stated.isdigit() or len(stated) > 20:
             raise corrupt("a size is no number")
-        return int(said)
+        return int(stated)
 
-    def require_nothing_announced(self) -> None:
-        """Raises InvalidInput where the archive ends between an extension and its entry."""
-        if self.said:
+    def require_none_open(self) -> None:
+        """Raise InvalidInput if the archive ends between an extension and its entry."""
+        if self.values:
             raise corrupt("it ends in the middle of an entry")
 
 
 def _padded(size: int, read: Read) -> bytes:
-    """An extension's content; its padding is read too."""
+    """The content of an extension; its padding is read and dropped. Raises InvalidInput if it is too large."""
     if size > _LARGEST_EXTENSION:
         raise corrupt("an extended header is too large")
     return read(-(-size // BLOCK) * BLOCK)[:size]
 
 
 def _records(content: bytes) -> dict[str, bytes]:
-    """PAX's `length key=value` lines."""
+    """The values in PAX's `length key=value` lines. Raises InvalidInput for other content."""
     found: dict[str, bytes] = {}
     while content:
         length, rest = _record_length(content)
@@ -191,7 +191,7 @@ def _record_length(content: bytes) -> tuple[int, bytes]:
 
 
 def _require_harmless(everywhere: dict[str, bytes]) -> None:
-    """Git writes the commit as a global comment; what names or sizes every file is nobody's intention."""
+    """Raise InvalidInput for a global header that names or sizes all files; Git's comment is harmless."""
     if any(key in {"path", "linkpath", "size"} or key.startswith("GNU.sparse") for key in everywhere):
         raise refused("renames or resizes all of its files by one header; make it with `tar -czf`")
 
@@ -204,17 +204,17 @@ _REFUSED: Final = {b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a 
 
 
 def _header(raw: _Raw, extra: _Extensions) -> Header:
-    name = _decoded(extra.said.get("path", raw.name))
+    name = _decoded(extra.values.get("path", raw.name))
     if raw.flag not in _TYPES:
         kind = _REFUSED.get(raw.flag, "an entry of an unknown type")
         raise refused(f"holds {kind}, {shown(name)}; a build context is files, directories and links")
     kind_of = _TYPES[raw.flag]
-    if kind_of is Type.FILE and name.endswith("/"):  # how tar wrote directories before it had a type for them
+    if kind_of is Type.FILE and name.endswith("/"):  # old tar programs wrote directories in this way
         kind_of = Type.DIRECTORY
     size = extra.size(raw.size)
     if size and kind_of is not Type.FILE:
         raise corrupt(f"{shown(name)} is a {kind_of.value} with content")
-    return Header(name, kind_of, size, bool(raw.mode & 0o100), _decoded(extra.said.get("linkpath", raw.target)))
+    return Header(name, kind_of, size, bool(raw.mode & 0o100), _decoded(extra.values.get("linkpath", raw.target)))
 
 
 def _decoded(raw: bytes) -> str:

@@ -1,7 +1,7 @@
-"""The files of a context as a tree in memory; their contents lie in one file of ours.
+"""The files of a context as a tree in memory; their contents are stored in one file on disk.
 
-Nothing an archive says ever becomes a path on our disk, so none of it can be a path to
-somewhere else. A link is a note of where it points, followed inside this tree only.
+No name from an archive ever becomes a path on the operator's disk, so no name can lead to another place there. A link
+is stored as its target, and is followed inside this tree only.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from agentex_operator.sources.limits import Limits
 
-_MOST_HOPS: Final = 40  # links followed for one path, as the kernel does
+_MOST_HOPS: Final = 40  # links followed for one path, as in the kernel
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A regular file: where its content begins among the blobs, its size in bytes and its sha256 (hex)."""
+    """A regular file: the offset of its content in the blobs, its size in bytes and its sha256 (hex)."""
 
     start: int
     size: int
@@ -37,23 +37,23 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A symbolic link, as written."""
+    """A symbolic link, with its target as written."""
 
     target: str
 
 
 @dataclass(slots=True, eq=False)
 class Directory:
-    """Names and what they stand for."""
+    """A directory: its entries by name."""
 
     children: dict[str, Directory | File | Link] = field(default_factory=dict)
 
 
-Chain = tuple[Directory, ...]  # from the root to a directory: what `..` needs
+Chain = tuple[Directory, ...]  # the directories from the root to one directory; needed for `..`
 
 
 class Blobs:
-    """All contents, one after another in one file without a name: it is gone when we are, even when killed."""
+    """All contents, one after another in an unlinked file, which the kernel removes when the process ends."""
 
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,7 +62,7 @@ class Blobs:
         self._end = 0
 
     def store(self, chunks: Iterable[bytes], *, executable: bool) -> File:
-        """Append a content."""
+        """Append a content, and return the file that it is of."""
         digest, start = hashlib.sha256(), self._end
         self._file.seek(start)
         for chunk in chunks:
@@ -71,22 +71,22 @@ class Blobs:
         return File(start, self._end - start, digest.hexdigest(), executable)
 
     def open(self, file: File) -> Content:
-        """The content, to be read from its beginning; one at a time."""
+        """The content, to be read from its beginning. Only one content can be read at a time."""
         self._file.seek(file.start)
         return Content(self._file, file.size)
 
     def read(self, file: File, largest: int) -> bytes | None:
-        """The whole content; None where it is larger than `largest` bytes."""
+        """The whole content; None if it is larger than `largest` bytes."""
         return self.open(file).read(file.size) if file.size <= largest else None
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Free the disk space."""
         self._file.close()
 
 
 @dataclass(slots=True)
 class Content:
-    """One content, as a file that can be read forward."""
+    """One content, as a file that is read forward. `left`: bytes not read yet."""
 
     file: BinaryIO
     left: int
@@ -99,15 +99,15 @@ class Content:
 
 
 @dataclass(slots=True)
-class Growth:
-    """A tree while an archive is read into it: counts what it adds, refuses what does not fit."""
+class TreeBuilder:
+    """Builds a tree while an archive is read: counts the entries, and refuses those that break a limit."""
 
     limits: Limits
     root: Directory = field(default_factory=Directory)
     entries: int = 0
 
     def parts(self, name: str) -> tuple[str, ...]:
-        """A name from the archive as path components, checked. () is the root itself. Raises InvalidInput."""
+        """The components of a name from the archive; () is the root. Raises InvalidInput for an unsafe name."""
         if name.startswith("/") or "\\" in name or has_control_characters(name) or ".." in name.split("/"):
             raise refused(f"holds the unsafe path {shown(name)}; paths are relative, without `..` or backslashes")
         found = tuple(part for part in name.split("/") if part not in {"", "."})
@@ -117,7 +117,7 @@ class Growth:
         return found
 
     def directory(self, parts: Iterable[str]) -> Directory:
-        """The directory of that path, made where it is missing. Raises InvalidInput where something else is there."""
+        """The directory at that path, created if it is missing. Raises InvalidInput if a file or a link is there."""
         at = self.root
         for part in parts:
             if part not in at.children:
@@ -127,7 +127,7 @@ class Growth:
         return at
 
     def add(self, parts: tuple[str, ...], node: File | Link) -> None:
-        """Put a file or a link where nothing is. Raises InvalidInput."""
+        """Add a file or a link. Raises InvalidInput if the path is taken."""
         parent = self.directory(parts[:-1])
         if not parts or parts[-1] in parent.children:
             raise refused(f"holds {shown('/'.join(parts))} twice; make it anew, without appending")
@@ -150,7 +150,7 @@ def _entered(node: Directory | File | Link, name: str) -> Directory:
 
 
 def unsafe(message: str) -> InvalidInput:
-    """The UnsafeSymlink to raise."""
+    """The error UnsafeSymlink, with this message."""
     return InvalidInput(reasons.UNSAFE_SYMLINK, message)
 
 
@@ -159,17 +159,17 @@ def unsafe(message: str) -> InvalidInput:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a path leads: to a file, or to the directory that ends the chain."""
+    """The target of a path: a file, or the directory at the end of the chain."""
 
     chain: Chain
     file: File | None = None
 
 
 def find(start: Chain, path: str) -> Found | None:
-    """What `path` leads to, seen from the last directory of `start`; None where there is nothing.
+    """The target of `path`, relative to the last directory of `start`; None if there is no such entry.
 
-    Links are followed within the tree. Raises InvalidInput(UnsafeSymlink) for one that leads out of it or goes in a
-    circle, and InvalidInput(InvalidContext) for a path that is absolute or climbs above the root itself.
+    Links are followed within the tree. Raises InvalidInput(UnsafeSymlink) for a link that leads out of the tree or
+    forms a cycle, and InvalidInput(InvalidContext) for a path that is absolute or leads above the root.
     """
     if path.startswith("/") or _climbs(start, path):
         raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source; it must stay "
@@ -178,7 +178,7 @@ def find(start: Chain, path: str) -> Found | None:
 
 
 def follow(start: Chain, name: str, link: Link) -> Found:
-    """What a link called `name` in the last directory of `start` leads to. Raises InvalidInput."""
+    """The target of the link `name` in the last directory of `start`. Raises InvalidInput."""
     found = _Walk(start).go(name)
     if found is None:
         raise InvalidInput(reasons.INVALID_CONTEXT, f"The symbolic link {shown(name)} points to {shown(link.target)}, "
@@ -187,11 +187,11 @@ def follow(start: Chain, name: str, link: Link) -> Found:
 
 
 class _Walk:
-    """One path on its way; counts the links it follows."""
+    """The resolution of one path; counts the links that it follows."""
 
     def __init__(self, start: Chain) -> None:
         self._chain, self._hops = start, 0
-        self._waiting: list[str] = []  # components still to go, the next one last
+        self._waiting: list[str] = []  # components not resolved yet, the next one last
 
     def go(self, path: str) -> Found | None:
         self._waiting = _reversed_parts(path)
@@ -204,7 +204,7 @@ class _Walk:
         return Found(self._chain)
 
     def _step(self, part: str) -> File | None:
-        """Go one component further; an empty chain says there is nothing."""
+        """Resolve one component, and return the file if it is one. Without such an entry, the chain becomes empty."""
         if part == "..":
             self._climb()
             return None
@@ -237,7 +237,7 @@ def _reversed_parts(path: str) -> list[str]:
 
 
 def _climbs(start: Chain, path: str) -> bool:
-    """Whether the path as written goes above the root of the tree."""
+    """Whether the path as written leads above the root of the tree."""
     depth = len(start) - 1
     for part in reversed(_reversed_parts(path)):
         depth += -1 if part == ".." else 1
