@@ -110,7 +110,7 @@ class Kind(ABC):
     dead: frozenset[RemoteState]
 
     def __init__(self) -> None:
-        skipped = {"meta", "spec", "cluster", "account", "policy", "build"}
+        skipped = {"meta", "spec", "cluster", "account", "policy", "build", "digests"}
         self.fields = tuple(f.name for f in dataclasses.fields(self.observed) if f.name not in skipped)
 
     def begin(self, obj: Object, status: Any, source: int) -> Any:

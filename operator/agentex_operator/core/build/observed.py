@@ -71,7 +71,9 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     def digest(self) -> str | None:
         """The inputs digest that is wanted now; None while the context digest is not known."""
         context = self.context_digest
-        return None if context is None else inputs.inputs_digest(self.spec, context)
+        if context is None:
+            return None
+        return self.digests.of(("image", context), *inputs.of_image(self.spec, context))
 
     @property
     def context_digest(self) -> str | None:
@@ -87,7 +89,8 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def fingerprint_of_source(self) -> str:
         """Digest of what the staged context depends on."""
-        return inputs.source_fingerprint(self.spec, self.revision.revision if self.revision else None)
+        revision = self.revision.revision if self.revision else None
+        return self.digests.of(("context", revision), *inputs.of_context(self.spec, revision))
 
     def alive(self, record: BuildRecord) -> bool:
         """A build that ended needs no removal: the API has none (agentex-api.md §1.4)."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -198,8 +196,8 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
             return None
         preview = self.spec.preview
         wish = (preview.label, preview.ttl, preview.expires_at) if preview else None
-        parts = (self.build_id, repr(self.spec.image), manifest, environments, self.spec.environment, wish)
-        return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
+        return self.digests.of((self.build_id, manifest, environments), self.build_id, repr(self.spec.image), manifest,
+                               environments, self.spec.environment, wish)
 
     @property
     def manifest_identity(self) -> str | None:

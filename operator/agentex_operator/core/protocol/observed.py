@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from agentex_operator.api.status import RemoteStatus
 from agentex_operator.core import memory
+from agentex_operator.core.digests import Digests
 from agentex_operator.core.remote import Record_co, RemoteRecord
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     removal_requested: frozenset[str] = frozenset()  # the ids whose removal this pass has requested
     failure: Failure | None = None       # why this pass goes no further
     object_gone: bool = False            # the object is deleted, or is not the version that was decided on
+    digests: Digests = field(default_factory=Digests, compare=False, repr=False)
 
     @property
     @abstractmethod
