@@ -7,6 +7,8 @@
 - `operator_process`    `agentex-operator run` as a real process that can be killed, stopped and started again
 - `embedded_operator`   the operator in the test's own process, without a watch
 - `proxy`               an HTTP proxy that holds a chosen call before or after the call takes effect
+- `fault_proxy`         names every call of the operator, and injects faults into named calls
+- `prefork`             starts operator processes in a tenth of a second, by fork
 - `hostile`             malicious archives and manifests, and an HTTP server that sends wrong answers
 - `version_recorder`    records every version of the objects of one kind
 - `ledger`              reads the simulator's ledger: who owns a remote object, and whether the object is alive

@@ -92,20 +92,20 @@ DEEP = "agent: " + "[" * 100_000
 # --- a server -------------------------------------------------------------------------------------------------------
 
 
-class Depot:
-    """`with Depot() as depot:` serves bytes and lies on the loopback; `depot.asked` has each request's headers."""
+class SourceServer:
+    """Serves bytes and wrong answers on the loopback; `asked` has the path and the headers of each request."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.sent = 0
-        depot = self
+        server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                depot.asked.append((self.path, dict(self.headers)))
+                server.asked.append((self.path, dict(self.headers)))
                 with suppress(OSError):  # whoever asked has heard enough
-                    depot.answer(self)
+                    server.answer(self)
 
             do_POST = do_GET  # noqa: N815 - the name http.server wants
 

@@ -22,7 +22,7 @@ from agentex_operator.clock import Clock
 from agentex_testkit import hostile
 from agentex_testkit.api_server import Object, condition, eventually, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account
-from agentex_testkit.hostile import Depot
+from agentex_testkit.hostile import SourceServer
 from agentex_testkit.installation import Installation
 from agentex_testkit.judge.invariants import faults_of
 from agentex_testkit.operator_process import RESYNC, Operator
@@ -270,7 +270,7 @@ REMOTE = {
 }
 
 
-def sources(depot: Depot) -> dict[str, Bad]:
+def sources(depot: SourceServer) -> dict[str, Bad]:
     """Everything that a server can do wrong."""
     archive, junk = hostile.packed(*hostile.good("anything")), secrets.token_bytes(1000)
     gone = {"http": {"url": "http://127.0.0.1:9/x", "digest": "sha256:" + "0" * 64}}
@@ -312,19 +312,19 @@ def sources(depot: Depot) -> dict[str, Bad]:
 
 
 WRONG: dict[str, Bad] = {**ACCOUNTS, **WITHOUT_ACCOUNT, **REFERENCES, **ARCHIVES, **MANIFESTS, **REMOTE}
-SOURCES = tuple(sources(Depot()))
+SOURCES = tuple(sources(SourceServer()))
 
 # --- the stage ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def depot() -> Iterator[Depot]:
-    with Depot() as depot:
+def depot() -> Iterator[SourceServer]:
+    with SourceServer() as depot:
         yield depot
 
 
 @pytest.fixture(scope="module")
-def module_world(installation: Installation, depot: Depot) -> Iterator[World]:
+def module_world(installation: Installation, depot: SourceServer) -> Iterator[World]:
     """An operator that says everything it can, and allows one more host."""
     name = f"bad-input-{secrets.token_hex(3)}"
     installation.cluster.kubectl("create", "namespace", name)
@@ -348,7 +348,7 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-def scene(module_world: World, depot: Depot) -> Scene:
+def scene(module_world: World, depot: SourceServer) -> Scene:
     """A healthy pair becomes Ready; then everything bad comes at once."""
     world, bad = module_world, {**WRONG, **sources(depot)}
     world.apply(a_secret("agentex", API_KEY), an_account(world.endpoint), a_secret("void", "key-void"))
@@ -497,7 +497,7 @@ def test_nothing_bad_is_written_about_without_end(judged: Scene) -> None:
     assert {key: len(versions[key]) for key in ages if len(versions[key]) > most[key]} == {}
 
 
-def test_an_endless_body_is_left_at_its_limit(judged: Scene, depot: Depot) -> None:
+def test_an_endless_body_is_left_at_its_limit(judged: Scene, depot: SourceServer) -> None:
     assert hostile.LIMIT < depot.sent < hostile.LIMIT + 64_000_000  # what the sockets hold besides
 
 

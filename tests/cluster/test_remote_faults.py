@@ -25,7 +25,7 @@ from agentex_testkit.builders import (
     an_account,
     an_image,
 )
-from agentex_testkit.hostile import Depot
+from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.invariants import faults_of
 from agentex_testkit.world import World
 
@@ -47,7 +47,7 @@ class Scenario:
     def account(self) -> str:
         return f"acct-{self.name}"
 
-    def script(self, world: World, elsewhere: Depot | None = None) -> None:
+    def script(self, world: World, elsewhere: SourceServer | None = None) -> None:
         """Open the account, and have everything go wrong in it; redirects lead elsewhere."""
         world.simulator.set_keys(self.account, f"key-{self.name}")
         for fault in self.faults:
@@ -176,14 +176,14 @@ WORLD = {"time_scale": 20, "flags": ("--workers=64",)}
 
 
 @pytest.fixture(scope="module")
-def elsewhere() -> Iterator[Depot]:
+def elsewhere() -> Iterator[SourceServer]:
     """Where redirects lead."""
-    with Depot() as depot:
+    with SourceServer() as depot:
         yield depot
 
 
 @pytest.fixture(scope="module")
-def trouble(module_world: World, elsewhere: Depot) -> World:
+def trouble(module_world: World, elsewhere: SourceServer) -> World:
     """Everything goes wrong at once."""
     for one in (*ALL.values(), *PROBED.values(), *REDIRECTED.values()):
         one.script(module_world, elsewhere)
@@ -235,7 +235,9 @@ Begin = Callable[..., Scenario]
 
 
 @pytest.mark.parametrize("name", REDIRECTED)
-def test_a_redirect_is_not_followed_and_the_key_stays_at_home(trouble: World, elsewhere: Depot, name: str) -> None:
+def test_a_redirect_is_not_followed_and_the_key_stays_at_home(
+    trouble: World, elsewhere: SourceServer, name: str
+) -> None:
     one = REDIRECTED[name]
     one.wait(trouble)
 

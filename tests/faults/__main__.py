@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from tests.faults import run
-from tests.faults.bench import Site
-from tests.faults.plans import Ended, Scale
-from tests.faults.report import Report
-from tests.faults.scenarios import STORIES
-from tests.faults.site import on_control_plane
+from tests.faults.programme import families, whole_run, workers
+from tests.faults.programme.control_plane import on_control_plane
+from tests.faults.programme.plans import Outcome, Scale
+from tests.faults.programme.report import Report
+from tests.faults.runner.runner import ClusterAccess
+from tests.faults.scenarios.catalogue import SCENARIOS
 
 
 @click.command()
@@ -34,19 +34,19 @@ from tests.faults.site import on_control_plane
 @click.option("--most", type=int, help="At most so many plans of each family, spread evenly.")
 @click.option("--replay", help="This plan alone.")
 @click.option("--list", "listed", is_flag=True, help="Name the plans, and run none but what must be learned.")
-@click.option("--workers", default=run.WORKERS, show_default=True, help="How many plans at the same time.")
+@click.option("--workers", default=workers.WORKERS, show_default=True, help="How many plans at the same time.")
 def main(**told: Any) -> None:
     """Run the fault programme."""
-    wish, report = Wish(**told), Report(sys.stdout)
-    with tempfile.TemporaryDirectory(prefix="agentex-faults-") as folder, on_control_plane(Path(folder)) as site:
-        for ended in wish.replayed(site) if wish.replay else wish.run(site):
-            report.add(ended)
+    options, report = Options(**told), Report(sys.stdout)
+    with tempfile.TemporaryDirectory(prefix="agentex-faults-") as folder, on_control_plane(Path(folder)) as access:
+        for outcome in options.replayed(access) if options.replay else options.run(access):
+            report.add(outcome)
     report.close()
     sys.exit(report.status)
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """What the command line asks for."""
 
     gate: bool
@@ -61,38 +61,38 @@ class Wish:
     @property
     def families(self) -> tuple[str, ...]:
         """The families that are wanted."""
-        return self.family or tuple(run.families({}))
+        return self.family or tuple(families.families({}))
 
-    def run(self, site: Site) -> Iterator[Ended]:
+    def run(self, access: ClusterAccess) -> Iterator[Outcome]:
         """Every plan of these, and what is judged over all of them."""
-        with run.crew(site, self.workers) as crew:
-            if run.needs_learning(self.families):
-                stories = run.GATE if self.gate else tuple(STORIES)
-                yield from crew.learn([name for name in stories if f"/{name}/" in self.only] or stories)
+        with workers.worker_pool(access, self.workers) as pool:
+            if families.needs_references(self.families):
+                names = families.GATE_SCENARIOS if self.gate else tuple(SCENARIOS)
+                yield from pool.record_references([name for name in names if f"/{name}/" in self.only] or names)
             scale = Scale(self.gate, self.full)
-            batches = crew.batches(self.families, scale, lambda plan: self.only in plan, self.most)
+            batches = pool.batches(self.families, scale, lambda plan: self.only in plan, self.most)
             ran = []
-            for ended in said(batches) if self.listed else crew.run(batches):
-                ran += [ended.plan] * ended.reached
-                yield ended
+            for outcome in said(batches) if self.listed else pool.run(batches):
+                ran += [outcome.plan] * outcome.reached
+                yield outcome
         if not (self.gate or self.only or self.most or self.family or self.listed):
-            yield from run.after(site, scale, ran)
+            yield from whole_run.after(access, scale, ran)
 
-    def replayed(self, site: Site) -> Iterator[Ended]:
+    def replayed(self, access: ClusterAccess) -> Iterator[Outcome]:
         """One plan, again. What is judged over a whole run cannot be seen again by itself."""
         name, scenario, *_ = str(self.replay).split("/")
         if name == "after":
             raise click.UsageError(f"{self.replay} is judged over a whole run: run it without --replay")
-        with run.crew(site, 1) as crew:
+        with workers.worker_pool(access, 1) as pool:
             if name == "learn":
-                yield from crew.learn([scenario])
+                yield from pool.record_references([scenario])
                 return
-            if run.needs_learning([name]):
-                yield from crew.learn([scenario])
-            yield from crew.replay(name, str(self.replay))
+            if families.needs_references([name]):
+                yield from pool.record_references([scenario])
+            yield from pool.replay(name, str(self.replay))
 
 
-def said(batches: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Ended]:
+def said(batches: Iterable[tuple[str, Sequence[str]]]) -> Iterator[Outcome]:
     """Name the plans."""
     for _, plans in batches:
         click.echo("\n".join(plans))

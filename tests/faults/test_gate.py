@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.faults import run
-from tests.faults.plans import Scale
-from tests.faults.report import told
-from tests.faults.site import site_of
+from tests.faults.programme import families, workers
+from tests.faults.programme.control_plane import access_to
+from tests.faults.programme.plans import Scale
+from tests.faults.programme.report import described
 
 from agentex_testkit.clusters import ClusterUnderTest
 from agentex_testkit.installation import Installation, installed
 
 GATE = Scale(gate=True)
-FAMILIES = [name for name, family in run.families({}).items() if name not in run.LEARN and any(family.batches(GATE))]
+FAMILIES = [name for name, family in families.families({}).items()
+            if name not in families.REFERENCE_FAMILIES and any(family.batches(GATE))]
 
 
 @pytest.fixture(scope="module")
@@ -29,19 +30,19 @@ def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="module")
-def crew(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[run.Crew]:
+def pool(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[workers.WorkerPool]:
     """The workers, who know what each scenario does without faults."""
     folder: Path = tmp_path_factory.mktemp("faults")
-    with run.crew(site_of(installation, folder)) as found:
-        wrong = [told(one) for one in found.learn(run.GATE) if one.findings]
+    with workers.worker_pool(access_to(installation, folder)) as found:
+        wrong = [described(one) for one in found.record_references(families.GATE_SCENARIOS) if one.findings]
         assert not wrong, "\n".join(wrong)
         yield found
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("family", ["crash", "stops", "views", "answers", "replicas", "outages", *FAMILIES])
-def test_what_goes_wrong_breaks_no_promise(crew: run.Crew, family: str) -> None:
-    ended = list(crew.run(crew.batches([family], GATE)))
+def test_what_goes_wrong_breaks_no_promise(pool: workers.WorkerPool, family: str) -> None:
+    outcomes = list(pool.run(pool.batches([family], GATE)))
 
-    assert sum(one.reached for one in ended) > 0.9 * len(ended)  # a call may come or not, where timing decides
-    assert not [one for one in ended if one.findings], "\n".join(told(one) for one in ended if one.findings)
+    assert sum(one.reached for one in outcomes) > 0.9 * len(outcomes)  # a call may come or not, where timing decides
+    assert not [one for one in outcomes if one.findings], "\n".join(described(one) for one in outcomes if one.findings)

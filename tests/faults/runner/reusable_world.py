@@ -1,0 +1,66 @@
+"""The world that plans are played in, one after the other, each from an empty namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from agentex_testkit.api_server import Object, eventually
+from agentex_testkit.hostile import SourceServer
+from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import is_alive, owner_in
+from agentex_testkit.world import REMOTE, World
+
+KEPT = ("AgentexAccount",)
+LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
+
+
+@dataclass
+class ReusableWorld(World):
+    """A World that can begin anew; `sources` serves build contexts."""
+
+    sources: SourceServer = field(default_factory=SourceServer)
+
+    def begin_anew(self) -> None:
+        """Remove whatever a plan left, by force; what is seen and tracked from now on belongs to the next."""
+        for kind in LEFT_BEHIND:
+            self._remove_all(kind)
+        self._known.clear()
+        self.tracked.clear()
+        for recorder in self._recorders.values():
+            recorder.forget()
+
+    @property
+    def amount_written(self) -> int:
+        """How many versions were seen so far."""
+        return sum(len(recorder.versions) for recorder in self._recorders.values())
+
+    def last_written(self) -> Object:
+        """The newest version that was seen, without who wrote it."""
+        newest = [one.versions[-1] for one in self._recorders.values() if one.versions]
+        found = max(newest, key=lambda one: int(one["metadata"]["resourceVersion"]), default={})
+        return {"name": found.get("metadata", {}).get("name"), "status": found.get("status")}
+
+    def left_alive(self) -> Iterator[Finding]:
+        """What lives on when every resource is gone."""
+        orphans = {one.owner(self.cluster) for one in self._known if one.orphan}
+        state = self.simulator.state()
+        for one in (*state["builds"], *state["deployments"]):
+            if is_alive(one) and owner_in(one) not in {*orphans, None}:
+                yield Finding("I21", f"everything was deleted, and {one['id']} lives on", Harm.LEAKED)
+
+    def resources(self) -> Iterator[Object]:
+        """Every build and deployment there is."""
+        for kind in REMOTE:
+            yield from ({**one, "kind": kind} for one in self.api.list(kind, self.namespace))
+
+    def _remove_all(self, kind: str) -> None:
+        def left() -> list[Object]:
+            return [one for one in self.api.list(kind, self.namespace) if one["metadata"]["name"] != "kube-root-ca.crt"]
+
+        for one in left():
+            name = one["metadata"]["name"]
+            self.delete(kind, name)
+            if one["metadata"].get("finalizers"):
+                self.patch(kind, name, metadata={"finalizers": None})
+        eventually(lambda: not left())

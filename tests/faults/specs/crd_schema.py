@@ -1,0 +1,110 @@
+"""What a spec consists of, read from the generated CRDs: every property, its schema, and what may never change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Json = Any
+Schema = Mapping[str, Any]
+
+CRDS = Path(__file__).resolve().parents[3] / "crds"
+KINDS = ("AgentBuild", "AgentDeployment", "AgentexAccount", "ClusterAgentexAccount")
+ITEM, VALUE = "[]", "*"
+MEMBER = re.compile(r"has\(self\.(\w+)\)")
+FIXED_PRESENCE = re.compile(r"has\(self\.(\w+)\) == has\(oldSelf\.\1\)")
+BETWEEN = re.compile(r"duration between (\S+) and (\S+)$")
+
+
+@dataclass(frozen=True)
+class Property:
+    """One property of a spec. `path` names it: members, `[]` for the items of a list, `*` for the values of a map."""
+
+    kind: str
+    path: tuple[str, ...]
+    schema: Schema
+    required: bool
+    frozen: bool = False  # it, or something it is part of, cannot be changed
+    anchored: bool = False  # it cannot be added or removed
+
+    @property
+    def name(self) -> str:
+        """As a person would write it: `source.configMap.key`, `buildArgs[].name`."""
+        return ".".join(self.path).replace(f".{ITEM}", ITEM)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it has a value of its own: text, a number, a list, a map; not only members."""
+        return "properties" not in self.schema
+
+
+@cache
+def spec_schema(kind: str) -> Schema:
+    """The schema of the spec of this kind, as the API server has it."""
+    (crd,) = (one for one in map(_load, sorted(CRDS.glob("*.yaml"))) if one["spec"]["names"]["kind"] == kind)
+    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema
+
+
+@cache
+def properties(kind: str) -> tuple[Property, ...]:
+    """Every property below the spec, parents first."""
+    return tuple(_below(Property(kind, (), spec_schema(kind), required=True)))
+
+
+def leaves(kind: str) -> tuple[Property, ...]:
+    """Those that have values of their own."""
+    return tuple(one for one in properties(kind) if one.is_leaf)
+
+
+def one_of(schema: Schema) -> tuple[str, ...]:
+    """The members of which exactly one must be there; empty where there is no such rule."""
+    rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
+    return next((tuple(MEMBER.findall(rule)) for rule in rules if "exists_one" in rule), ())
+
+
+def at_most_one_of(schema: Schema) -> tuple[str, ...]:
+    """The members of which no two may be there."""
+    rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
+    return next((tuple(MEMBER.findall(rule)) for rule in rules if "size() <= 1" in rule), ())
+
+
+def span(schema: Schema) -> tuple[str, str] | None:
+    """The shortest and the longest duration that a text may name; None where it names none."""
+    said = (one["message"] for one in schema.get("x-kubernetes-validations", ()))
+    return next(((found[1], found[2]) for found in map(BETWEEN.search, said) if found), None)
+
+
+def _load(path: Path) -> Any:
+    return yaml.load(path.read_text(), yaml.CSafeLoader)
+
+
+def _below(parent: Property) -> Iterator[Property]:
+    for step, schema, required in _children(parent.schema):
+        frozen, anchored = _fixed(parent.schema, step)
+        child = Property(parent.kind, (*parent.path, step), schema, required, frozen or parent.frozen, anchored)
+        yield child
+        yield from _below(child)
+
+
+def _children(schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
+    required = schema.get("required", ())
+    for name, child in schema.get("properties", {}).items():
+        yield name, child, name in required
+    if "items" in schema:
+        yield ITEM, schema["items"], True
+    if "additionalProperties" in schema:
+        yield VALUE, schema["additionalProperties"], True
+
+
+def _fixed(schema: Schema, member: str) -> tuple[bool, bool]:
+    """Whether a rule about the old self holds the member's value, and whether one holds its presence."""
+    rules = [one["rule"] for one in schema.get("x-kubernetes-validations", ()) if "oldSelf" in one["rule"]]
+    return (any(f"self.{member} == oldSelf.{member}" in rule for rule in rules),
+            any(member in FIXED_PRESENCE.findall(rule) for rule in rules))
