@@ -1,4 +1,4 @@
-"""When the programme says that nothing more is to come."""
+"""When a resource counts as settled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.faults.runner.runner import LONGEST_LIFE
+from tests.faults.runner.supervised_operator import LONGEST_LIFE
 from tests.faults.transitions.final_state import is_settled
 
 from agentex_operator.clock import Clock

@@ -1,4 +1,4 @@
-"""What is left of a plan with findings, for whoever looks into it."""
+"""What is kept of a plan with findings, and which traces in a log are findings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.faults.programme import report, workers
 from tests.faults.programme.plans import Outcome
-from tests.faults.runner import runner
+from tests.faults.runner import operator_log
 
 from agentex_testkit.judge.findings import Finding, Harm
 
@@ -47,9 +47,9 @@ def test_nothing_is_kept_of_a_plan_without_findings(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("line", KOPFS)
 def test_what_kopfs_watch_leaves_behind_is_no_bug_of_ours(line: str) -> None:
-    assert runner.log_errors(line) == ()
+    assert operator_log.errors(line) == ()
 
 
 @pytest.mark.parametrize("line", OURS)
 def test_any_other_trace_is(line: str) -> None:
-    assert [finding.invariant for finding in runner.log_errors(line)] == ["I19"]
+    assert [finding.invariant for finding in operator_log.errors(line)] == ["I19"]

@@ -1,4 +1,4 @@
-"""No field of a spec stays outside of the net: each has values to change to, and a line that says where it goes."""
+"""Every leaf of every spec has values to change to, and a line that says where it goes."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 from tests.faults import __main__ as faults
-from tests.faults import run
-from tests.faults.scenarios import STORIES
+from tests.faults.programme.families import families
+from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.house import documents
 from tests.house.documents import DOCUMENTS, Command
 from tests.house.tree import ROOT
@@ -130,12 +130,12 @@ def test_every_fault_that_is_named_can_be_asked_for() -> None:
     lines = [shlex.split(one.text)[3:] for one in EVERYWHERE if "-m tests.faults" in one.text]
     asked = [faults.main.make_context("tests.faults", line).params for line in lines]
     plans = [one["replay"].split("/") for one in asked if one["replay"]]
-    families = {*(plan[0] for plan in plans), *(name for one in asked for name in one["family"])}
-    stories = {*(plan[1] for plan in plans), *(one["only"].strip("/") for one in asked if one["only"])}
+    named = {*(plan[0] for plan in plans), *(name for one in asked for name in one["family"])}
+    scenarios = {*(plan[1] for plan in plans), *(one["only"].strip("/") for one in asked if one["only"])}
 
     assert asked
-    assert families <= set(run.families({}))
-    assert stories <= set(STORIES)
+    assert named <= set(families({}))
+    assert scenarios <= set(SCENARIOS)
 
 
 # --- the walk -------------------------------------------------------------------------------------------------------

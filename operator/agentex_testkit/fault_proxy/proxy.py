@@ -56,7 +56,7 @@ class FaultProxy:
         """How many creates were passed on whose answer the operator never had."""
         return sum(call.creates and became in ("late", "unanswered") for call, became in self.log)
 
-    # --- the ports -----------------------------------------------------------------------------------------------------
+    # --- the ports ----------------------------------------------------------------------------------------------------
 
     def open(self, server: str, upstream: str, ca: bytes | None = None) -> str:
         """Listen in place of this server, and return the address."""

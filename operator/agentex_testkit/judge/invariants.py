@@ -1,10 +1,11 @@
-"""The invariants of reliability.md §3, each a function of one case; the numbers are its.
+"""The invariants that every history of a resource must keep, each a function of one history; see docs/reliability.md.
 
-Judged elsewhere: I11 (no call while all is at rest) by tests/faults/bench.py, I12 (rates) and I13 (nobody is held up)
-by tests/faults/remote.py and load.py, I16 (secrets) by tests/faults/canaries.py, I17 (addresses) and I18 (bounds) by
-tests/faults/hostile.py, I24 (confluence) by tests/faults/bench.py and transitions.py. I14 and I22 speak of a sweeper,
-which there is none of: a finalizer stands in its place, and I8 and I21 judge that. "Before", in I3 and I5, is not
-judged by clocks: tests/faults/crash.py kills between any two calls, and what was not written by then is missing here.
+Judged elsewhere, in tests/faults: I11 (no call at rest) by runner/runner.py, I12 (rates) and I13 (no resource is held
+up) by remote/ and load/, I16 (secrets) by runner/secret_markers.py, I17 (addresses) and I18 (bounds) by hostile/, I24
+(the end does not depend on faults or on the way) by scenarios/reference.py and transitions/. I14 and I22 speak of a
+sweeper, which does not exist: a finalizer stands in its place, and I8 and I21 judge that. "Before", in I3 and I5, is
+not judged by clocks: scenarios/crash.py kills the operator between any two calls, and what was not written by then is
+missing here.
 """
 
 from __future__ import annotations

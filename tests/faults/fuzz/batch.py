@@ -1,4 +1,4 @@
-"""One batch of fuzzed objects from their creation to their end, and everything that may go wrong on the way."""
+"""One batch of fuzzed resources: apply them, wait for their conditions, delete them, and find what went wrong."""
 
 from __future__ import annotations
 

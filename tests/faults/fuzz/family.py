@@ -1,9 +1,9 @@
-"""Specs by chance: each is refused by the API server, or accepted and answered with a condition, and can be deleted.
+"""The fuzz family: random specs, each of which is refused by the API server, or gets a condition and can be deleted.
 
-    fuzz/AgentBuild/seed-17     one object, made by fuzz_specs.py from its seed
+    fuzz/AgentBuild/seed-17     one object, made by generator.py from its seed
 
-A batch is applied, looked at and deleted together. Never is there a 5xx, a traceback, an operator that ended, a loop,
-or a call to the remote with a body that it cannot read.
+The resources of a batch are applied, waited for and deleted together. A finding is: a 5xx, a traceback, an operator
+that ended, an endless loop, or a call to the remote API with a body that it cannot read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Specs nobody would write: walked out of the CRDs' schemas by chance, in order or broken in a few places.
+"""Generate random specs from the schemas of the CRDs, valid ones and ones that are broken in a few places.
 
-A seed says everything: `a_fuzzed("AgentBuild", 17)` is the same object on every machine and day. No address in it leads
+The seed determines the object: `a_fuzzed("AgentBuild", 17)` is the same on every machine. No address in an object leads
 out of this machine.
 """
 

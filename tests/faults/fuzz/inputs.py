@@ -1,4 +1,4 @@
-"""The words that fuzzed specs are made of: what means something here, and what is meant to hurt."""
+"""The texts and numbers that fuzzed specs are made of: those with a meaning, and malicious ones."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The hostile family: addresses, archives and YAML from strangers, each vector a plan; the tables are the tests' own.
+"""The hostile family: malicious addresses, archives and YAML, one plan for each; the tables are the unit tests'.
 
-A plan needs no cluster. It asserts what the tests of the same tables assert, and the budgets beside it: no connection
-at all, a reason, nothing left on disk, and no more time and memory than the design allows (reliability.md §2f).
+A plan needs no cluster. It asserts what the tests of the same tables assert, and the limits: no connection is made, the
+error has its reason, nothing is left on disk, and time and memory stay within the budget (reliability.md §2f).
 """
 
 from __future__ import annotations

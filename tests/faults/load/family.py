@@ -1,6 +1,6 @@
-"""The load family: many at once, nothing to do, constant change, outages, one that always fails, restarts without end.
+"""The load family: many resources at once, rest, churn, outages, an account that always fails, repeated restarts.
 
-Figures are printed, never judged; what is bounded is counted in calls and objects. A wait that ends in vain is stuck.
+Figures are printed and not judged; only calls and objects are bounded. A wait that times out is a finding (stuck).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 
 from tests.faults.load.setup import RATE, LoadSetup, busiest_second, registered
 from tests.faults.programme.plans import Outcome, Scale
-from tests.faults.runner.runner import Runner, log_errors
+from tests.faults.runner import operator_log
+from tests.faults.runner.runner import Runner
 
 from agentex_testkit.builders import a_secret
 from agentex_testkit.judge.findings import Finding, Harm
@@ -227,7 +228,7 @@ class Load:
                 figures: Figures = {}
                 found = list(PLANS[plan](setup, figures))
                 if number == len(plans) - 1:
-                    found += [*setup.cleared(), *runner.leaked_secrets(), *log_errors(setup.operator.log)]
+                    found += [*setup.cleared(), *runner.leaked_secrets(), *operator_log.errors(setup.operator.log)]
                 print(f"{plan}: {figures}", flush=True)  # noqa: T201 - figures are for people
                 yield Outcome(plan, tuple(dict.fromkeys(found)))
 

@@ -1,4 +1,4 @@
-"""A crowd of resources, an operator of their own, and a tcp_proxy to the API server that can be cut."""
+"""What the load family runs on: many resources, an operator of its own, and a TCP proxy that can be cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tests.faults.runner.runner import ForkedOperator, Supervisor
+from tests.faults.runner.supervised_operator import ForkedOperator, Supervisor
 
 from agentex_dev.kubeconfig import Server, write_kubeconfig
 from agentex_testkit.api_server import Object, ready

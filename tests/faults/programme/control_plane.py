@@ -1,4 +1,4 @@
-"""Where a run takes place: a control plane with the operator installed, whose audit log tells what it asked for."""
+"""Start the control plane of a run, with the operator installed and an audit log of the operator's requests."""
 
 from __future__ import annotations
 

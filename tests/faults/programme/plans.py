@@ -1,7 +1,7 @@
-"""What a fault programme is made of: plans with a name that replays them, families of plans, and how a plan outcome.
+"""What the programme consists of: plans, families of plans, and the outcome of a plan.
 
-A plan's name is whole: `crash/build-created/remote POST /v5/builds #1/post` says everything that its family needs to
-do it again, in another process or on another day.
+The name of a plan says everything that its family needs to run it again, in another process or on another day:
+`crash/build-created/remote POST /v5/builds #1/post`.
 """
 
 from __future__ import annotations

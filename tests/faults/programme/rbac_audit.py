@@ -1,4 +1,4 @@
-"""The operator's rights, by the audit log of a whole run: nothing was forbidden, and nothing is allowed in vain."""
+"""The operator's rights, by the audit log of a whole run: no request was forbidden, and every right was used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a run: progress, every finding with the command that shows it again, and the last line."""
+"""Report a run: progress, every finding with the command that runs its plan again, and the closing line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run of the fault programme: the control plane, the workers, and the plans that they take one after the other."""
+"""The workers of a run: processes that each take one batch of plans after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The remote family: a remote that lies, breaks off and forgets, in every call, once, three times and for a while."""
+"""The remote family: faults of the remote API at each call, once, three times and for a while."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tests.faults.programme.plans import Outcome, Scale
-from tests.faults.remote.case import CaseScheduler, RemoteCase
+from tests.faults.remote.case import RemoteCase
 from tests.faults.remote.matrix import USUAL, Plan, matrix, of_their_own
+from tests.faults.remote.scheduler import CaseScheduler
 from tests.faults.remote.special_settings import prepare
 from tests.faults.runner.secret_markers import LeakDetector
 

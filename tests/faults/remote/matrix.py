@@ -1,4 +1,4 @@
-"""The remote fault matrix as a table (reliability.md §2d): rows of what goes wrong, and the calls it goes wrong at."""
+"""The matrix of the remote API's faults as a table: rows of faults, and the calls that each is injected into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.faults.remote import special_settings, wrong_answers
-from tests.faults.remote.case import ON_ITS_WAY, RemoteCase, Steps, require
+from tests.faults.remote.case import ON_ITS_WAY, RemoteCase
+from tests.faults.remote.scheduler import Steps, require
 from tests.faults.remote.targets import (
     KEY,
     OFTEN,

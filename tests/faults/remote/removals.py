@@ -1,11 +1,12 @@
-"""Rows of the fault matrix about removals: cancels that come to nothing, deletes that are refused or over already."""
+"""Rows of the matrix about removals: cancels without effect, deletes that are refused or already done."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from tests.faults.remote.case import RemoteCase, Steps
+from tests.faults.remote.case import RemoteCase
+from tests.faults.remote.scheduler import Steps
 from tests.faults.remote.targets import DELETES, OFTEN, InjectedFault, a_resource, at_a_delete, ends, ends_well, lists
 
 from agentex_testkit.api_server import ready

@@ -1,4 +1,4 @@
-"""Rows of the fault matrix that take their time or a world of their own: keys, pauses, stalls, clocks, accounts."""
+"""Rows of the matrix that need a world of their own: rotated keys, long pauses, stalls, clocks, accounts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from tests.faults.remote.case import ON_ITS_WAY, RemoteCase, RestartOperator, Steps, require
+from tests.faults.remote.case import ON_ITS_WAY, RemoteCase
+from tests.faults.remote.scheduler import RestartOperator, Steps, require
 from tests.faults.remote.targets import InjectedFault, ReachCall, a_resource, ends_well, posts, preview
 
 from agentex_testkit.api_server import condition, ready

@@ -1,7 +1,7 @@
-"""How each call of the remote API is reached, with something going wrong in it: one reach per call.
+"""How a case gets to each call of the remote API, with a fault injected into the call.
 
-Every reach ends alike: one live remote object, the one on record; the resource Ready or in the stated condition; and
-after its deletion nothing.
+Every case ends alike: one live remote object, the one on record; the resource Ready or in the stated condition; and
+nothing left after the resource is deleted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tests.faults.remote.case import RemoteCase, Steps, require
+from tests.faults.remote.case import RemoteCase
+from tests.faults.remote.scheduler import Steps, require
 
 from agentex_testkit.api_server import Object, ready, stalled
 from agentex_testkit.builders import (

@@ -1,4 +1,4 @@
-"""Rows of the fault matrix that need a steps of their own: words, lost records, ids of others, lists, removals."""
+"""Rows of the matrix with steps of their own: status words, lost records, ids of others, wrong lists."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 from tests.faults.remote import removals
-from tests.faults.remote.case import RemoteCase, Steps, require
+from tests.faults.remote.case import RemoteCase
+from tests.faults.remote.scheduler import Steps, require
 from tests.faults.remote.targets import (
     OFTEN,
     TO_COLLECTIONS,

@@ -1,4 +1,4 @@
-"""The world that plans are played in, one after the other, each from an empty namespace."""
+"""A world that is emptied and used again for the next plan."""
 
 from __future__ import annotations
 

@@ -1,56 +1,41 @@
-"""A workbench: one namespace, one simulator, one proxy, one operator after the other; plans are run on it in turn.
+"""What a worker runs plans on: one namespace, one simulator, one fault proxy, and one operator after the other.
 
-Each worker of a run has one. The control plane and the installation are shared; `ClusterAccess` says where they are.
+The control plane and the installation are shared by all workers; `ClusterAccess` says where they are.
 """
 
 from __future__ import annotations
 
 import fcntl
-import re
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from tests.faults.runner import secret_markers
+from tests.faults.runner import operator_log, secret_markers
 from tests.faults.runner.reusable_world import ReusableWorld
+from tests.faults.runner.supervised_operator import ForkedOperator, Supervisor
 
 from agentex_dev.kubeconfig import Server, write_kubeconfig
 from agentex_simulator import Settings, SimulatorThread
 from agentex_simulator.settings import Durations
 from agentex_testkit import builders
-from agentex_testkit.api_server import CLUSTER_SCOPED, ApiServer, Client, Object, eventually, gone, ready
+from agentex_testkit.api_server import CLUSTER_SCOPED, ApiServer, Client, Object, gone, ready
 from agentex_testkit.fault_proxy.calls import KUBE
 from agentex_testkit.fault_proxy.calls import REMOTE as AGENTEX
 from agentex_testkit.fault_proxy.faults import CallFault, WatchFilter
 from agentex_testkit.fault_proxy.proxy import FaultProxy
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.findings import Finding, Harm
-from agentex_testkit.operator_process import DRAIN, Operator
-from agentex_testkit.prefork import ForkedProcess, PreforkServer
+from agentex_testkit.prefork import PreforkServer
 from agentex_testkit.world import TIME_SCALE
 
-LONGEST_LIFE = 4     # seconds: T_max
-MISSING_GRACE = 12   # seconds: a story that heals a 404 as soon as it is said has to be in time on a busy machine
-QUICK_FLAGS = (
-    "--settle=1s", f"--missing-grace={MISSING_GRACE}s", "--expiry-grace=1s", f"--create-longest-life={LONGEST_LIFE}s",
-    "--resync=1s", "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
-)
 SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))
 REST_SECONDS = 1.8           # seconds without a write: longer than a resync takes
 LONGEST_UNREST = 25.0
 REMOVAL = 40.0
-ERRORS = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected|this is a bug", re.IGNORECASE)
-TRACE = 30   # lines of a trace that was written past the log are shown
-GIVEN_UP = re.compile(r'"logger":"kopf\._core\.reactor\.running","msg":"[^"]* has failed')
-EXPECTED = re.compile(   # what kopf leaves behind, asyncio logs: a task, or one of the generators of its watch
-    r'"logger":"kopf|"logger":"asyncio","msg":"[^"]*(/kopf/|<async_generator object (infinite|continuous)_watch )'
-)
+
 
 
 @dataclass(frozen=True)
@@ -65,91 +50,7 @@ class ClusterAccess:
     folder: Path         # for files of this run
 
 
-class ForkedOperator(Operator):
-    """The operator as a child of the prefork: the same process, started in a tenth of the time."""
 
-    def __init__(self, prefork: PreforkServer, kubeconfig: Path, namespaces: Sequence[str], folder: Path,
-                 flags: Sequence[str]) -> None:
-        super().__init__(kubeconfig, namespaces, folder, (*QUICK_FLAGS, *flags))
-        self._nursery = prefork
-        self.part: ForkedProcess | None = None
-
-    @property
-    def running(self) -> bool:
-        return self.part is not None and self.part.running
-
-    def start(self) -> None:
-        """Start it, and return when it is ready."""
-        self.launch()
-        eventually(self.is_ready, seconds=30)
-
-    def launch(self) -> None:
-        """Start it, and do not wait."""
-        if self.part is not None:
-            self.part.close()
-        self.part = ForkedProcess(self._nursery, self._command()[1:], self.log_path, self.folder)
-
-    def kill(self) -> None:
-        if self.part is not None:
-            self.part.end(signal.SIGKILL)
-
-    def stop(self) -> int | None:
-        """SIGTERM: 0 if it ended by itself in time, else None."""
-        assert self.part is not None
-        return 0 if self.part.end(signal.SIGTERM, DRAIN + 10) else None
-
-    def send_signal(self, how: signal.Signals) -> None:
-        """Send a signal, and do not wait for what comes of it."""
-        if self.part is not None:
-            self.part.send(how)
-
-
-class Supervisor:
-    """Starts an operator again whenever it has ended without being told to, as a kubelet does."""
-
-    def __init__(self, operator: ForkedOperator) -> None:
-        self.operator = operator
-        self.deaths = 0
-        self._on, self._over = threading.Event(), threading.Event()
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._keep, name="supervisor", daemon=True)
-        self._thread.start()
-
-    def start(self) -> None:
-        """Start it, keep it alive from now on, and return when it is ready, in whichever of its lives."""
-        with self._lock:
-            self.operator.launch()
-        self._on.set()
-        eventually(self.operator.is_ready, seconds=40)
-
-    def stop(self) -> None:
-        """Kill it, and let it be dead."""
-        self._on.clear()
-        with self._lock:
-            self.operator.kill()
-
-    def kill_now(self) -> None:
-        """Kill the operator at once; the supervisor starts it again."""
-        self.operator.send_signal(signal.SIGKILL)
-
-    def wait_until_running(self) -> None:
-        """Return when it is there."""
-        end = time.monotonic() + 40
-        while self._on.is_set() and not self.operator.running:
-            assert time.monotonic() < end, "the operator was not started again"
-            time.sleep(0.05)
-
-    def end(self) -> None:
-        """Keep it no more."""
-        self._over.set()
-        self._thread.join(45)
-
-    def _keep(self) -> None:
-        while not self._over.wait(0.05):
-            with self._lock:
-                if self._on.is_set() and not self.operator.running:
-                    self.deaths += 1
-                    self.operator.launch()
 
 
 class SecondOperator(Protocol):
@@ -327,7 +228,7 @@ class Runner:
 
     def log_errors(self) -> tuple[Finding, ...]:
         """I19, of every operator of this plan."""
-        return log_errors(self.operator.log, self.second.log if self.second else "")
+        return operator_log.errors(self.operator.log, self.second.log if self.second else "")
 
     def leaked_secrets(self) -> tuple[Finding, ...]:
         """I16: every secret of this plan that was seen where nobody may see it."""
@@ -340,7 +241,7 @@ class Runner:
     def unexpected_exits(self) -> tuple[Finding, ...]:
         """I13: the operator dies when it is killed, or when kopf gives its watch up, and never else."""
         deaths = self.supervisor.deaths - self._deaths_before
-        given_up = len(GIVEN_UP.findall(self.operator.log))
+        given_up = len(operator_log.GIVEN_UP.findall(self.operator.log))
         if deaths <= self.proxy.interruptions + given_up:
             return ()
         return (Finding("I13", f"the operator ended {deaths} times, and was told to {self.proxy.interruptions} times",
@@ -356,12 +257,7 @@ class Runner:
             self.world.wait(kind, name, gone, REMOVAL)
 
 
-def log_errors(*logs: str) -> tuple[Finding, ...]:
-    """I19: what nobody expected has a trace in the log. That kopf's watch fails is: the operator starts again."""
-    lines = [line for log in logs for line in log.splitlines()]
-    traces = (at for at, line in enumerate(lines) if ERRORS.search(line) and not EXPECTED.search(line))
-    said = ("\n".join(lines[at:at + TRACE]) for at in traces)  # what has a line of its own is not said by the log
-    return tuple(Finding("I19", f"the log says: {text[:2500]}", Harm.OTHER) for text in islice(said, 1))
+
 
 
 def handled(obj: Object | None) -> str | None:

@@ -1,8 +1,7 @@
-"""Secrets that nobody may ever see outside Secret objects and requests to the configured host (I16).
+"""Secrets with a marker, and the search for them wherever nobody may see them (I16).
 
-A marker's random part is made of letters that occur in no id, no digest and, eight in a row, in no word. So a whole
-log is searched in one go, and any eight characters of a secret are a finding: plain, in base64 at any offset, and in
-a URL, which leaves these letters as they are.
+A marker is random and made of letters that occur in no id, no digest and, eight in a row, in no word. So a whole log is
+searched in one go, and any eight characters of a marker are a finding: plain, in base64 at any offset, and in a URL.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The API server's own faults: what a call gets instead of its answer, whether it took effect or not.
+"""The answers family: the API server answers a call with an error, whether the call took effect or not.
 
-    answers/build-runs/kube PATCH agentbuilds/quote/status #1/504-done    the write is done, and said to have timed out
-    answers/preview-edited/kube PATCH agentdeployments/quote #1/429=3     busy from here on, for three seconds
+    answers/build-runs/kube PATCH agentbuilds/quote/status #1/504-done    the write is done, and answered with a timeout
+    answers/preview-edited/kube PATCH agentdeployments/quote #1/429=3     too many requests from here on, for 3 seconds
 
-The answers are in `proxy.ANSWERS`: busy, forbidden, failed, a proxy's error page, timed out, broken off, cut short.
+The answers are `ANSWERS` of agentex_testkit/fault_proxy/faults.py.
 """
 
 from __future__ import annotations

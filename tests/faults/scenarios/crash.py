@@ -1,8 +1,8 @@
-"""Crash points: the operator dies before, during and after every call of every scenario, and starts recounted.
+"""The crash family: SIGKILL before, during and after every call of every scenario, and a restart.
 
 `crash/build-runs/remote POST /v5/builds #1/post`: in the scenario `build-runs`, the first create was done, and the
-operator died before it had the answer. `doubles/…/A then B`: it dies again at call B, counted from its second start.
-The calls are learned by running each scenario twice, so a new call of the operator has its plans by itself.
+operator was killed before it had the answer. `doubles/…/A then B`: it is killed again at call B, counted from its
+restart. The calls are found by running each scenario twice, so that a new call of the operator has its plans at once.
 """
 
 from __future__ import annotations

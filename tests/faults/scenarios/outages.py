@@ -1,7 +1,7 @@
-"""The API server or etcd goes away in the middle of a scenario: killed, stopped, away for a while; and comes back.
+"""The outages family: the API server or etcd is killed, stopped, or away for a while in the middle of a scenario.
 
-`outages/build-succeeds/apiserver-killed`: at the first create. The family has a control plane of its own, so that
-nobody else is disturbed.
+`outages/build-succeeds/apiserver-killed`: at the first create. Each batch has a control plane of its own, so that the
+other workers are not disturbed.
 """
 
 from __future__ import annotations

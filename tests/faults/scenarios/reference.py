@@ -1,6 +1,7 @@
-"""What a scenario does when nothing goes wrong: the calls it makes in every run, and how it ends.
+"""The reference of a scenario: the calls that it makes in every run without faults, and how it ends.
 
-The first is where crash plans come from; the second is what every run with faults must end like (I24).
+The plans of the crash family and its neighbours are made from the calls; a run with faults must end like the reference
+(I24).
 """
 
 from __future__ import annotations

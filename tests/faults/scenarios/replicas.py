@@ -1,12 +1,11 @@
-"""Two operators at once, both acting: nothing here may rest on a Lease. One that sees less, one that wakes up later.
+"""The replicas family: two operators act at the same time; one may see events late, or be frozen for a while.
 
     replicas/build-succeeds/both
     replicas/deployment-follows/second late=3@agentbuilds
     replicas/build-deleted-at-once/frozen 6 at kube PATCH agentbuilds/quote/status #1/after
 
-In the second plan the second operator is shown builds three seconds late, and everything else at once (views.py has the
-bends). In the third the first operator is stopped by SIGSTOP for six seconds, right after its write was answered, while
-the second one goes on.
+In the second plan the second operator sees AgentBuilds three seconds late (views.py lists the distortions). In the
+third the first operator is stopped by SIGSTOP for six seconds, right after its write was answered.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from tests.faults.programme.plans import Outcome, Scale
-from tests.faults.runner.runner import Runner, Supervisor
+from tests.faults.runner.runner import Runner
+from tests.faults.runner.supervised_operator import Supervisor
 from tests.faults.scenarios import reference
 from tests.faults.scenarios.reference import Reference
-from tests.faults.scenarios.views import OURS, WatchDistortion
+from tests.faults.scenarios.watch_distortion import OURS, WatchDistortion
 
 from agentex_testkit.api_server import eventually
 from agentex_testkit.fault_proxy.faults import CallFault

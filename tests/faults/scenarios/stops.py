@@ -1,8 +1,8 @@
-"""An orderly stop in the middle of a call, as at every upgrade: SIGTERM, the call goes on, another operator starts.
+"""The stops family: SIGTERM in the middle of a call, as at every upgrade; another operator starts afterwards.
 
     stops/build-runs/remote POST /v5/builds #1/in
 
-Whatever was in flight is brought to its end first, so no answer is lost, and nothing has to be explained.
+The call in flight is finished first, so no answer is lost, and the judge has nothing to excuse.
 """
 
 from __future__ import annotations

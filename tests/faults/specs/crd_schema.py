@@ -1,4 +1,4 @@
-"""What a spec consists of, read from the generated CRDs: every property, its schema, and what may never change."""
+"""The properties of a spec, read from the generated CRDs: each with its schema, and whether it may change."""
 
 from __future__ import annotations
 

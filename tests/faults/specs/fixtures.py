@@ -1,6 +1,6 @@
-"""What the resources of transitions.py find: contexts, keys, accounts, builds to deploy.
+"""The objects that specs under test refer to: build contexts, keys, accounts, builds to deploy.
 
-Every content has a mark in its Dockerfile, by which one sees at the remote which content arrived.
+Every build context has a mark in its Dockerfile, so that the remote record shows which context arrived.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Values for a property: what its schema makes of it by itself, and how a value gets into a spec.
+"""Values for a property, derived from its schema, and how a value is put into a spec.
 
-Right ones are taken and lead to an end that is wanted; refused ones never get past the API server. Bad ones (taken,
-and answered with a condition) need a meaning, which no schema has: see subjects.py.
+Right values are accepted and lead to a wanted end; refused ones are refused by the API server. Bad ones (accepted, and
+answered with a condition) depend on the meaning of the property: see edited_properties.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What must be true of an edit: it ends as a fresh create does, costs no more than it must; nothing else happens."""
+"""The checks of an edit: it ends like a fresh create, costs no more than it must, and changes nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Edits while something is under way: at once, once there is a remote object, while it runs, while it is deleted."""
+"""Edits during an operation: at once, once there is a remote object, while it runs, while it is deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways of a resource from one spec to another, and the world they are walked in, all of them at the same time."""
+"""Resources that are edited step by step, all of a batch at the same time."""
 
 from __future__ import annotations
 

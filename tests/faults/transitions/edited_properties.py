@@ -1,4 +1,4 @@
-"""What is changed: every property with the spec it stands in and the values that only somebody who knows it can name.
+"""Every property that is edited, with the spec around it and the values that no schema can name.
 
 The rest derives from the schema (schema_values.py). Names in braces are filled in: {name} is the resource itself; the
 others are in fixtures.py.

@@ -1,12 +1,12 @@
-"""From every value of every property to every other: what comes of an edit is what would have come without it.
+"""The transitions family: every value of every property is edited to every other value.
 
-    transitions/AgentBuild/image.tag/v1 -> v2           edited at rest; ends as one created so, at the least cost
-    transitions/AgentBuild/image.tag/v1 -> v1           applied again, in other words, with labels: nothing happens
+    transitions/AgentBuild/image.tag/v1 -> v2           edited at rest; ends like one created so, at the least cost
+    transitions/AgentBuild/image.tag/v1 -> v1           applied again, reordered and with labels: nothing happens
     transitions/AgentBuild/image.tag/v1 -> !too long    refused by the API server, and nothing happens
-    transitions/AgentBuild/source.configMap.key/first -> !missing   said, nothing touched; and back as if it never was
-    transitions/AgentBuild/image.tag/v1 -> v2 while created         edited while something is under way
+    transitions/AgentBuild/source.configMap.key/first -> !missing   reported in a condition, then taken back
+    transitions/AgentBuild/image.tag/v1 -> v2 while created         edited during an operation
 
-A batch is walked in step, each plan by a resource of its own.
+The plans of a batch run step by step at the same time, each with a resource of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where each leaf of each spec goes: the field of the remote record that it reaches, or why it reaches none.
+"""Which field of the remote record each leaf of a spec reaches, or why it reaches none.
 
-The consistency oracle of transitions.py goes by this table, and tests/faults/test_specs.py compares it with the CRDs: a
-new leaf without a line here fails.
+checks.py compares records by this table, and tests/faults/test_specs.py compares the table with the CRDs: a new leaf
+without a line here fails.
 """
 
 from __future__ import annotations

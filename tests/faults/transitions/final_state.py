@@ -1,4 +1,4 @@
-"""Where a resource came to rest: its status and its remote record, with everything masked that may differ by chance."""
+"""The state in which a resource came to rest: its status and its remote record, varying values masked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.faults.runner.runner import LONGEST_LIFE
+from tests.faults.runner.supervised_operator import LONGEST_LIFE
 
 from agentex_operator.clock import Clock
 from agentex_testkit.api_server import Object, condition

@@ -1,4 +1,4 @@
-"""What the remote record of a resource says, field by field, beside what its spec wants there (field_map.py)."""
+"""Compare the remote record of a resource with its spec, field by field (field_map.py)."""
 
 from __future__ import annotations
 
