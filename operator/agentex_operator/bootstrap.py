@@ -19,6 +19,7 @@ from agentex_operator.health import Health, has_begun, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, KINDS
+from agentex_operator.reconcile import references
 from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import BuildReconciler
@@ -104,7 +105,7 @@ def policy_of(settings: Settings) -> Policy:
 
 
 def register(world: World, settings: Settings) -> None:
-    """Name the pass of each kind."""
+    """Name the pass of each kind, and the objects that objects of each kind refer to."""
     trust = trusted()
 
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
@@ -115,9 +116,14 @@ def register(world: World, settings: Settings) -> None:
     accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
                                  plain_allowed=settings.allow_http_endpoints)
     builds, deployments = BuildReconciler(world), DeploymentReconciler(world)
-    for kind, one in ((AGENTEX_ACCOUNT, accounts), (CLUSTER_AGENTEX_ACCOUNT, accounts), (AGENT_BUILD, builds),
-                      (AGENT_DEPLOYMENT, deployments)):
-        world.engine.register(kind.kind, one.reconcile, one.gone)
+    of_account = references.account_references(settings.namespace)
+    for kind, one, refers_to in (
+        (AGENTEX_ACCOUNT, accounts, of_account),
+        (CLUSTER_AGENTEX_ACCOUNT, accounts, of_account),
+        (AGENT_BUILD, builds, references.build_references),
+        (AGENT_DEPLOYMENT, deployments, references.deployment_references),
+    ):
+        world.engine.register(kind.kind, one.reconcile, one.gone, refers_to)
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings) -> None:

@@ -17,7 +17,7 @@ from agentex_operator.core.account import Counts
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
 from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import Account, AccountProblem
-from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, CLUSTER_AGENTEX_ACCOUNT
+from agentex_operator.kube.kinds import CLUSTER_AGENTEX_ACCOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
-
-DEPENDENTS = (AGENT_BUILD.kind, AGENT_DEPLOYMENT.kind)
 
 Found = tuple["Account | AccountProblem", "AccountSession | None"]
 
@@ -204,11 +202,8 @@ class Accounts:
 
     def wake_dependents(self, key: AccountKey) -> None:
         """Wake every resource that may use this account."""
-        kind, namespace, _ = key
-        for dependent in DEPENDENTS:
-            for view in self._engine.views(dependent):
-                if kind == CLUSTER_AGENTEX_ACCOUNT.kind or view.namespace == namespace:
-                    self._engine.wake(view.uid)
+        for view in self._engine.dependents(*key):
+            self._engine.wake(view.uid)
 
     def _close(self, entry: AccountEntry) -> None:
         entry.closed = True

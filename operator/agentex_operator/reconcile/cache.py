@@ -1,4 +1,4 @@
-"""The cache: the newest view of every object, by uid, by kind and by name, and who is told when a view changes."""
+"""The cache: the newest view of every object, by uid, kind, name and reference, and who is told when a view changes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from agentex_operator.reconcile.dependents import DependentIndex
 from agentex_operator.reconcile.views import Key, View, is_newer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from agentex_operator.reconcile.bugs import Bugs
+    from agentex_operator.reconcile.dependents import References
 
 Subscriber = Callable[[View | None, View | None], None]
 
@@ -25,6 +27,7 @@ class ViewCache:
         self._views: dict[str, View] = {}
         self._by_kind: defaultdict[str, dict[str, View]] = defaultdict(dict)
         self._uids: dict[Key, str] = {}
+        self._index = DependentIndex(bugs)
         self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
 
     def __len__(self) -> int:
@@ -33,6 +36,12 @@ class ViewCache:
     def subscribe(self, kind: str, subscriber: Subscriber) -> None:
         """Call `subscriber(old, new)` for each change of a view of this kind, see Engine.subscribe."""
         self._subscribers[kind].append(subscriber)
+
+    def index(self, kind: str, references: References) -> None:
+        """Index the objects of this kind by the objects that they refer to."""
+        self._index.register(kind, references)
+        for view in self.views(kind):
+            self._index.update(view)
 
     def view(self, uid: str) -> View | None:
         """The newest view of an object, or None if the object is not known."""
@@ -45,6 +54,10 @@ class ViewCache:
     def views(self, kind: str) -> Iterator[View]:
         """The newest views of a kind at the time of the call, in no particular order."""
         return iter(list(self._by_kind[kind].values()))
+
+    def dependents(self, kind: str, namespace: str | None, name: str) -> list[View]:
+        """The newest views of the objects that refer to the object of that name, whether or not that one exists."""
+        return [self._views[uid] for uid in self._index.dependents((kind, namespace, name))]
 
     def remember(self, seen: View) -> bool:
         """Keep the view if it is newer than the one in the cache; False for an echo or a stale view."""
@@ -71,6 +84,7 @@ class ViewCache:
 
     def _store(self, view: View) -> None:
         self._views[view.uid] = self._by_kind[view.kind][view.uid] = view
+        self._index.update(view)
 
     def forget(self, uid: str) -> None:
         """Drop an object; unknown uids are ignored."""
@@ -80,6 +94,7 @@ class ViewCache:
         del self._by_kind[view.kind][uid]
         if self._uids.get(view.key) == uid:
             del self._uids[view.key]
+        self._index.remove(uid)
         self._removed(view)
         self._announce(view, None)
 

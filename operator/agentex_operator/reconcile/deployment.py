@@ -50,20 +50,14 @@ class DeploymentReconciler:
         build = after or before
         if build is None or (before and after and _said(before) == _said(after)):
             return
-        for view in self._world.engine.views(AGENT_DEPLOYMENT.kind):
-            if view.namespace == build.namespace and _build_named(view) == build.name:
-                self._world.engine.wake(view.uid)
+        for view in self._world.engine.dependents(*build.key):
+            self._world.engine.wake(view.uid)
 
 
 def _said(view: View) -> tuple[object, ...]:
     """What a deployment reads of its build."""
     status = view.obj.get("status") or {}
     return view.uid, view.obj["metadata"].get("generation"), status.get("buildID"), status.get("conditions")
-
-
-def _build_named(view: View) -> str | None:
-    ref = (view.obj.get("spec") or {}).get("buildRef") or {}
-    return ref.get("name")
 
 
 class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, DeploymentRecord]):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.cache import Subscriber
+    from agentex_operator.reconcile.dependents import References
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.workers import Gone, Reconcile
 
@@ -58,9 +59,12 @@ class Engine:
 
     # -- what the composition root says ------------------------------------------------------------------------
 
-    def register(self, kind: str, reconcile: Reconcile, gone: Gone | None = None) -> None:
-        """Name the pass of a kind, and the callback for its objects that have gone."""
+    def register(self, kind: str, reconcile: Reconcile, gone: Gone | None = None,
+                 references: References | None = None) -> None:
+        """Name the pass of a kind, the callback for its objects that have gone, and the objects that they refer to."""
         self._workers.register(kind, reconcile, gone)
+        if references is not None:
+            self._cache.index(kind, references)
 
     def subscribe(self, kind: str, subscriber: Subscriber) -> None:
         """Call `subscriber(old, new)` for every change of a kind's views: old None when first seen, new None when gone.
@@ -142,6 +146,13 @@ class Engine:
     def views(self, kind: str) -> Iterator[View]:
         """The newest views of a kind, as of now, in no particular order."""
         return self._cache.views(kind)
+
+    def dependents(self, kind: str, namespace: str | None, name: str) -> list[View]:
+        """The newest views of the objects that refer to the object of that name, whether or not that one exists.
+
+        Which objects an object refers to is said by the `references` registered for its kind.
+        """
+        return self._cache.dependents(kind, namespace, name)
 
     def failures(self, uid: str) -> int:
         """How many passes of an object failed in a row."""

@@ -1,0 +1,87 @@
+"""Which objects an object of each kind refers to, by kind, namespace and name: what the index of dependents is made of.
+
+Pure functions of raw objects. A malformed object refers to what can be read of it; none of these functions raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from agentex_operator.core import account_binding
+from agentex_operator.kube.kinds import (
+    AGENT_BUILD,
+    AGENTEX_ACCOUNT,
+    CLUSTER_AGENTEX_ACCOUNT,
+    CONFIG_MAP,
+    SECRET,
+    Kind,
+)
+from agentex_operator.reconcile.dependents import ANY_NAME
+
+if TYPE_CHECKING:
+    from agentex_operator.reconcile.views import Key, View
+
+Member = tuple[str, ...]  # the path of a member that names an object of the same namespace
+
+BUILD_MEMBERS: tuple[tuple[Kind, Member], ...] = (
+    (CONFIG_MAP, ("spec", "source", "configMap")),
+    (SECRET, ("spec", "source", "secret")),
+    (SECRET, ("spec", "source", "http", "secretRef")),
+)
+DEPLOYMENT_MEMBERS: tuple[tuple[Kind, Member], ...] = (
+    (AGENT_BUILD, ("spec", "buildRef")),
+    (CONFIG_MAP, ("spec", "manifest", "configMapKeyRef")),
+    (CONFIG_MAP, ("spec", "environments", "configMapKeyRef")),
+)
+ACCOUNT_MEMBERS: tuple[tuple[Kind, Member], ...] = ((SECRET, ("spec", "apiKeySecretRef")),)
+ACCOUNT_REFERENCES: tuple[Member, ...] = (("status", "account"), ("spec", "accountRef"))
+
+
+def build_references(view: View) -> frozenset[Key]:
+    """The accounts that an AgentBuild may use, and the ConfigMap or Secrets that its source names."""
+    return _accounts(view) | _named(view, view.namespace, BUILD_MEMBERS)
+
+
+def deployment_references(view: View) -> frozenset[Key]:
+    """The accounts that an AgentDeployment may use, its AgentBuild, and the ConfigMaps of its configuration."""
+    return _accounts(view) | _named(view, view.namespace, DEPLOYMENT_MEMBERS)
+
+
+def account_references(operator_namespace: str) -> Callable[[View], frozenset[Key]]:
+    """A function of an account's view to the Secret with its API key.
+
+    The Secret is in the namespace of an AgentexAccount, and in the operator's own for a ClusterAgentexAccount.
+    """
+    return lambda view: _named(view, view.namespace or operator_namespace, ACCOUNT_MEMBERS)
+
+
+def _accounts(view: View) -> frozenset[Key]:
+    """The account that a resource is bound to and the one that it names; without both, every possible default."""
+    found = [_at(view.obj, member) for member in ACCOUNT_REFERENCES]
+    named = frozenset(account_binding.account_key(_text(one.get("kind")) or AGENTEX_ACCOUNT.kind, view.namespace, name)
+                      for one in found if (name := _text(one.get("name"))))
+    return named or _possible_defaults(view.namespace)
+
+
+def _possible_defaults(namespace: str | None) -> frozenset[Key]:
+    """The AgentexAccount `default` of the namespace, and any ClusterAgentexAccount: each may be made the default."""
+    own = account_binding.account_key(AGENTEX_ACCOUNT.kind, namespace, account_binding.DEFAULT)
+    return frozenset({own, (CLUSTER_AGENTEX_ACCOUNT.kind, None, ANY_NAME)})
+
+
+def _named(view: View, namespace: str | None, members: tuple[tuple[Kind, Member], ...]) -> frozenset[Key]:
+    return frozenset((kind.kind, namespace, name) for kind, member in members
+                     if (name := _text(_at(view.obj, member).get("name"))))
+
+
+def _at(obj: Mapping[str, object], member: Member) -> Mapping[str, object]:
+    """The mapping at that path; an empty one where there is none."""
+    found: object = obj
+    for name in member:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
