@@ -140,14 +140,21 @@ class Harness:
     async def wait(self, kind: str, name: str, until: Callable[[Object | None], bool] = ready,
                    within: float = 600) -> Object:
         """Return the object as soon as it is so; the clock moves from timer to timer, `within` seconds at most."""
+        try:
+            await self.until(lambda: until(self.get(kind, name)), within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.get(kind, name)}") from None
+        return self.get(kind, name) or {}
+
+    async def until(self, holds: Callable[[], object], within: float = 600) -> None:
+        """Return as soon as it holds; the clock moves from timer to timer, `within` seconds at most."""
         end = self.clock.seconds + within
         await self.settled()
-        while not until(found := self.get(kind, name)):
+        while not holds():
             due = self.clock.due_in()
-            assert self.clock.seconds + (due or 0.0) <= end, f"not so within {within:.0f} s: {found}"
-            assert due is not None, f"not so, and nothing is planned: {found}"
+            assert due is not None, "it does not hold, and nothing is planned"
+            assert self.clock.seconds + due <= end, f"it does not hold within {within:.0f} s"
             await self._move(max(due, 0.0))
-        return found or {}
 
     # --- the cluster ----------------------------------------------------------------------------------------------
 
