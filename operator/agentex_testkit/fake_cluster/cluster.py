@@ -14,6 +14,7 @@ from agentex_testkit.fake_cluster.answers import not_found
 from agentex_testkit.fake_cluster.api import FakeApi
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.fake_cluster.requests import WRITES, Request
+from agentex_testkit.fake_cluster.schema import PRESERVE
 from agentex_testkit.fake_cluster.served import Served, operators_kinds
 from agentex_testkit.fake_cluster.store import Object, ObjectStore
 from agentex_testkit.fake_cluster.watch import FakeWatch
@@ -44,6 +45,7 @@ class FakeCluster(KubeCluster):
     def edit(self, kind: Kind, namespace: str | None, name: str, **body: Any) -> Object:
         """Merge `body` into an object; a `status` in it is written to the status subresource."""
         key = self._key(kind, namespace, name)
+        body = {member: value for member, value in _plain({**body, "kind": kind.kind}).items() if member != "kind"}
         has_status = self.store.served[kind].has_status
         written = self.store.patch_status(key, body) if has_status and "status" in body else self.store.patch(key, body)
         self.watch.deliver()
@@ -62,6 +64,10 @@ class FakeCluster(KubeCluster):
         """Return the Events about objects of this name, oldest first."""
         found = [one for one in self.store.list(EVENT, None) if one["regarding"]["name"] == name]
         return sorted(found, key=lambda one: int(one["metadata"]["resourceVersion"]))
+
+    def serve_any(self, kind: Kind) -> None:
+        """From now on let through every object of a kind of ours, as an older CRD may."""
+        self.store.served[kind] = Served(kind, {"type": "object", PRESERVE: True})
 
     def fail(self, fault: Fault) -> Fault:
         """Have a fault happen at a request of the operator."""
