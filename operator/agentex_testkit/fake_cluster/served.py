@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from agentex_operator.api import crds
@@ -58,6 +59,7 @@ class Served:
             raise ApiError(422, f"{self.kind.kind} {obj['metadata']['name']!r} is invalid: {'; '.join(wrong)}")
 
 
+@cache
 def operators_kinds() -> tuple[Served, ...]:
     """The kinds of this operator by their own CRDs, and the others that it reads or writes."""
     models = ((AGENT_BUILD, AgentBuild), (AGENT_DEPLOYMENT, AgentDeployment), (AGENTEX_ACCOUNT, AgentexAccount),
