@@ -25,7 +25,7 @@ from agentex_operator.kube.kinds import (
     SECRET,
     Kind,
 )
-from agentex_testkit.api_server import gone, ready, says
+from agentex_testkit.api_server import condition, gone, ready, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image, from_build
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.fake_cluster.requests import Verb
@@ -118,16 +118,16 @@ async def test_without_the_clusters_uid_no_pass_begins(make_harness: Any, error:
 async def test_a_config_map_that_cannot_be_read_is_said_and_read_later(
     harness: Harness, error: ExternalError, reason: str
 ) -> None:
-    harness.apply(a_context(), a_build(), from_build())
-    await harness.wait("AgentDeployment", "quote")
-    harness.cluster.fail(Fault("get", CONFIG_MAP, error=error, times=20))
-    harness.edit("AgentDeployment", "quote", spec={"environment": "dev"})
+    harness.apply(a_context(), a_build())
+    await harness.wait("AgentBuild", "quote")
+    fault = harness.cluster.fail(Fault("get", CONFIG_MAP, error=error, times=2))
+    await harness.advance(3)
+    harness.apply(from_build())
 
-    await harness.wait("AgentDeployment", "quote", lambda obj: not ready(obj), within=3600)
-    found = await harness.wait("AgentDeployment", "quote", within=7200)
+    await harness.wait("AgentDeployment", "quote", lambda obj: condition(obj, "Ready").get("reason") == reason)
+    await harness.wait("AgentDeployment", "quote", within=3600)
 
-    assert found["status"]["observedGeneration"] == found["metadata"]["generation"]
-    assert no_bug(harness)
+    assert (fault.happened, no_bug(harness)) == (2, True)
 
 
 @pytest.mark.parametrize(("error", "reason"), [
