@@ -1,4 +1,4 @@
-"""The composition root: settings become clients, clients become reconcilers, reconcilers feed on the watch."""
+"""The composition root: makes clients from the settings, reconcilers from the clients, and runs them on the watch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.clock import Clock
 from agentex_operator.core.plan import Policy
-from agentex_operator.health import Health, has_begun, no_pass_is_stuck
+from agentex_operator.health import Health, has_started, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, KINDS
@@ -27,7 +27,7 @@ from agentex_operator.reconcile.deployment import DeploymentReconciler
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.world import World
 from agentex_operator.sources import Sources
-from agentex_operator.watch import Drain, Pulse, build_registry, watch
+from agentex_operator.watch import Drain, WatchHealth, build_registry, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 log = logs.logger(__name__)
 
-EVENTS_AT_THE_END = timedelta(seconds=2)
+EVENT_DRAIN_TIMEOUT = timedelta(seconds=2)
 
 
 def run(settings: Settings) -> int:
-    """Run the operator until it is told to stop; the exit code of the process."""
+    """Run the operator until SIGTERM; returns the exit code of the process."""
     redactor = logs.Redactor()
     logs.configure(form=settings.log_format, level=settings.log_level, redactor=redactor)
     asyncio.run(serve(settings, redactor))
@@ -48,47 +48,50 @@ def run(settings: Settings) -> int:
 
 
 async def serve(settings: Settings, redactor: logs.Redactor) -> None:
-    """Connect, make everything, watch; on the way out, drain what is in flight. Raises what ends the watch."""
+    """Connect, start everything, and watch; at the end, drain. Raises an ExternalError if the watch fails."""
     clock = Clock()
     cluster = await KubeCluster.connect(settings, clock)
     async with contextlib.aclosing(cluster):
         await cluster.require_kinds()
-        async with operating(settings, redactor, cluster, clock) as (engine, pulse, rest):
-            registry = build_registry(engine, cluster.access, pulse, drain=rest)
+        async with operating(settings, redactor, cluster, clock) as (engine, watch_health, shutdown):
+            registry = build_registry(engine, cluster.access, watch_health, drain=shutdown)
             await watch(registry, settings, asyncio.Event())
 
 
 @contextlib.asynccontextmanager
 async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster,
-                    clock: Clock) -> AsyncIterator[tuple[Engine, Pulse, Drain]]:
-    """The engine at work, with all it works on; started before the watch, so that kopf leaves its tasks alone."""
-    engine, pulse = Engine(clock, settings.workers, random.random), Pulse(clock)
+                    clock: Clock) -> AsyncIterator[tuple[Engine, WatchHealth, Drain]]:
+    """Start the operator without the watch; yields the engine, the health of the watch to come, and `shutdown`.
+
+    Enter before the watch starts: kopf cancels the tasks that were started after its own start.
+    """
+    engine, watch_health = Engine(clock, settings.workers, random.random), WatchHealth(clock)
     recorder = Recorder(cluster.api, clock, socket.gethostname(), redactor.clean)
     world = make_world(settings, cluster, engine, recorder, redactor, clock)
     register(world, settings)
-    health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_begun(pulse.age)})
+    health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_started(watch_health.age)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
     await recorder.start()
     await prime(engine, cluster, settings)
     await engine.start()
 
-    async def rest() -> None:
-        """The passes end, then the sessions: kopf would wait five seconds for tasks of theirs, at every stop."""
+    async def shutdown() -> None:
+        """End the passes, then the sessions of accounts: kopf would wait five seconds for the tasks of a session."""
         await engine.drain(settings.drain_timeout)
         await world.accounts.stop()
 
     try:
-        yield engine, pulse, rest
+        yield engine, watch_health, shutdown
     finally:
-        await rest()
+        await shutdown()
         world.sources.close()
-        await recorder.drain(EVENTS_AT_THE_END)
+        await recorder.drain(EVENT_DRAIN_TIMEOUT)
         await health.stop()
 
 
 def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorder: Recorder,
                redactor: logs.Redactor, clock: Clock) -> World:
-    """The doors to everything outside, opened once."""
+    """All clients and adapters that the reconcilers need, made once."""
     return World(
         engine=engine, cluster=cluster, recorder=recorder, accounts=Accounts(engine, cluster),
         sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
@@ -98,7 +101,7 @@ def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorde
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The times the decisions go by."""
+    """The delays and deadlines that the decisions use."""
     return Policy(settle=settings.settle, longest_life=settings.create_longest_life,
                   missing_grace=settings.missing_grace, expiry_grace=settings.expiry_grace, resync=settings.resync,
                   reference_resync=settings.reference_resync)
@@ -127,7 +130,7 @@ def register(world: World, settings: Settings) -> None:
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings) -> None:
-    """Know every object before the first pass: a deployment must not miss its build for a moment after each start."""
+    """List every object before the first pass: a deployment must not report its build missing after a restart."""
     everywhere: tuple[str | None, ...] = (None,)
     for kind in KINDS:
         for namespace in settings.watch_namespaces or everywhere if kind.namespaced else everywhere:

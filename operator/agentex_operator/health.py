@@ -1,4 +1,4 @@
-"""/livez and /readyz: is this process worth keeping, and has it begun."""
+"""Serves /livez (should the process be kept) and /readyz (has the watch started) over HTTP."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.engine import Engine
 
-Check = Callable[[], str | None]  # None, or a sentence that says what is wrong
+Check = Callable[[], str | None]  # returns None, or a sentence that says what is wrong
 
-LONGEST_LAG = 5.0  # seconds the event loop may take to come round
+LONGEST_LAG = 5.0  # seconds that one turn of the event loop may take
 LONGEST_PASS = timedelta(minutes=45)  # longer than uploading the largest context over the slowest line
 
 
 class Health:
-    """A small HTTP server; 200 where every check has nothing to say, else 503 and what they say."""
+    """A small HTTP server: 200 if every check of the path returns None, else 503 with the sentences of the others."""
 
     def __init__(self, clock: Clock, live: Mapping[str, Check], ready: Mapping[str, Check]) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class Health:
         self._runner = web.AppRunner(self._app(), access_log=None)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; the port taken, which `port` 0 leaves open. Raises Unavailable where nobody can listen there."""
+        """Listen; returns the port, which the kernel chooses for `port` 0. Raises Unavailable if the port is taken."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host or None, port).start()
@@ -45,15 +45,15 @@ class Health:
 
     def _app(self) -> web.Application:
         app = web.Application()
-        app.add_routes([web.get(path, self._answer) for path in self._checks])
+        app.add_routes([web.get(path, self._respond) for path in self._checks])
         return app
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        said = {name: check() for name, check in self._checks[request.path].items()}
-        said["event loop"] = await self._lag()
-        wrong = [f"{name}: {sentence}" for name, sentence in said.items() if sentence]
-        response = web.Response(text="\n".join(wrong or ["ok"]) + "\n", status=503 if wrong else 200)
-        response.force_close()  # no idle connection may hold up a stop
+    async def _respond(self, request: web.Request) -> web.Response:
+        results = {name: check() for name, check in self._checks[request.path].items()}
+        results["event loop"] = await self._lag()
+        failed = [f"{name}: {sentence}" for name, sentence in results.items() if sentence]
+        response = web.Response(text="\n".join(failed or ["ok"]) + "\n", status=503 if failed else 200)
+        response.force_close()  # an idle connection would delay `stop`
         return response
 
     async def _lag(self) -> str | None:
@@ -64,7 +64,7 @@ class Health:
 
 
 def no_pass_is_stuck(engine: Engine) -> Check:
-    """A check that complains of a pass that never ends."""
+    """A check that fails once a pass has lasted longer than LONGEST_PASS."""
 
     def check() -> str | None:
         longest = engine.stats.longest_pass
@@ -73,6 +73,6 @@ def no_pass_is_stuck(engine: Engine) -> Check:
     return check
 
 
-def has_begun(age: Callable[[], timedelta | None]) -> Check:
-    """A check that complains until the watch has started; give it `Pulse.age`."""
+def has_started(age: Callable[[], timedelta | None]) -> Check:
+    """A check that fails until the watch has started; `age` is `WatchHealth.age`."""
     return lambda: "not started yet" if age() is None else None

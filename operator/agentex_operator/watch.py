@@ -1,6 +1,6 @@
-"""kopf's only door: its watch events go into the engine, and nothing else of it is used.
+"""The only module that uses kopf: its watch events go into the engine.
 
-What kopf would do beside (diffs, annotations, events, finalizers, peering) is switched off here, one line each.
+kopf's other features (diffs, annotations, Events, finalizers, peering) are switched off in `quiet_settings`.
 """
 
 from __future__ import annotations
@@ -24,105 +24,112 @@ if TYPE_CHECKING:
 
 log = logs.logger(__name__)
 
-LINGER = 2.0  # seconds in which kopf, told to end, must have done so
+KOPF_STOP_TIMEOUT = 2.0  # seconds that kopf has to end by itself after it was told to
 
 Connect = Callable[[], Awaitable[Access]]
 Drain = Callable[[], Awaitable[None]]
 
 
-class Pulse:
-    """When the watch last gave a sign of life."""
+class WatchHealth:
+    """When the watch was last known to work."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last: float | None = None
 
-    def beat(self) -> None:
-        """Now."""
+    def record_activity(self) -> None:
+        """Note that the watch started or delivered an event now."""
         self._last = self._clock.monotonic()
 
     def age(self) -> timedelta | None:
-        """Since the last event, or the start where there was none; None before the watch started."""
+        """The time since the last event, or since the start if there was none; None before the watch started."""
         return None if self._last is None else timedelta(seconds=self._clock.monotonic() - self._last)
 
 
 class Registry(kopf.OperatorRegistry):
-    """What kopf calls; and, where it could not log in, why and whom to stop."""
+    """The handlers that kopf calls, and what must be known after kopf has ended."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.failure: ExternalError | None = None
-        self.given: Access | None = None
-        self.given_again = False  # kopf asked anew, as after a 401, and there were no other credentials
-        self.stop = asyncio.Event()
-        self.over = asyncio.Event()  # kopf has nothing left to do but to end
+        self.failure: ExternalError | None = None  # why kopf could not log in
+        self.credentials: Access | None = None  # what kopf was given last
+        self.credentials_repeated = False  # kopf asked anew, as after a 401, and was given the same ones
+        self.stop = asyncio.Event()  # kopf's own stop flag
+        self.cleaned_up = asyncio.Event()  # kopf has no work left: it must end within KOPF_STOP_TIMEOUT
 
-    def give_up(self, error: ExternalError) -> None:
-        """End the watch: without credentials kopf itself would live on, blind."""
+    def fail(self, error: ExternalError) -> None:
+        """End the watch because of this error: without credentials kopf would go on and see no events."""
         self.failure = error
         self.end()
 
     def end(self) -> None:
-        """Tell kopf to end, which else waits five seconds for its own task that waits for this flag."""
+        """Tell kopf to end. Without the flag, kopf would wait five seconds for its own task that waits for the flag."""
         self.stop.set()
-        self.over.set()
+        self.cleaned_up.set()
 
 
 class NoDiffs(kopf.DiffBaseStorage):
-    """Keeps no copy of any object: nobody here asks what changed."""
+    """Keeps no copy of any object: the engine does not need to know what changed."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
-        """Nothing to compare."""
+        """Return an empty essence: there is nothing to compare."""
         return kopf.BodyEssence({})
 
     def fetch(self, **_: Any) -> kopf.BodyEssence | None:
-        """Nothing was stored."""
+        """Return None: nothing was stored."""
         return None
 
     def store(self, **_: Any) -> None:
-        """Write no annotation."""
+        """Do nothing: no annotation is written."""
 
 
 def build_registry(
-    engine: Engine, connect: Connect, pulse: Pulse, *, drain: Drain, kinds: tuple[Kind, ...] = KINDS
+    engine: Engine, connect: Connect, health: WatchHealth, *, drain: Drain, kinds: tuple[Kind, ...] = KINDS
 ) -> Registry:
-    """Every event of every kind goes to `engine.observe`; `drain` is awaited after the last one.
+    """The handlers of the watch: every event of every kind goes to `engine.observe`; `drain` is awaited after the last.
 
-    `connect` is asked for credentials at the start and whenever the API server answers 401.
+    `connect` is awaited for credentials at the start and whenever the API server answers 401.
     """
     registry = Registry()
     _register_login(registry, connect)
-    _register_life(registry, pulse, drain)
+    _register_life(registry, health, drain)
     for kind in kinds:
-        _register_kind(registry, engine, pulse, kind)
+        _register_kind(registry, engine, health, kind)
     return registry
 
 
 async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> None:
-    """Watch until `stop` is set or SIGTERM comes; raises an ExternalError where that is impossible: end the process.
+    """Watch until `stop` is set or SIGTERM comes. Raises an ExternalError if the watch fails: the process must end.
 
-    Tasks that shall outlive the watch must have been started before.
+    kopf cancels tasks that were started during the watch; start tasks that must outlive the watch before.
     """
     registry.stop = stop
-    error = await _ended(kopf.operator(
+    error = await _run_to_end(kopf.operator(
         registry=registry,
         settings=quiet_settings(),
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         stop_flag=stop,
-    ), registry.over)
+    ), registry.cleaned_up)
     if error:
-        again = "; the API server may refuse the credentials: there were no others" if registry.given_again else ""
-        raise registry.failure or Unavailable(f"the watch ended: {str(error) or repr(error)}{again}") from error
+        raise registry.failure or Unavailable(f"the watch ended: {_reason(error, registry)}") from error
 
 
-async def _ended(work: Coroutine[Any, Any, None], over: asyncio.Event) -> BaseException | None:
-    """What kopf ended with. One of its watchers can survive being cancelled, and kopf waits for that one for ever."""
-    watching, last = asyncio.ensure_future(work), asyncio.ensure_future(over.wait())
+def _reason(error: BaseException, registry: Registry) -> str:
+    hint = "; the API server may refuse the credentials: there were no others" if registry.credentials_repeated else ""
+    return (str(error) or repr(error)) + hint
+
+
+async def _run_to_end(work: Coroutine[Any, Any, None], cleaned_up: asyncio.Event) -> BaseException | None:
+    """Run kopf; the exception that it ended with, or None.
+
+    One of kopf's watchers can survive its cancellation. kopf would wait for it for ever, so kopf itself is cancelled.
+    """
+    watching, last = asyncio.ensure_future(work), asyncio.ensure_future(cleaned_up.wait())
     try:
         await asyncio.wait((watching, last), return_when=asyncio.FIRST_COMPLETED)
-        while not (await asyncio.wait((watching,), timeout=LINGER))[0]:
+        while not (await asyncio.wait((watching,), timeout=KOPF_STOP_TIMEOUT))[0]:
             watching.cancel()
     finally:
         last.cancel()
@@ -130,9 +137,9 @@ async def _ended(work: Coroutine[Any, Any, None], over: asyncio.Event) -> BaseEx
     return TimeoutError("kopf did not end by itself") if watching.cancelled() else watching.exception()
 
 
-def _register_kind(registry: Registry, engine: Engine, pulse: Pulse, kind: Kind) -> None:
+def _register_kind(registry: Registry, engine: Engine, health: WatchHealth, kind: Kind) -> None:
     async def seen(event: Mapping[str, Any], **_: Any) -> None:
-        pulse.beat()
+        health.record_activity()
         engine.observe(kind.kind, event["type"], event["object"])
 
     kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"observe-{kind.plural}")(seen)
@@ -142,18 +149,19 @@ def _register_login(registry: Registry, connect: Connect) -> None:
     async def login(**_: Any) -> kopf.ConnectionInfo:
         try:
             access = await connect()
-            registry.given, registry.given_again = access, access == registry.given
+            registry.credentials_repeated = access == registry.credentials
+            registry.credentials = access
             return connection_of(access)
         except ExternalError as error:
-            registry.give_up(error)
+            registry.fail(error)
             raise kopf.PermanentError(error.message) from error
 
     kopf.on.login(registry=registry, id="login")(login)
 
 
-def _register_life(registry: Registry, pulse: Pulse, drain: Drain) -> None:
+def _register_life(registry: Registry, health: WatchHealth, drain: Drain) -> None:
     async def started(**_: Any) -> None:
-        pulse.beat()
+        health.record_activity()
 
     async def stopped(**_: Any) -> None:
         log.info("watch stopped, draining")
@@ -165,9 +173,9 @@ def _register_life(registry: Registry, pulse: Pulse, drain: Drain) -> None:
 
 
 def quiet_settings() -> kopf.OperatorSettings:
-    """kopf as a reflector: it writes nothing, and notices a dead connection within minutes."""
+    """Settings that make kopf a reflector: it writes nothing, and notices a dead connection within minutes."""
     settings = kopf.OperatorSettings()
-    settings.persistence.finalizer = "kopf.agentex.scale.com/unused"  # kopf strips its own: it must not be ours
+    settings.persistence.finalizer = "kopf.agentex.scale.com/unused"  # kopf removes this finalizer: it must not be ours
     settings.persistence.diffbase_storage = NoDiffs()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -180,7 +188,7 @@ def quiet_settings() -> kopf.OperatorSettings:
 
 
 def connection_of(access: Access) -> kopf.ConnectionInfo:
-    """Our credentials, in kopf's words."""
+    """Our credentials, as kopf's type."""
     scheme, _, token = (access.authorization or "").partition(" ")
     return kopf.ConnectionInfo(
         server=access.server,

@@ -12,7 +12,7 @@ import pytest
 
 from agentex_operator.clock import Clock
 from agentex_operator.core.errors import Unavailable
-from agentex_operator.health import Check, Health, has_begun
+from agentex_operator.health import Check, Health, has_started
 
 
 @contextlib.asynccontextmanager
@@ -36,7 +36,7 @@ async def test_a_process_with_nothing_to_complain_of_is_live_and_ready() -> None
 
 
 async def test_what_is_wrong_is_said_where_it_matters_and_only_there() -> None:
-    async with probes(fine, has_begun(lambda: None)) as client:
+    async with probes(fine, has_started(lambda: None)) as client:
         live, ready = await client.get("/livez"), await client.get("/readyz")
 
     assert live.status_code == 200
@@ -44,7 +44,7 @@ async def test_what_is_wrong_is_said_where_it_matters_and_only_there() -> None:
 
 
 async def test_no_connection_is_kept_that_could_hold_up_a_stop() -> None:
-    async with probes(fine, has_begun(timedelta)) as client:
+    async with probes(fine, has_started(timedelta)) as client:
         answer = await client.get("/readyz")
 
     assert answer.status_code == 200

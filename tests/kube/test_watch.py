@@ -28,7 +28,7 @@ from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.settings import Settings
-from agentex_operator.watch import Connect, Pulse, build_registry, watch
+from agentex_operator.watch import Connect, WatchHealth, build_registry, watch
 from agentex_testkit.clusters import ClusterUnderTest
 
 
@@ -37,7 +37,7 @@ class Watched:
     """What the engine saw, and how to stop the watch."""
 
     engine: Engine
-    pulse: Pulse
+    health: WatchHealth
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     seen: list[View] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -64,11 +64,11 @@ async def watching(
     connect: Connect, settings: Settings, kinds: tuple[Kind, ...] = (THING,)
 ) -> AsyncIterator[tuple[Watched, asyncio.Task[None]]]:
     engine = Engine(Clock(), 2, lambda: 0.0)
-    watched = Watched(engine, Pulse(Clock()))
+    watched = Watched(engine, WatchHealth(Clock()))
     engine.register(THING.kind, watched.reconcile)
     await engine.start()
     others = asyncio.all_tasks()
-    registry = build_registry(engine, connect, watched.pulse, drain=watched.drain, kinds=kinds)
+    registry = build_registry(engine, connect, watched.health, drain=watched.drain, kinds=kinds)
     task = asyncio.create_task(watch(registry, settings, watched.stop))
     try:
         yield watched, task
@@ -104,7 +104,7 @@ async def test_what_is_there_and_what_comes_reaches_the_engine_and_nothing_is_wr
 
         assert [view.name for view in watched.seen] == ["first", "second", "first"]
         assert watched.engine.find(THING.kind, namespace, "second") is None
-        age = watched.pulse.age()
+        age = watched.health.age()
         assert age is not None
         assert age < timedelta(seconds=5)
     found = json.loads(cluster.kubectl("get", "things", "first", "-n", namespace, "-o", "json"))
