@@ -1,6 +1,6 @@
-"""Logs: one JSON object per line on stderr, and no secret in any of them.
+"""Logs: one line per record on stderr, as JSON or text, without secrets.
 
-`msg` is constant text; what varies goes into fields. Redaction happens where a line is written, not where it is said.
+`msg` is constant text; values that vary are fields. Secrets are redacted when a line is written, not when it is logged.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
 REDACTED = "[redacted]"
-SHORTEST_SECRET = 4  # shorter ones would black out ordinary words
+SHORTEST_SECRET = 4  # characters; redacting shorter ones would hit ordinary words
 
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound log fields", default={})  # noqa: B039 - never mutated
-_CHATTY = {
-    "kopf.objects": logging.WARNING,  # says "Handler succeeded" for every event
+_LIBRARY_LEVELS = {
+    "kopf.objects": logging.WARNING,  # logs "Handler succeeded" for every event
     "kopf": logging.INFO,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
@@ -38,26 +38,26 @@ class Log:
         self._logger = logging.getLogger(name)
 
     def debug(self, msg: str, **fields: object) -> None:
-        """For whoever looks for a fault; off by default."""
-        self._say(logging.DEBUG, msg, fields)
+        """Log a detail for debugging; not written by default."""
+        self._log(logging.DEBUG, msg, fields)
 
     def info(self, msg: str, **fields: object) -> None:
-        """Something happened, as it should."""
-        self._say(logging.INFO, msg, fields)
+        """Log a normal event."""
+        self._log(logging.INFO, msg, fields)
 
     def warning(self, msg: str, **fields: object) -> None:
-        """Somebody may want to look."""
-        self._say(logging.WARNING, msg, fields)
+        """Log a condition that may need a look."""
+        self._log(logging.WARNING, msg, fields)
 
     def error(self, msg: str, **fields: object) -> None:
-        """Somebody must look."""
-        self._say(logging.ERROR, msg, fields)
+        """Log a failure that needs a look."""
+        self._log(logging.ERROR, msg, fields)
 
     def exception(self, msg: str, **fields: object) -> None:
-        """An error with the trace of the exception being handled."""
+        """Log an error with the trace of the exception that is being handled."""
         self._logger.error(msg, exc_info=True, extra={"fields": fields})
 
-    def _say(self, level: int, msg: str, fields: Mapping[str, object]) -> None:
+    def _log(self, level: int, msg: str, fields: Mapping[str, object]) -> None:
         if self._logger.isEnabledFor(level):
             self._logger.log(level, msg, extra={"fields": fields})
 
@@ -69,7 +69,7 @@ def logger(name: str) -> Log:
 
 @contextlib.contextmanager
 def bound(**fields: object) -> Iterator[None]:
-    """Put these fields on every line said inside, also by libraries, in this task and those it starts."""
+    """Add these fields to every record logged inside, also by libraries, in this task and the tasks that it starts."""
     token = _bound.set({**_bound.get(), **fields})
     try:
         yield
@@ -78,26 +78,26 @@ def bound(**fields: object) -> Iterator[None]:
 
 
 class Redactor:
-    """Knows the secrets of this process and strikes them out of text, plain, base64- and URL-encoded."""
+    """Redacts the secrets of this process in text, also where they are base64- or URL-encoded."""
 
     def __init__(self) -> None:
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, secret: str | bytes) -> None:
-        """Strike this out from now on; values of under four characters are not secrets anybody can keep."""
+        """Redact this value from now on; values shorter than SHORTEST_SECRET are ignored."""
         text = secret.decode("utf-8", "replace") if isinstance(secret, bytes) else secret
-        forms = {form for form in _spellings(text) if len(form) >= SHORTEST_SECRET}
+        forms = {form for form in _encodings_of(text) if len(form) >= SHORTEST_SECRET}
         if not forms <= self._forms:
             self._forms |= forms
             self._pattern = re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
 
     def clean(self, text: str) -> str:
-        """The text with every known secret struck out."""
+        """The text with every known secret replaced by REDACTED."""
         return self._pattern.sub(REDACTED, text) if self._pattern else text
 
     def clean_all(self, value: Any) -> Any:
-        """The value with every string in it cleaned, made of what JSON knows."""
+        """The value as JSON types, with every string in it cleaned."""
         if isinstance(value, Mapping):
             return {self.clean(str(key)): self.clean_all(item) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
@@ -108,28 +108,28 @@ class Redactor:
 
 
 def configure(*, form: str, level: str, redactor: Redactor, stream: TextIO | None = None) -> None:
-    """Make the root logger write `json` or `text` lines, redacted; every library's logger goes through it."""
+    """Make the root logger write redacted lines, as `json` or `text`; the loggers of libraries use it too."""
     handler = _Handler(stream or sys.stderr)
     handler.setFormatter(JsonLines(redactor) if form == "json" else TextLines(redactor))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name, least in _CHATTY.items():
+    for name, least in _LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(True)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Says of a record that cannot be written who said it, and where. logging itself would print what it was about."""
+    """Logs the place of a record that cannot be written; logging itself would print its arguments, with secrets."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """Called while the exception is handled."""
+        """Write a record about the failure; logging calls this while the exception is handled."""
         error = type(sys.exc_info()[1]).__name__
         fields = {"error": error, "where": f"{record.filename}:{record.lineno}"}
-        said = {"name": record.name, "levelno": logging.ERROR, "levelname": "ERROR", "fields": fields,
-                "msg": "a line of the log could not be written: this is a bug in the operator"}
+        failure = {"name": record.name, "levelno": logging.ERROR, "levelname": "ERROR", "fields": fields,
+                   "msg": "a line of the log could not be written: this is a bug in the operator"}
         with contextlib.suppress(Exception):  # the stream itself may be what fails
-            self.stream.write(self.format(logging.makeLogRecord(said)) + self.terminator)
+            self.stream.write(self.format(logging.makeLogRecord(failure)) + self.terminator)
             self.flush()
 
 
@@ -141,7 +141,7 @@ class JsonLines(logging.Formatter):
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its newline."""
+        """The line of a record, without its newline."""
         return json.dumps(self._redactor.clean_all(_as_fields(record)), ensure_ascii=False, separators=(",", ":"))
 
 
@@ -153,7 +153,7 @@ class TextLines(logging.Formatter):
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its newline; a trace follows on lines of its own."""
+        """The line of a record, without its newline; a trace follows on lines of its own."""
         fields = self._redactor.clean_all(_as_fields(record))
         trace = fields.pop("stacktrace", None)
         head = f"{fields.pop('ts')} {fields.pop('level').upper():7} {_one_line(fields.pop('msg'))}"
@@ -182,7 +182,7 @@ def _error_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _kopf_fields(record: logging.LogRecord) -> Mapping[str, Any]:
-    """The object a kopf.objects record is about."""
+    """The namespace, name and uid of the object that a record of kopf.objects is about."""
     reference = getattr(record, "k8s_ref", None) or {}
     return {key: reference.get(key) for key in ("namespace", "name", "uid") if reference.get(key)}
 
@@ -195,14 +195,14 @@ def _one_line(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def _spellings(secret: str) -> set[str]:
-    """The secret as it may turn up: plain, in a URL, in a header or a Secret, inside a longer base64."""
+def _encodings_of(secret: str) -> set[str]:
+    """The forms in which a secret may appear: plain, in a URL, in a header or a Secret, inside a longer base64 text."""
     raw = secret.encode("utf-8", "surrogatepass")
     plain = {secret, secret.strip(), quote(secret), quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
-    return plain | _base64_spellings(raw) if secret.strip() else set()
+    return plain | _base64_encodings(raw) if secret.strip() else set()
 
 
-def _base64_spellings(raw: bytes) -> set[str]:
+def _base64_encodings(raw: bytes) -> set[str]:
     return {code.decode().rstrip("=") for code in (base64.b64encode(raw), base64.urlsafe_b64encode(raw))} | (
         {core for offset in range(3) for core in _base64_cores(raw, offset)} if len(raw) >= 8 else set()
     )

@@ -55,7 +55,7 @@ class Registry(kopf.OperatorRegistry):
         self.credentials: Access | None = None  # what kopf was given last
         self.credentials_repeated = False  # kopf asked anew, as after a 401, and was given the same ones
         self.stop = asyncio.Event()  # kopf's own stop flag
-        self.cleaned_up = asyncio.Event()  # kopf has no work left: it must end within KOPF_STOP_TIMEOUT
+        self.ending = asyncio.Event()  # kopf was told to end: it must do so within KOPF_STOP_TIMEOUT
 
     def fail(self, error: ExternalError) -> None:
         """End the watch because of this error: without credentials kopf would go on and see no events."""
@@ -65,7 +65,7 @@ class Registry(kopf.OperatorRegistry):
     def end(self) -> None:
         """Tell kopf to end. Without the flag, kopf would wait five seconds for its own task that waits for the flag."""
         self.stop.set()
-        self.cleaned_up.set()
+        self.ending.set()
 
 
 class NoDiffs(kopf.DiffBaseStorage):
@@ -111,7 +111,7 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
         stop_flag=stop,
-    ), registry.cleaned_up)
+    ), registry.ending)
     if error:
         raise registry.failure or Unavailable(f"the watch ended: {_reason(error, registry)}") from error
 
@@ -121,12 +121,12 @@ def _reason(error: BaseException, registry: Registry) -> str:
     return (str(error) or repr(error)) + hint
 
 
-async def _run_to_end(work: Coroutine[Any, Any, None], cleaned_up: asyncio.Event) -> BaseException | None:
+async def _run_to_end(work: Coroutine[Any, Any, None], ending: asyncio.Event) -> BaseException | None:
     """Run kopf; the exception that it ended with, or None.
 
     One of kopf's watchers can survive its cancellation. kopf would wait for it for ever, so kopf itself is cancelled.
     """
-    watching, last = asyncio.ensure_future(work), asyncio.ensure_future(cleaned_up.wait())
+    watching, last = asyncio.ensure_future(work), asyncio.ensure_future(ending.wait())
     try:
         await asyncio.wait((watching, last), return_when=asyncio.FIRST_COMPLETED)
         while not (await asyncio.wait((watching,), timeout=KOPF_STOP_TIMEOUT))[0]:
@@ -177,9 +177,9 @@ def quiet_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.persistence.finalizer = "kopf.agentex.scale.com/unused"  # kopf removes this finalizer: it must not be ours
     settings.persistence.diffbase_storage = NoDiffs()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.queueing.idle_timeout = 0.2
+    settings.posting.enabled = False  # no Events
+    settings.scanning.disabled = True  # no watch of CRDs and namespaces
+    settings.queueing.idle_timeout = 0.2  # seconds until kopf ends its worker of an object without events
     settings.watching.chunk_size = 500
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330

@@ -12,7 +12,7 @@ from tests.kube.conftest import MakeThing
 
 from agentex_operator.clock import Clock
 from agentex_operator.kube.cluster import KubeCluster
-from agentex_operator.kube.events import BURST, QUEUED, Recorder, cut
+from agentex_operator.kube.events import BURST, QUEUE_SIZE, Recorder, cut
 from agentex_operator.settings import Settings
 from agentex_testkit.clusters import ClusterUnderTest
 
@@ -116,7 +116,7 @@ async def test_a_namespace_that_is_not_there_or_not_ours_costs_only_the_event(
 
 async def test_speaking_never_waits_even_when_nobody_writes(kube: KubeCluster) -> None:
     recorder = Recorder(kube.api, Clock(), "operator-0")
-    for number in range(QUEUED + 5):
+    for number in range(QUEUE_SIZE + 5):
         recorder.emit({"metadata": {"name": "a", "uid": f"u{number}"}}, "Normal", "Ready", "Ready.", "Observe")
 
     assert recorder.dropped == 5

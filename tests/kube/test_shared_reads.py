@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agentex_operator.core.errors import Unavailable
-from agentex_operator.kube.shared import SharedReads
+from agentex_operator.kube.shared_reads import SharedReads
 from agentex_testkit.clocks import HandClock, settle
 
 

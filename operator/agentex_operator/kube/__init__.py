@@ -1,1 +1,1 @@
-"""The cluster, as the few verbs the operator needs. The only door to the `kubernetes` library."""
+"""The API server, as the few verbs that the operator needs. The only package that uses the `kubernetes` library."""

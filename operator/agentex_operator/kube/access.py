@@ -1,4 +1,4 @@
-"""How to reach the API server: the kubeconfig that was named, or the pod's service account. TLS is always verified."""
+"""Access to the API server: by the kubeconfig that the settings name, or by the service account of the pod."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNREACHABLE = "ClusterUnreachable"
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What another HTTP client needs to be the same user on the same server. Paths are of PEM files."""
+    """The server and the credentials, for another HTTP client that must be the same user. Paths are of PEM files."""
 
     server: str
     ca_path: str | None
@@ -32,7 +32,7 @@ class Access:
 
 
 async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
-    """Read the kubeconfig, or with None the service account; raises NotReady with the next step if unusable."""
+    """Read the kubeconfig, or for None the service account. Raises NotReady if unusable, or if TLS is not verified."""
     loaded = Configuration()
     try:
         await _read_into(loaded, kubeconfig, context)
@@ -46,7 +46,7 @@ async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
 
 
 async def access_of(loaded: Configuration) -> Access:
-    """The same access, as values; the token is the newest one."""
+    """The access in this configuration, with the newest token."""
     return Access(
         server=loaded.host,
         ca_path=loaded.ssl_ca_cert,

@@ -1,4 +1,4 @@
-"""One HTTP exchange with the API server: authenticated, bounded in time, reads tried again, writes never."""
+"""HTTP requests to the API server: authenticated, with a timeout; reads are retried, writes are sent once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
 from agentex_operator.core.errors import Throttled, Unavailable
-from agentex_operator.kube import answers
+from agentex_operator.kube import responses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ READ_ATTEMPTS = 4
 
 
 class Api:
-    """A shared connection pool. Raises what `answers.refusal` says; Unavailable where there was no answer at all."""
+    """Connections to the API server. Raises the errors of `responses.error_of`; Unavailable without a response."""
 
     def __init__(self, configuration: Configuration, user_agent: str) -> None:
         self._client = ApiClient(configuration)
@@ -35,7 +35,7 @@ class Api:
         await self._client.close()  # type: ignore[no-untyped-call]  # the library is half typed
 
     async def get(self, path: str) -> dict[str, Any] | None:
-        """Read one object, None where there is none; tried again while the server is busy or away."""
+        """Read one object; None if there is none. Retried while the server is busy or unavailable."""
         for attempt in range(1, READ_ATTEMPTS):
             try:
                 return await self._read(path)
@@ -44,16 +44,16 @@ class Api:
         return await self._read(path)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Merge-patch one object, once; the object as it is afterwards."""
+        """Merge-patch one object with one request; returns the object as it is afterwards."""
         path = f"{path}?fieldManager={FIELD_MANAGER}"
-        return answers.parse(await self._write("PATCH", path, body, MERGE_PATCH))
+        return responses.parse(await self._write("PATCH", path, body, MERGE_PATCH))
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Create one object, once."""
-        return answers.parse(await self._write("POST", f"{path}?fieldManager={FIELD_MANAGER}", body))
+        """Create one object with one request; returns the object as it was created."""
+        return responses.parse(await self._write("POST", f"{path}?fieldManager={FIELD_MANAGER}", body))
 
     async def delete(self, path: str, options: Mapping[str, Any]) -> None:
-        """Delete one object, once, under the preconditions in `options` (meta/v1 DeleteOptions)."""
+        """Delete one object with one request, under the preconditions in `options` (meta/v1 DeleteOptions)."""
         await self._write("DELETE", path, options)
 
     async def _read(self, path: str) -> dict[str, Any] | None:
@@ -61,27 +61,27 @@ class Api:
         if status == 404:
             return None
         if status >= 300:
-            raise answers.refusal(status, headers, body)
-        return answers.parse(body)
+            raise responses.error_of(status, headers, body)
+        return responses.parse(body)
 
     async def _write(self, method: str, path: str, body: Mapping[str, Any], kind: str = "application/json") -> bytes:
-        status, headers, answer = await self._exchange(method, path, body, kind)
+        status, headers, content = await self._exchange(method, path, body, kind)
         if status >= 300:
-            raise answers.refusal(status, headers, answer)
-        return answer
+            raise responses.error_of(status, headers, content)
+        return content
 
     async def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, kind: str = "application/json"
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of one request."""
+        """Send one request; the status, headers and body of the response."""
         headers = {"Accept": "application/json", "Content-Type": kind}
         try:
             request = await self._client.param_serialize(
                 method, path, header_params=headers, body=body and dict(body), auth_settings=["BearerToken"]
             )
-            answer = await self._client.call_api(*request, _request_timeout=TIMEOUT)
-            body_read = await answer.read()  # type: ignore[no-untyped-call]  # the library is half typed
-            return answer.status, answer.headers, body_read
+            response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
+            content = await response.read()  # type: ignore[no-untyped-call]  # the library is half typed
+            return response.status, response.headers, content
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             message = f"the API server gave no answer to {method}: {type(error).__name__}"
             raise Unavailable(message) from error

@@ -1,4 +1,4 @@
-"""The cluster behind one Protocol: the verbs the reconcilers use, and nothing else."""
+"""The cluster as a Protocol with the verbs that the reconcilers use, and its implementation on the API server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agentex_operator.core.errors import NotReady
 from agentex_operator.kube import access
 from agentex_operator.kube.api import Api
 from agentex_operator.kube.kinds import CONFIG_MAP, KINDS, NAMESPACE, SECRET, Kind
-from agentex_operator.kube.shared import SharedReads
+from agentex_operator.kube.shared_reads import SharedReads
 from agentex_operator.settings import Settings, version
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from agentex_operator.clock import Clock
     from agentex_operator.kube.access import Access
 
-CONFIG_MAPS_KEPT = 2.0  # seconds
-CHUNK = 500  # objects per answer of a list
+CACHE_SECONDS = 2.0  # of ConfigMaps and Namespaces
+CHUNK = 500  # objects per response of a list
 
 
 class Cluster(Protocol):
-    """Objects are dicts as the API server sends them. Not found is None when reading, Conflict when writing.
+    """Objects are dicts as the API server sends them. Without one, a read returns None and a write raises Conflict.
 
-    All verbs raise Unauthorized (401, 403), Throttled (429) and Unavailable (no usable answer: of a write, it may
-    have happened). Reads are tried again by themselves; writes are sent once.
+    All verbs raise Unauthorized (401, 403), Throttled (429) and Unavailable (no usable response; a write may have been
+    carried out). Reads are retried; writes are sent once.
     """
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
@@ -38,44 +38,44 @@ class Cluster(Protocol):
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
     ) -> dict[str, Any]:
-        """Merge-patch one object or its status; the object as it is afterwards.
+        """Merge-patch one object or its status; returns the object as it is afterwards.
 
         Conditional where the body carries metadata.resourceVersion and metadata.uid (`patches.conditional`);
         a uid alone is a ValueError, because the API server ignores it when a status is written.
-        Raises Conflict (changed, replaced or gone) and Rejected (422 and other definite noes).
+        Raises Conflict (the object changed, was replaced or is gone) and Rejected (422 and other final refusals).
         """
 
     async def delete(
         self, kind: Kind, namespace: str | None, name: str, *, uid: str, resource_version: str | None = None
     ) -> None:
-        """Delete exactly this object, if it is still at that version; raises Conflict otherwise."""
+        """Delete the object if it has this uid, and this version where one is given; raises Conflict otherwise."""
 
     async def config_map(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
-        """Read a ConfigMap; up to two seconds old, but not older than `since` (of the monotonic clock)."""
+        """Read a ConfigMap; up to CACHE_SECONDS old, but not read before `since` (of the monotonic clock)."""
 
     async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
-        """Read a Secret, live; its values are still base64. A read under way will do if it began after `since`."""
+        """Read a Secret, never cached; its values are still base64. May share a request that was sent since `since`."""
 
     async def namespace(self, name: str) -> dict[str, Any] | None:
-        """Read a Namespace; up to two seconds old."""
+        """Read a Namespace; up to CACHE_SECONDS old."""
 
     async def cluster_uid(self) -> str:
-        """The uid of the namespace kube-system: this cluster's name among all. Asked once."""
+        """The uid of the namespace kube-system, which identifies this cluster among all others. Read once."""
 
 
 class KubeCluster:
-    """The Cluster on the real API server."""
+    """The Cluster of the real API server."""
 
     def __init__(self, api: Api, settings: Settings, clock: Clock) -> None:
         self.api = api
         self._settings = settings
-        self._kept_reads = SharedReads(api.get, clock, CONFIG_MAPS_KEPT)
+        self._cached_reads = SharedReads(api.get, clock, CACHE_SECONDS)
         self._secret_reads = SharedReads(api.get, clock, 0)
         self._uid = ""
 
     @classmethod
     async def connect(cls, settings: Settings, clock: Clock) -> Self:
-        """Read the credentials; raises NotReady with the next step where there are none. Nothing is asked yet."""
+        """Read the credentials, without a request. Raises NotReady with the next step if there are none."""
         loaded = await access.load(settings.kubeconfig, settings.context)
         return cls(Api(loaded, f"agentex-operator/{version()}"), settings, clock)
 
@@ -84,7 +84,7 @@ class KubeCluster:
         await self.api.close()
 
     async def access(self) -> Access:
-        """Fresh credentials of the same user, for the watch."""
+        """The access of the same user with newly read credentials, for the watch."""
         return await access.access_of(await access.load(self._settings.kubeconfig, self._settings.context))
 
     async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
@@ -106,7 +106,7 @@ class KubeCluster:
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
     ) -> dict[str, Any]:
         """See Cluster."""
-        _require_whole_condition(body)
+        _require_complete_precondition(body)
         return await self.api.patch(kind.path(namespace, name) + ("/status" if status else ""), body)
 
     async def delete(
@@ -119,7 +119,7 @@ class KubeCluster:
 
     async def config_map(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""
-        return await self._kept_reads.get(CONFIG_MAP.path(namespace, name), since)
+        return await self._cached_reads.get(CONFIG_MAP.path(namespace, name), since)
 
     async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""
@@ -127,7 +127,7 @@ class KubeCluster:
 
     async def namespace(self, name: str) -> dict[str, Any] | None:
         """See Cluster."""
-        return await self._kept_reads.get(NAMESPACE.path(None, name))
+        return await self._cached_reads.get(NAMESPACE.path(None, name))
 
     async def cluster_uid(self) -> str:
         """See Cluster."""
@@ -147,11 +147,12 @@ class KubeCluster:
             raise NotReady("CRDsMissing", message)
 
     async def _served(self, root: str) -> set[str]:
-        found = await self._kept_reads.get(root) or {}
+        """The plurals of the kinds that the API server serves under this path."""
+        found = await self._cached_reads.get(root) or {}
         return {resource["name"] for resource in found.get("resources", [])}
 
 
-def _require_whole_condition(body: Mapping[str, Any]) -> None:
+def _require_complete_precondition(body: Mapping[str, Any]) -> None:
     metadata = body.get("metadata") or {}
     if "uid" in metadata and "resourceVersion" not in metadata:
         message = "a uid without a resourceVersion does not make a write conditional"

@@ -1,4 +1,4 @@
-"""The kinds this operator serves, and where the API server keeps them."""
+"""The kinds that this operator reads or writes, and their paths on the API server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ VERSION = "v1alpha1"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind and its place in the API; `path` is of one object."""
+    """A kind, and the paths of its objects."""
 
     group: str
     version: str
@@ -21,7 +21,7 @@ class Kind:
 
     @property
     def api_version(self) -> str:
-        """As in an object's apiVersion."""
+        """The value of an object's apiVersion."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
@@ -30,7 +30,7 @@ class Kind:
         return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
     def path(self, namespace: str | None, name: str) -> str:
-        """The path of one object; namespace None for cluster-scoped kinds only."""
+        """The path of one object. Raises ValueError if a namespaced kind has no namespace or a cluster kind has one."""
         if self.namespaced != (namespace is not None):
             message = f"{self.kind} {name}: a namespace belongs to namespaced kinds, and only to them"
             raise ValueError(message)

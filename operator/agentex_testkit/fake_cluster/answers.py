@@ -1,11 +1,11 @@
-"""The answers outside 2xx of a fake API server, classified by the operator's own table (kube/answers.py)."""
+"""The answers outside 2xx of a fake API server, classified by the operator's own table (kube/responses.py)."""
 
 from __future__ import annotations
 
 import json
 
 from agentex_operator.core.errors import ExternalError
-from agentex_operator.kube import answers
+from agentex_operator.kube import responses
 
 
 class ApiError(Exception):
@@ -18,7 +18,7 @@ class ApiError(Exception):
 
     def as_operator_error(self) -> ExternalError:
         """Return the error that the operator's adapter makes of this answer."""
-        return answers.refusal(self.status, {}, json.dumps({"message": self.message}).encode())
+        return responses.error_of(self.status, {}, json.dumps({"message": self.message}).encode())
 
 
 def conflict(name: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""What the API server's answers mean, as our errors (core/errors.py)."""
+"""Responses of the API server: their JSON, and the error (core/errors.py) that a refusal means."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Thro
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_MESSAGE = 400
+LONGEST_MESSAGE = 400  # characters
 LONGEST_RETRY_AFTER = timedelta(minutes=5)
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object of an answer; raises Unavailable where it is none."""
+    """The JSON object in the body of a response. Raises Unavailable if the body is anything else."""
     try:
         parsed = json.loads(body)
     except ValueError as error:
@@ -26,12 +26,11 @@ def parse(body: bytes) -> dict[str, Any]:
     return parsed
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExternalError:
-    """The error an answer outside 2xx stands for."""
-    said = _status(body)
-    message = (
-        f"the API server answered {status}: {str(said.get('message') or said.get('reason') or '')[:LONGEST_MESSAGE]}"
-    )
+def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ExternalError:
+    """The error that a response with a status outside 2xx means."""
+    details = _status(body)
+    reason = str(details.get("message") or details.get("reason") or "")[:LONGEST_MESSAGE]
+    message = f"the API server answered {status}: {reason}"
     if status in {404, 409}:
         return Conflict(message)
     if status in {401, 403}:
@@ -44,12 +43,13 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ExternalErr
 
 
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
-    """The wish of a Retry-After header in seconds, bounded; None where there is none we understand."""
-    wish = headers.get("Retry-After", "")
-    return min(timedelta(seconds=int(wish)), LONGEST_RETRY_AFTER) if wish.isascii() and wish.isdigit() else None
+    """The value of the Retry-After header, at most five minutes; None without a header that is a number of seconds."""
+    value = headers.get("Retry-After", "")
+    return min(timedelta(seconds=int(value)), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
 
 
 def _status(body: bytes) -> dict[str, Any]:
+    """The meta/v1 Status in the body; an empty one where there is none."""
     try:
         return parse(body)
     except Unavailable:
