@@ -43,7 +43,7 @@ class Stats:
 
 
 class Engine:
-    """Runs `reconcile` for what is dirty or due, never twice at once for one uid. All of it on one event loop."""
+    """Runs the pass of each object that changed or is due, never two at once for one uid; all on one event loop."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Engine:
         self._queue = WorkQueue(clock, jitter, backoff or Backoff())
         self._workers = Workers(self._queue, self._cache.view, self._bugs, workers)
 
-    # -- what the composition root says ------------------------------------------------------------------------
+    # -- setting up, starting and ending -----------------------------------------------------------------------
 
     def register(self, kind: str, reconcile: Reconcile, gone: Gone | None = None,
                  references: References | None = None) -> None:
@@ -79,14 +79,14 @@ class Engine:
         await self._workers.start()
 
     async def drain(self, within: timedelta) -> None:
-        """Take no more wakes, let the passes in flight finish `within` that time, cancel those that do not."""
+        """Queue nothing more, and wait `within` that time for the passes in flight; then cancel them."""
         self._queue.shut_down()
         await self._workers.drain(within)
 
-    # -- what the watch and our own writes say -----------------------------------------------------------------
+    # -- taking in objects -------------------------------------------------------------------------------------
 
     def observe(self, kind: str, event_type: str | None, obj: Mapping[str, Any]) -> None:
-        """Take in a watch event in O(1): never awaits, never raises. Echoes and stale views change nothing."""
+        """Take in a watch event: takes O(1), never raises. Echoes and stale views change nothing."""
         seen = view_of(kind, obj)
         if seen is None:
             return
@@ -96,10 +96,10 @@ class Engine:
             self.wake(seen.uid)
 
     def learn(self, kind: str, obj: Mapping[str, Any]) -> None:
-        """Take in the response to our own write, so that the next pass reads what this one wrote; wakes nobody.
+        """Take in the response to our own write, so that the next pass reads what this one wrote; causes no pass.
 
-        Two exceptions: a response that shows somebody else's edit wakes (its event will look like our echo), and an
-        object whose last finalizer we removed is forgotten at once.
+        Two exceptions: a response that shows somebody else's edit causes one (the event of the edit will look like our
+        echo), and an object whose last finalizer we removed is forgotten at once.
         """
         seen = view_of(kind, obj)
         if seen is None or (before := self.view(seen.uid)) is None:
@@ -111,9 +111,9 @@ class Engine:
             self.wake(seen.uid)
 
     def forget(self, uid: str) -> None:
-        """Drop an object that has gone: no more passes; the subscribers are told, once.
+        """Drop an object that has gone: it has no more passes, and its subscribers are called.
 
-        So is `gone`, once no pass of the object is in flight.
+        `gone` is called too: now, or at the end of the object's pass in flight.
         """
         self._cache.forget(uid)
 
@@ -144,7 +144,7 @@ class Engine:
         return self._cache.find(kind, namespace, name)
 
     def views(self, kind: str) -> Iterator[View]:
-        """The newest views of a kind, as of now, in no particular order."""
+        """The newest views of a kind at the time of the call, in no particular order."""
         return self._cache.views(kind)
 
     def dependents(self, kind: str, namespace: str | None, name: str) -> list[View]:
@@ -165,7 +165,7 @@ class Engine:
 
     @property
     def stats(self) -> Stats:
-        """Depth of the queue, passes in flight, and how old the oldest of each is."""
+        """Numbers of objects known, queued and in flight, and the age of the oldest wait and pass."""
         queue = self._queue.stats
         return Stats(
             known=len(self._cache),

@@ -85,7 +85,7 @@ class WorkQueue:
         self._in_flight: dict[str, float] = {}  # when the pass of each of these objects started
         self.shut = False
 
-    # -- putting in ------------------------------------------------------------------------------------------------
+    # -- adding ----------------------------------------------------------------------------------------------------
 
     def add(self, uid: str) -> None:
         """Have a pass soon; during a pass, have another one after it."""
@@ -114,7 +114,7 @@ class WorkQueue:
     def _item(self, uid: str) -> _Item:
         return self._items.setdefault(uid, _Item(uid))
 
-    # -- taking out ------------------------------------------------------------------------------------------------
+    # -- handing out -----------------------------------------------------------------------------------------------
 
     async def get(self) -> str:
         """Wait for the next object, and hand it out; `done` must follow. The pass uses up its due time."""
@@ -126,7 +126,7 @@ class WorkQueue:
         return item.uid
 
     def requeue(self, uid: str, outcome: Outcome) -> None:
-        """Count failures in a row, and set the next due time, as the pass in flight of an object says at its end."""
+        """Take in the outcome of a pass that is about to end: count failures in a row, and set the next due time."""
         item = self._items.get(uid)
         if item is None:
             return
@@ -176,7 +176,7 @@ class WorkQueue:
 
     @property
     def stats(self) -> QueueStats:
-        """Depth of the queue, passes in flight, and how old the oldest of each is."""
+        """Numbers of objects queued and in flight, and the age of the oldest of each."""
         now = self._clock.monotonic()
         waits = [now - item.queued_at for item in self._items.values() if item.queued_at is not None]
         passes = [now - started_at for started_at in self._in_flight.values()]
