@@ -101,6 +101,12 @@ class BuildSource:
         return {**value, "undeclared": tuple((name, json.dumps(others[name], sort_keys=True)) for name in others)}
 
     @property
+    def member(self) -> str | None:
+        """The name of the member that is set, as in YAML; of several, the first declared one. None without one."""
+        declared = (name for name, field in _DECLARED.items() if getattr(self, field) is not None)
+        return next(declared, self.undeclared[0][0] if self.undeclared else None)
+
+    @property
     def members(self) -> dict[str, object]:
         """The members that are set, by their names in YAML; undeclared members are plain JSON values."""
         declared = {name: getattr(self, field) for name, field in _DECLARED.items()}

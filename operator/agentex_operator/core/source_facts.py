@@ -35,7 +35,7 @@ BY_MEMBER: Final[Mapping[str, SourceFacts]] = {"configMap": CONFIG_MAP, "secret"
 
 def facts_of(source: BuildSource) -> SourceFacts:
     """The facts of the source, by the member that is set."""
-    member = next(iter(source.members), None)
+    member = source.member
     return WITHOUT_MEMBER if member is None else BY_MEMBER.get(member, NOT_DECLARED)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import account_binding, calls, memory, reasons
+from agentex_operator.core import account_binding, calls, memory, reasons, source_facts
 from agentex_operator.core.build import agent_name, facts, records, retry, source
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.ownership import BuildToken, derived_tag, marked_ref
@@ -90,7 +90,7 @@ def request(observed: Observed) -> BuildRequest:
         platform=spec.platform,
         working_tree_hash=observed.context_digest or None,
         source_ref=marked_ref(None, observed.owner, attempt) if spec.image.tag else None,
-        image_url=spec.source.image.url if spec.source.image else None,
+        image_url=source_facts.image_url(spec.source),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
-from agentex_operator.core import memory, reasons
+from agentex_operator.core import memory, reasons, source_facts
 from agentex_operator.core.build import inputs, records
 from agentex_operator.core.ownership import BuildToken, build_token, owner_of
 from agentex_operator.core.plan import Account
@@ -78,7 +78,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def context_digest(self) -> str | None:
         """The working tree hash of the source's present revision, if it was staged before."""
-        if self.spec.source.image is not None:
+        if not source_facts.facts_of(self.spec.source).has_context:
             return inputs.IMAGE_HAS_NO_CONTEXT
         known = self.status.source
         if self.staged is not None:

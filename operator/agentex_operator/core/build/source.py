@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.build import SourceStatus
-from agentex_operator.core import calls
+from agentex_operator.core import calls, source_facts
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import FailureClass, classify
 from agentex_operator.core.plan import Plan, Verdict
@@ -35,8 +35,8 @@ def stage_a_new_version(observed: Observed, _now: datetime) -> Plan[StageContext
 
 def stage_the_archive(observed: Observed, _now: datetime) -> Plan[StageContext] | None:
     """Fetch the context if its archive is not at hand, as after a restart."""
-    at_hand = observed.staged is not None or observed.spec.source.image is not None
-    return None if at_hand else Plan(_staging(observed))
+    needed = source_facts.facts_of(observed.spec.source).has_context and observed.staged is None
+    return Plan(_staging(observed)) if needed else None
 
 
 def _staging(observed: Observed) -> StageContext:
@@ -54,9 +54,9 @@ def stop_without_source(observed: Observed, _now: datetime) -> Verdict | None:
 
 
 def next_look(observed: Observed) -> timedelta:
-    """How soon the source may have changed without an event: earlier if it is a ConfigMap or a Secret."""
-    names_an_object = observed.spec.source.config_map or observed.spec.source.secret
-    return observed.policy.reference_resync if names_an_object else observed.policy.resync
+    """How soon the source may have changed without an event: earlier if its revision is not in the spec."""
+    is_pinned = source_facts.facts_of(observed.spec.source).is_pinned
+    return observed.policy.resync if is_pinned else observed.policy.reference_resync
 
 
 def source_status(observed: Observed) -> SourceStatus | None:
