@@ -25,7 +25,7 @@ from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Unavailable
-from agentex_operator.core.manifest import configuration_fingerprint
+from agentex_operator.core.fingerprint import configuration_fingerprint
 from agentex_operator.core.remote import BuildRecord
 from agentex_simulator import SimulatorThread
 from agentex_testkit.clocks import HandClock

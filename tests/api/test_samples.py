@@ -13,7 +13,8 @@ import yaml
 from tests.api.conftest import User
 from tests.api.objects import Object
 
-from agentex_operator.core.manifest import Manifest, render_environments
+from agentex_operator.core.environments import render_environments
+from agentex_operator.core.manifest import Manifest
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 FILES = sorted(SAMPLES.rglob("*.yaml"))

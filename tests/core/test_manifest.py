@@ -5,14 +5,11 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from agentex_operator.core.environments import expected_namespace, render_environments
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.core.manifest import (
-    Manifest,
-    configuration_fingerprint,
-    expected_namespace,
-    render_environments,
-    sanitised_label,
-)
+from agentex_operator.core.fingerprint import configuration_fingerprint
+from agentex_operator.core.manifest import Manifest
+from agentex_operator.core.preview_labels import sanitised_label
 
 MONOREPO = """\
 build:

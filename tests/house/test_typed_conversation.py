@@ -15,7 +15,6 @@ from tests.house.tree import OPERATOR, ROOT
 
 MOST_ANY = 15  # functions of core/ and reconcile/ with Any in their signature
 WHY_ANY = {
-    "core/manifest": "documents as the YAML parser reads them, before a model validates them",
     "reconcile/": "raw objects of the API server, before they are parsed or for one field of them",
 }
 

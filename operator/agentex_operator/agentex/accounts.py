@@ -13,7 +13,7 @@ from agentex_operator.agentex.client import AgentexClient, Deadlines
 from agentex_operator.agentex.deployment_records import deployments_of
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.limits import Gate, Rate
-from agentex_operator.core.manifest import configuration_fingerprint
+from agentex_operator.core.fingerprint import configuration_fingerprint
 
 if TYPE_CHECKING:
     import ssl

@@ -124,7 +124,7 @@ class DeploymentRecord:
     """One remote deployment (agentex-api.md §1.5).
 
     `token` is the ownership comment found in the first line of `manifest_file`, or None. `fingerprint` is the
-    digest of the parsed manifest and environments (`core.ownership.configuration_fingerprint`), kept only where
+    digest of the parsed manifest and environments (`core.fingerprint.configuration_fingerprint`), kept only where
     there is no token: the server is documented, not proven, to echo the text verbatim.
     """
 

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import reasons
+from agentex_operator.core.environments import ENVIRONMENTS
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.core.manifest import ENVIRONMENTS, Manifest
 from agentex_operator.sources.limits import LARGEST_TEXT, Limits, too_large
 from agentex_operator.sources.tarheaders import shown
 from agentex_operator.sources.tree import Blobs, Chain, Directory, File, Link, find, follow, names, unsafe
 
 if TYPE_CHECKING:
+    from agentex_operator.core.manifest import Manifest
     from agentex_operator.sources.packing import Staging
 
 _MOST_PATTERNS: Final = 500

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import account_binding, calls, expiry, memory, reasons
+from agentex_operator.core import account_binding, calls, expiry, fingerprint, memory, preview_labels, reasons
 from agentex_operator.core.deployment import configuration, facts, records
 from agentex_operator.core.errors import ExternalError
-from agentex_operator.core.manifest import configuration_fingerprint, sanitised_label
 from agentex_operator.core.ownership import deployment_token, with_token
 from agentex_operator.core.plan import Plan, Progress, Verdict
 from agentex_operator.core.protocol import conversation, settle
@@ -57,8 +56,8 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
     status, texts, preview = observed.status, configuration.rendered(observed), observed.spec.preview
     again = attempt == status.attempt
     remembered = memory.intend(_without_unfinished(observed), token_text(observed, attempt), attempt, now)
-    fingerprint = configuration_fingerprint(texts.manifest, texts.environments)
-    pending = replace(remembered.pending, fingerprint=fingerprint) if remembered.pending else None
+    digest = fingerprint.configuration_fingerprint(texts.manifest, texts.environments)
+    pending = replace(remembered.pending, fingerprint=digest) if remembered.pending else None
     ends = status.expires_at if again else expiry.expires_at(preview, now) if preview else None
     written = replace(status, account=account_binding.bound_account(observed.account, status.account), attempt=attempt,
                       configuration_digest=observed.digest, agent_name=texts.agent_name, expires_at=ends,
@@ -99,7 +98,7 @@ def create(observed: Observed, _now: datetime) -> Plan[CreateDeployment]:
 def request(observed: Observed) -> DeploymentRequest:
     """The body of the POST: the token is in the first line of the manifest."""
     texts, preview, image = configuration.rendered(observed), observed.spec.preview, observed.spec.image
-    label = sanitised_label(preview.label) if preview and preview.label else None
+    label = preview_labels.sanitised_label(preview.label) if preview and preview.label else None
     return DeploymentRequest(
         manifest_file=with_token(texts.manifest, token_text(observed, observed.status.attempt)),
         environment_config=texts.environments,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import calls
+from agentex_operator.core import calls, environments
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady
 from agentex_operator.core.failures import classify
-from agentex_operator.core.manifest import Manifest, render_environments
+from agentex_operator.core.manifest import Manifest
 from agentex_operator.core.plan import Plan, Verdict
 from agentex_operator.core.protocol import conversation, settle
 
@@ -69,7 +69,7 @@ def rendered(observed: Observed) -> Rendered:
     """The texts to send, checked by the vendor's rules. Raises InvalidInput."""
     text = observed.manifest or ""
     manifest = Manifest.parse(text, expected_agent(observed))
-    return Rendered(text, render_environments(observed.environments or "", observed.spec.environment),
+    return Rendered(text, environments.render_environments(observed.environments or "", observed.spec.environment),
                     manifest.agent_name)
 
 

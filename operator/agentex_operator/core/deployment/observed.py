@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
-from agentex_operator.core import conditions, memory
+from agentex_operator.core import conditions, memory, preview_labels
 from agentex_operator.core.deployment import records
-from agentex_operator.core.manifest import sanitised_label
 from agentex_operator.core.ownership import deployment_owner, deployment_token
 from agentex_operator.core.plan import Account
 from agentex_operator.core.protocol import observed as protocol
@@ -136,7 +135,8 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:
         """Whether configuration, label and time fit: the server is documented, not proven, to keep our token."""
-        label = sanitised_label(self.spec.preview.label) if self.spec.preview and self.spec.preview.label else None
+        preview = self.spec.preview
+        label = preview_labels.sanitised_label(preview.label) if preview and preview.label else None
         window = self.policy.skew
         in_time = started_at - window <= record.created_at <= started_at + self.policy.longest_life + window
         return in_time and record.fingerprint == self.fingerprint and record.preview_label == label

@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.scalars import duration
-from agentex_operator.core import expiry, memory, reasons
+from agentex_operator.core import environments, expiry, memory, reasons
 from agentex_operator.core.deployment import records
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.core.manifest import expected_namespace
 from agentex_operator.core.ownership import deployment_owner
 from agentex_operator.core.plan import Notice, Progress, Verdict
 from agentex_operator.core.protocol import create
@@ -67,7 +66,7 @@ def _expected_namespace(observed: Observed) -> str | None:
     if observed.spec.environment is None or observed.environments is None:
         return None
     try:
-        return expected_namespace(observed.environments, observed.spec.environment)
+        return environments.expected_namespace(observed.environments, observed.spec.environment)
     except InvalidInput:
         return None
 
