@@ -26,7 +26,7 @@ test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k nam
 test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive search
 	@$(BIN)/pytest -m "not needs_cluster and not needs_helm and not exhaustive" $(PYTEST_ARGS)
 
-model: $(READY) ## every way in which the create protocol can go wrong, and 15 mutants of it (FULL=1: millions of states)
+model: $(READY) ## every way in which the create protocol can go wrong, and 18 mutants of it (FULL=1: millions of states)
 	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
 
 test-faults: ready ## the whole fault programme, most of an hour (FULL=1: double crashes too, some hours)

@@ -6,8 +6,8 @@ import click
 from tests.model.check import Checked, command, peak_memory, search, trace
 from tests.model.configurations import FULL_ONE, FULL_TWO, MODEL
 from tests.model.coverage import all_rules, noting_who_answers, outdated, silent
-from tests.model.environment import Configuration
 from tests.model.mutants import BASELINES, MUTANTS, Mutant
+from tests.model.states import Configuration
 
 
 @click.command()

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.model.environment import Configuration, Model
+from tests.model.environment import Model
 from tests.model.mutants import MUTANTS, Mutant
 from tests.model.search import Counterexample, Result, Search, replay
+from tests.model.states import Configuration
 from tests.model.values import plain_conditions
 
 from agentex_operator.core import calls
@@ -72,7 +73,7 @@ def trace(configuration: str, mutant: str, path: tuple[int, ...]) -> list[str]:
         for number, (_, edge) in enumerate(replay(model, path), start=1):
             steps.append(f"{number:>3}. {_words(edge.label)}")
             steps += [f"     *** {edge.violation}"] if edge.violation else []
-            last = edge.world
+            last = edge.state
         return steps + _situation(model, last)
 
 
@@ -101,8 +102,8 @@ def _call(call: Any) -> str:
             return type(call).__name__
 
 
-def _situation(model: Model, world: Any) -> list[str]:
-    newest = model.newest(world)
+def _situation(model: Model, state: Any) -> list[str]:
+    newest = model.newest(state)
     if newest is None:
         lines = ["     the resource is gone"]
     else:
@@ -111,4 +112,4 @@ def _situation(model: Model, world: Any) -> list[str]:
                  f"{'deleting, ' if newest.deleting else ''}{status.phase}, recorded {status.remote_id}, "
                  f"condemned {list(status.condemned)}"]
     return lines + [f"     {one.record.id}: {one.record.state.value}, of uid-{one.uid}, wish {one.wish}"
-                    for one in model.remotes(world)] + ["     a create is on its way" for _ in world.flights]
+                    for one in model.remotes(state)] + ["     a create is on its way" for _ in state.flights]

@@ -1,7 +1,8 @@
 """Which searches there are: a small gate for every test run, a larger one for `make model`, and a large one.
 
 A name says it all: kind, replicas, versions kept (K), and the budget of each fault and each act of the user. Without
-`resume`, what is suspended or cancelled stays so. With K1 no view is late; only passes began before another wrote.
+`resume`, what is suspended or cancelled stays so; without `restore`, what happened to the account lasts. With K1 no
+view is late; only passes began before another wrote.
 """
 
 GATE = (
@@ -28,9 +29,12 @@ GATE = (
     "build:1:K4:purge=1,cancel=1",
     "preview:1:K4:late=1,pause=1",
     "expiring:1:K4:pause=1",
+    "build:1:K4:account=1,restore=1",
+    "production:1:K4:crash=1,account=1,restore=1",
+    "preview:1:K4:delete=1,account=1",
 )
 
-# How far behind a view may be matters: each K sees other worlds.
+# How far behind a view may be matters: each K sees other states.
 SWEEP = tuple(name for k in range(2, 7) for name in (
     f"build:2:K{k}:error=1",
     f"production:1:K{k}:crash=1,travel=1,edit=1",
@@ -89,6 +93,19 @@ MODEL = (
     "fleeting:1:K4:late=1",
     "fleeting:1:K4:pause=1,resume=1",
     "fleeting:1:K4:recreate=1",
+    "build:1:K4:late=1,account=1,restore=1",
+    "build:1:K4:crash=1,account=1,restore=1",
+    "build:1:K4:delete=1,account=1,restore=1",
+    "build:1:K4:cancel=1,account=1",
+    "build:1:K4:pause=1,resume=1,account=1,restore=1",
+    "named:1:K4:lost=1,account=1,restore=1",
+    "hasty:1:K4:account=1,restore=1",
+    "production:1:K4:late=1,account=1,restore=1",
+    "production:1:K4:delete=1,account=1,restore=1",
+    "corrected:1:K4:purge=1,account=1,restore=1",
+    "following:1:K4:source=1,account=1,restore=1",
+    "preview:1:K4:edit=1,account=1,restore=1",
+    "expiring:1:K4:account=1,restore=1",
     "build:2:K3:stale=1",
     "build:2:K3:pause=1,resume=1",
     "build:2:K3:delete=1,recreate=1",
@@ -104,6 +121,7 @@ MODEL = (
     "preview:2:K3:edit=1",
     "preview:2:K3:crash=1,travel=1",
     "fleeting:2:K3:",
+    "build:2:K1:account=1",
     *SWEEP,
 )
 
@@ -119,6 +137,11 @@ FULL_ONE = (
     "preview:1:K4:late=1,edit=1,pause=1,resume=1",
     "expiring:1:K4:crash=1,late=1,edit=1",
     "fleeting:1:K4:crash=1,edit=1,delete=1",
+    "build:1:K4:crash=1,delete=1,account=1,restore=1",
+    "build:1:K4:late=1,account=2,restore=2",
+    "production:1:K4:crash=1,late=1,account=1,restore=1",
+    "preview:1:K4:crash=1,delete=1,account=1,restore=1",
+    "fleeting:1:K4:recreate=1,account=1,restore=1",
 )
 
 FULL_TWO = (
@@ -130,4 +153,6 @@ FULL_TWO = (
     "production:2:K2:crash=1,late=1,delete=1",
     "preview:2:K4:late=1",
     "preview:2:K3:delete=1,recreate=1",
+    "build:2:K3:account=1",
+    "production:2:K2:account=1,restore=1",
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tests.model import accounts
 from tests.model.kinds import (
     CANCELLED,
     CANCELLING,
@@ -25,8 +26,9 @@ from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core import calls, conditions
 
 if TYPE_CHECKING:
-    from tests.model.environment import Model, World
+    from tests.model.environment import Model
     from tests.model.passes import Memory
+    from tests.model.states import State
 
 # The only ways to another live one (I1), and to another create (I2).
 SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
@@ -55,62 +57,64 @@ def followed(call: Any, memory: Memory | None) -> str | None:
     return None if isinstance(came, announced) else f"P3: {call.purpose} is written down, and not done"
 
 
-def committed(model: Model, world: World, post: Post) -> str | None:
-    """I1, I2, I8: judged when a create takes effect; the world as it is then."""
-    newest = model.newest(world)
+def committed(model: Model, state: State, post: Post) -> str | None:
+    """I1, I2, I8, I25: judged when a create takes effect; the state as it is then."""
+    newest = model.newest(state)
     if newest is None or newest.uid != post.uid:
         return "I8: a create took effect after the resource was let go"
-    mine = [one for one in model.remotes(world) if one.uid == post.uid]
+    mine = [one for one in model.remotes(state) if one.uid == post.uid]
+    if len({one.account for one in mine}) > 1:
+        return "I25: creates in two accounts"
     alike = [one for one in mine if one.wish == post.wish and model.kind.alive(one.record)]
-    anew = model.kind.returned(model.spent(world, ("revert",)), model.spent(world, ("ask",)))
-    if len(alike) > 1 + model.spent(world, SECOND_IS_EXCUSED_BY) + anew:
+    anew = model.kind.returned(model.spent(state, ("revert",)), model.spent(state, ("ask",)))
+    if len(alike) > 1 + model.spent(state, SECOND_IS_EXCUSED_BY) + anew:
         return f"I1: {len(alike)} alive of one wish"
-    explained = model.spent(world, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(world, ("late",)))
+    explained = model.spent(state, ANOTHER_IS_EXCUSED_BY) + model.kind.usurped(model.spent(state, ("late",)))
     if len(mine) > model.kind.tries * (1 + explained):
         return f"I2: {len(mine)} creates, more than anything explains"
     return None
 
 
-def removed(model: Model, world: World, observed: Any, target: Remote) -> str | None:
+def removed(model: Model, state: State, observed: Any, target: Remote) -> str | None:
     """I3, I4, I11: what is asked to go is ours, not what is wanted, and not to be left alone."""
     if f"uid-{target.uid}" != observed.meta.uid:
         return f"I4: {target.record.id} is not ours to remove"
     if observed.spec.suspend and not observed.meta.deleting:
         return f"I11: {target.record.id} is removed by what is suspended"
-    return _still_wanted(model, world, observed, target)
+    return _still_wanted(model, state, observed, target)
 
 
-def _still_wanted(model: Model, world: World, observed: Any, target: Remote) -> str | None:
-    newest = model.newest(world)
+def _still_wanted(model: Model, state: State, observed: Any, target: Remote) -> str | None:
+    newest = model.newest(state)
     if newest is None or newest.uid != target.uid or newest.deleting or not _useful(model, target):
         return None
-    if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, world.source):
+    if newest.generation != observed.meta.generation or target.wish != model.kind.wanted(newest, state.source):
         return None
     status = model.passes.statuses[newest.status]
     if model.kind.is_over(newest, status, target):
         return None
     if status.remote_id == target.record.id:
         return f"I3: {target.record.id} is on record, and wanted"
-    needless = _is_replaced(model, world, status, status.condemned, target) or _others(model, world, target, ())
+    needless = _is_replaced(model, state, status, status.condemned, target) or _others(model, state, target, ())
     return None if needless else f"I3: {target.record.id} is the only one of its wish"
 
 
-def _is_replaced(model: Model, world: World, status: Any, condemned: tuple[str, ...], target: Remote) -> bool:
+def _is_replaced(model: Model, state: State, status: Any, condemned: tuple[str, ...], target: Remote) -> bool:
     """An edit or a cancellation that was taken back, or a request, wants again what was made before: by then that is
     condemned on record, a later attempt is, or its twin was cancelled. I3 speaks of another generation than it was made
     for; and to condemn it was judged when it was done.
     """
-    if model.spent(world, ("cancel",)):
-        held = next((one for one in model.remotes(world) if one.record.id == status.remote_id), None)
+    if model.spent(state, ("cancel",)):
+        held = next((one for one in model.remotes(state) if one.record.id == status.remote_id), None)
         if held is not None and held.record.state in (LEAVING, CANCELLED):
             return True
     replaced = model.kind.attempt(target.record) < status.attempt or target.record.id in condemned
-    return replaced and model.spent(world, ("revert", "cancel", "ask")) > 0
+    return replaced and model.spent(state, ("revert", "cancel", "ask")) > 0
 
 
-def _others(model: Model, world: World, target: Remote, condemned: tuple[str, ...]) -> list[Remote]:
+def _others(model: Model, state: State, target: Remote, condemned: tuple[str, ...]) -> list[Remote]:
     """What else there is of the same wish. What somebody else made vanish counts: nobody is told of it in time."""
-    return [one for one in model.remotes(world) if one.wish == target.wish and one.uid == target.uid
+    return [one for one in model.remotes(state) if one.wish == target.wish and one.uid == target.uid
             and one.record.id not in {target.record.id, *condemned} and (one.gone or _useful(model, one))]
 
 
@@ -118,8 +122,8 @@ def _useful(model: Model, one: Remote) -> bool:
     return model.kind.alive(one.record) or one.record.state in (SUCCEEDED, FAILED)
 
 
-def written(model: Model, world: World, before: Object, after: Any, observed: Any) -> str | None:
-    """I6, I7, I9, I10: what a status may not say after what it said before."""
+def written(model: Model, state: State, before: Object, after: Any, observed: Any) -> str | None:
+    """I6, I7, I9, I10, I25: what a status may not say after what it said before."""
     old = model.passes.statuses[before.status]
     if f"uid-{before.uid}" != observed.meta.uid:
         return "I9: the status of another resource"
@@ -127,26 +131,28 @@ def written(model: Model, world: World, before: Object, after: Any, observed: An
         return f"I9: observedGeneration {after.observed_generation} after {old.observed_generation}"
     if after.remote_id in {*old.condemned, *after.condemned} - {None}:
         return f"I7: {after.remote_id} is condemned, and on record"
-    return (_given_up(model, world, before, old, after) or _taken_back(model, old, after)
-            or _condemned(model, world, before, old, after))
+    if model.has_actor and (found := accounts.moved(old.account, after.account)) is not None:
+        return found
+    return (_given_up(model, state, before, old, after) or _taken_back(model, old, after)
+            or _condemned(model, state, before, old, after))
 
 
-def _condemned(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
+def _condemned(model: Model, state: State, obj: Object, old: Any, new: Any) -> str | None:
     """I3 once more, where it is decided: the conditional write that condemns."""
     wanted = [] if obj.deleting else [
-        one for one in model.remotes(world) if one.record.id in {*new.condemned} - {*old.condemned}
-        and one.wish == model.kind.wanted(obj, world.source) and _useful(model, one)
+        one for one in model.remotes(state) if one.record.id in {*new.condemned} - {*old.condemned}
+        and one.wish == model.kind.wanted(obj, state.source) and _useful(model, one)
         and not model.kind.is_over(obj, new, one)]
     return next((f"I3: {one.record.id} is condemned, the only one of its wish" for one in wanted
-                 if not _is_replaced(model, world, new, old.condemned, one)
-                 and not _others(model, world, one, new.condemned)), None)
+                 if not _is_replaced(model, state, new, old.condemned, one)
+                 and not _others(model, state, one, new.condemned)), None)
 
 
-def _given_up(model: Model, world: World, obj: Object, old: Any, new: Any) -> str | None:
-    held = next((one for one in model.remotes(world) if one.record.id == old.remote_id), None)
+def _given_up(model: Model, state: State, obj: Object, old: Any, new: Any) -> str | None:
+    held = next((one for one in model.remotes(state) if one.record.id == old.remote_id), None)
     if held is None or new.remote_id == old.remote_id or not _useful(model, held) or _answers_a_request(old, new):
         return None
-    wanted = (obj.spec, held.wish[1]) == held.wish and held.wish == model.kind.wanted(obj, world.source)
+    wanted = (obj.spec, held.wish[1]) == held.wish and held.wish == model.kind.wanted(obj, state.source)
     return f"I6: {old.remote_id} is alive and wanted, and was given up" if wanted else None
 
 
@@ -170,45 +176,55 @@ def deleted_itself(model: Model, before: Object) -> str | None:
     return None if allowed else "I15: the resource deletes itself before its time"
 
 
-def let_go(model: Model, world: World, obj: Object) -> str | None:
+def let_go(model: Model, state: State, obj: Object) -> str | None:
     """I8: our finalizer goes when nothing of ours is alive, or can come."""
-    alive = [one.record.id for one in model.remotes(world) if one.uid == obj.uid and model.kind.alive(one.record)]
+    alive = [one.record.id for one in model.remotes(state) if one.uid == obj.uid and model.kind.alive(one.record)]
     if alive:
         return f"I8: let go while {', '.join(alive)} is alive"
-    coming = any(post.uid == obj.uid for post in model.posts(world))
+    coming = any(post.uid == obj.uid for post in model.posts(state))
     return "I8: let go while a create may still take effect" if coming else None
 
 
 # --- the goal -------------------------------------------------------------------------------------------------------
 
 
-def missed(model: Model, world: World) -> str | None:
+def missed(model: Model, state: State) -> str | None:
     """I20, I21: why this is not how it should end; None if it is."""
-    if world.flights:
+    if state.flights:
         return "a create is on its way for ever"
-    alive = [one for one in model.remotes(world) if model.kind.alive(one.record)]
-    newest = model.newest(world)
+    alive = [one for one in model.remotes(state) if model.kind.alive(one.record)]
+    newest = model.newest(state)
     if newest is None:
         return f"I21: {alive[0].record.id} lives without its resource" if alive else None
+    waits_for, status = _obstacle(model, state, newest), model.passes.statuses[newest.status]
     if newest.deleting:
-        return "I21: deleted, and still there"
-    return _unsettled(model, world, newest, alive)
+        return "I21: deleted, and still there" if waits_for is None else _unsaid(newest, status, "False", waits_for)
+    if waits_for is None or newest.mode == PAUSED:
+        return _unsettled(model, state, newest, alive)
+    ended = model.kind.expires and model.kind.unfinished(status, alive) is None
+    return None if ended else _unsaid(newest, status, "False", waits_for)
 
 
-def _unsettled(model: Model, world: World, obj: Object, alive: list[Remote]) -> str | None:
+def _obstacle(model: Model, state: State, obj: Object) -> str | None:
+    """The reason for which the resource waits for its account; None if that can be used."""
+    session = any(replica.account.session for replica in state.replicas)
+    return accounts.obstacle(state.account, obj, model.passes.statuses[obj.status].account, session=session)
+
+
+def _unsettled(model: Model, state: State, obj: Object, alive: list[Remote]) -> str | None:
     """What the user wants of a resource that stays: that it is let alone, that nothing runs, or its wish."""
     status = model.passes.statuses[obj.status]
-    held = next((one for one in model.remotes(world) if one.record.id == status.remote_id), None)
+    held = next((one for one in model.remotes(state) if one.record.id == status.remote_id), None)
     if obj.mode == PAUSED:
-        return _not_let_alone(model, world, obj, held, alive)
+        return _not_let_alone(model, state, obj, held, alive)
     if obj.mode == CANCELLING:
-        return _not_cancelled(model, world, obj, held, alive)
+        return _not_cancelled(model, state, obj, held, alive)
     if model.kind.expires:
         return model.kind.unfinished(status, alive)
-    return _not_as_wished(model, world, obj, held, alive)
+    return _not_as_wished(model, state, obj, held, alive)
 
 
-def _not_let_alone(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+def _not_let_alone(model: Model, state: State, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
     """Suspended: nothing is started or stopped, so there is what there was: none, the recorded one, what it replaces,
     what was condemned before, and what a create that was late brought. The state is still told.
     """
@@ -216,32 +232,33 @@ def _not_let_alone(model: Model, world: World, obj: Object, held: Remote | None,
     known = {status.remote_id, getattr(status, "predecessor_id", None), *status.condemned}
     strays = [one.record.id for one in alive if one.record.id not in known and not (
         held is not None and model.kind.tolerated(held.record, None, one.record))]
-    if len(strays) > model.spent(world, SECOND_IS_EXCUSED_BY):
+    looks = _obstacle(model, state, obj) is None
+    if looks and len(strays) > model.spent(state, SECOND_IS_EXCUSED_BY):
         return f"I20: suspended, and {strays[0]} is on no record"
-    if held is not None and not held.gone and status.remote_status != held.record.raw_status:
+    if looks and held is not None and not held.gone and status.remote_status != held.record.raw_status:
         return f"I20: suspended, and nobody is told that {held.record.id} is {held.record.raw_status}"
     said = conditions.find(status.conditions, "Suspended")
     told = said is not None and said.status == "True" and said.observed_generation == obj.generation
     return None if told else "I20: suspended, and does not say so"
 
 
-def _not_cancelled(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+def _not_cancelled(model: Model, state: State, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
     """`cancel: true`: nothing runs; Ready if what is wanted had been built before, and no more is asked for."""
     if alive:
         return f"I20: {alive[0].record.id} goes on, though cancelled"
     status = model.passes.statuses[obj.status]
-    built = held is not None and held.record.state is SUCCEEDED and held.wish == model.kind.wanted(obj, world.source)
+    built = held is not None and held.record.state is SUCCEEDED and held.wish == model.kind.wanted(obj, state.source)
     asked = obj.asked > 0 and status.last_handled_rebuild_at != request(obj.asked)
     return _unsaid(obj, status, "True" if built and not asked else "False")
 
 
-def _not_as_wished(model: Model, world: World, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
+def _not_as_wished(model: Model, state: State, obj: Object, held: Remote | None, alive: list[Remote]) -> str | None:
     status = model.passes.statuses[obj.status]
     if held is None:
         return "I20: nothing is on record"
-    if held.uid != obj.uid or held.wish != model.kind.wanted(obj, world.source):
+    if held.uid != obj.uid or held.wish != model.kind.wanted(obj, state.source):
         return f"I20: {held.record.id} is on record, which is not what is wanted"
-    if not model.kind.rests(held, model.remotes(world), status):
+    if not model.kind.rests(held, model.remotes(state), status):
         return f"I20: {held.record.id} is {held.record.state.value}"
     serving = getattr(status, "predecessor_id", None)
     extra = [one.record.id for one in alive
@@ -254,7 +271,9 @@ def _untold(obj: Object, status: Any, held: Remote) -> str | None:
     return unsaid or ("I20: a create is still open on record" if status.pending_create is not None else None)
 
 
-def _unsaid(obj: Object, status: Any, expected: str) -> str | None:
+def _unsaid(obj: Object, status: Any, expected: str, reason: str | None = None) -> str | None:
     ready = conditions.find(status.conditions, conditions.READY)
     said = ready is not None and ready.status == expected and ready.observed_generation == obj.generation
-    return None if said else f"I20: Ready does not say {expected} of generation {obj.generation}"
+    because = f" for {reason}" if reason else ""
+    said = said and (reason is None or ready.reason == reason)
+    return None if said else f"I20: Ready does not say {expected}{because} of generation {obj.generation}"

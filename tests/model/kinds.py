@@ -35,6 +35,7 @@ LOCAL = (calls.ResolveSource, calls.StageContext, calls.ReadLogTail, calls.Confi
          calls.ReadAgentBuild, calls.ReadBuildManifest)
 REQUESTS = (RECONCILE_REQUESTED_AT, REBUILD_REQUESTED_AT, EXTEND_REQUESTED_AT)
 CREATES = (calls.CreateBuild, calls.CreateDeployment)
+REMOTE = (calls.LookForOurs, calls.Confirm, calls.FindAgent, calls.Remove, *CREATES)
 
 
 class Object(NamedTuple):
@@ -63,6 +64,7 @@ class Remote(NamedTuple):
     wish: tuple[int, int]   # spec and source it was made from
     young: bool = False     # so new that a listing may not show it yet
     gone: bool = False      # somebody else made it vanish: it is not listed, and a GET says 404
+    account: int = 0        # the remote account it is in
 
 
 class Post(NamedTuple):
@@ -72,6 +74,7 @@ class Post(NamedTuple):
     uid: int
     wish: tuple[int, int]
     age: int = 0            # ticks since its intent was written
+    account: int = 0        # the remote account it goes to
 
 
 def request(asked: int) -> str:

@@ -1,8 +1,8 @@
-"""Fifteen ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Eighteen ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
-other rules without which things go wrong. Each mutant is a patch of the core's modules in this process, or a law of
-the outside that the shell would break (M6, M12).
+other rules without which things go wrong; M15 to M17 are about the account. Each mutant is a patch of the core's
+modules in this process, or a law of the outside that the shell would break (M6, M12).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.model.environment import Laws
 from tests.model.kinds import CLUSTER
 from tests.model.search import Counterexample
+from tests.model.states import Laws
 from tests.model.values import FAR
 
 from agentex_operator.api.status import Removal
-from agentex_operator.core import build, calls, deployment, memory
+from agentex_operator.core import account_binding, build, calls, deployment, memory
 from agentex_operator.core.build.observed import Observed as BuildObserved
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Unavailable
@@ -220,6 +220,15 @@ def unlisted_is_gone() -> list[Patch]:
             (create, "is_lost", lambda observed, _now: observed.status.missing_since is not None)]
 
 
+def bound_to_nothing() -> list[Patch]:
+    real = account_binding.select
+
+    def select(request: Any, accounts: Any) -> Any:
+        return real(dataclasses.replace(request, bound=None), accounts)
+
+    return [(account_binding, "select", select)]
+
+
 def look_away(invariant: str, **laws: bool) -> Laws:
     """Laws under which one invariant is not judged, so that what comes of breaking it is seen."""
     return Laws(unjudged=invariant, **laws)
@@ -259,6 +268,14 @@ MUTANTS = (
     Mutant("M13", "the intent is written once, not before every POST",
            ("build:2:K4:error=1", "preview:2:K4:error=1"), ("I1",), fence_once, look_away("I5")),
     Mutant("M14", "what a listing does not show is gone", ("build:1:K4:lag=1",), ("I6",), unlisted_is_gone),
+    Mutant("M15", "the binding ignores status.account and takes the default account",
+           ("build:1:K4:account=1", "preview:1:K4:account=1"), ("I25",), bound_to_nothing),
+    Mutant("M16", "that the account has become another one is not checked",
+           ("build:1:K4:account=1", "production:1:K4:account=1"), ("I25",),
+           lambda: [(account_binding, "_changed", lambda _found, _bound: None)]),
+    Mutant("M17", "whether the account selects the namespace is not checked",
+           ("build:1:K4:account=1", "production:1:K4:account=1"), ("I20",),
+           lambda: [(account_binding, "_forbidden", lambda _request, _found, _labels: None)]),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.

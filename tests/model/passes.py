@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from tests.model.kinds import LOCAL, Kind, Object
 from tests.model.values import NOW, Pool, older
+
+from agentex_operator.core.plan import Account, AccountProblem
 
 MOST_CALLS = 40
 
@@ -37,12 +40,13 @@ class Passes:
         self._aged: dict[tuple[int, int], int] = {}
         self._aged_status: dict[int, int] = {}
 
-    def begin(self, obj: Object, source: int) -> int:
-        """The memory of a pass that begins with this view."""
-        found = self._begun.get((obj, source))
+    def begin(self, obj: Object, source: int, account: Account | AccountProblem) -> int:
+        """The memory of a pass that begins with this view and this account."""
+        key = obj, source, account
+        found = self._begun.get(key)
         if found is None:
             observed = self.kind.begin(obj, self.statuses[obj.status], source)
-            found = self._begun[obj, source] = self._advance(observed, source)
+            found = self._begun[key] = self._advance(dataclasses.replace(observed, account=account), source)
         return found
 
     def settle(self, memory: int, key: Hashable, outcome: Any, source: int) -> int:
@@ -73,7 +77,7 @@ class Passes:
             observed = self.kind.plain(observed)
             plan = self._core(self.kind.core.decide, observed, NOW)
             if not isinstance(plan.call, LOCAL):
-                return self.memories.number(Memory(observed, plan), self.kind.key(observed))
+                return self.memories.number(Memory(observed, plan), (observed.account, self.kind.key(observed)))
             answer = self.kind.local(plan.call, source)
             observed = self._core(self.kind.core.settle, observed, plan.call, answer, NOW)
         raise RulesFailedError("a pass never ends")

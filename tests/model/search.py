@@ -1,6 +1,6 @@
-"""Breadth-first search over worlds, and the graph of what happens by itself: where it ends must be the goal.
+"""Breadth-first search over states, and the graph of what happens by itself: where it ends must be the goal.
 
-A world is packed into a few numbers, which is its identity (exact, not a hash). Of two replicas the order is no matter.
+A state is packed into a few numbers, which is its identity (exact, not a hash). Of two replicas the order is no matter.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.model import invariants
-from tests.model.environment import Edge, Model, World
+from tests.model.environment import Model
 from tests.model.passes import RulesFailedError
+from tests.model.states import Edge, State
 
 NOBODY = 0xFFFFFFFF
 WRITES = 1 << 31
@@ -23,7 +24,7 @@ WRITES = 1 << 31
 
 @dataclass(frozen=True)
 class Counterexample:
-    """What is violated, and the choices that lead there from the initial world."""
+    """What is violated, and the choices that lead there from the initial state."""
 
     violation: str
     path: tuple[int, ...]
@@ -53,7 +54,7 @@ class Result:
 
 @dataclass
 class Graph:
-    """The worlds found, by number; for each, how it was reached, and the steps from it that happen by themselves."""
+    """The states found, by number; for each, how it was reached, and the steps from it that happen by themselves."""
 
     parents: array[int] = field(default_factory=lambda: array("I"))
     choices: array[int] = field(default_factory=lambda: array("H"))
@@ -64,11 +65,11 @@ class Graph:
     words: list[str | None] = field(default_factory=lambda: [None])
 
     def successors(self, node: int) -> range:
-        """Where in `targets` the steps of a world are."""
+        """Where in `targets` the steps of a state are."""
         return range(self.starts[node], self.starts[node + 1])
 
     def path(self, node: int) -> tuple[int, ...]:
-        """The choices from the initial world to that one."""
+        """The choices from the initial state to that one."""
         choices: list[int] = []
         while self.parents[node] != NOBODY:
             choices.append(self.choices[node])
@@ -76,7 +77,7 @@ class Graph:
         return tuple(reversed(choices))
 
     def note(self, why: str | None) -> None:
-        """Whether the next world is the goal, and if not, why."""
+        """Whether the next state is the goal, and if not, why."""
         if why not in self.words:
             self.words.append(why)
         self.missed.append(min(self.words.index(why), 255))
@@ -92,7 +93,7 @@ class Search:
         self._versions: dict[Any, int] = {}
         self._parts: dict[Any, int] = {}
         self.transitions = self.depth = 0
-        self._frontier: deque[World] = deque()
+        self._frontier: deque[State] = deque()
         self._left_at = array("H")
 
     def run(self) -> Result:
@@ -111,42 +112,42 @@ class Search:
         depth = max(self._left_at, default=0)
         return Result(len(self.numbers), self.transitions, depth, complete, found)
 
-    def _expand(self, node: int, world: World) -> Counterexample | None:
-        """Take every step from one world."""
+    def _expand(self, node: int, state: State) -> Counterexample | None:
+        """Take every step from one state."""
         graph = self.graph
         try:
-            edges = list(self.model.successors(world))
+            edges = list(self.model.successors(state))
         except RulesFailedError as error:
             return Counterexample(str(error), graph.path(node))
         for choice, edge in enumerate(edges):
             if edge.violation is not None:
                 return Counterexample(edge.violation, (*graph.path(node), choice))
-            target = self._meet(edge.world, node, choice)
+            target = self._meet(edge.state, node, choice)
             if edge.system and target != node:
                 graph.targets.append(target | WRITES if edge.writes else target)
         self.transitions += len(edges)
         graph.starts.append(len(graph.targets))
-        graph.note(invariants.missed(self.model, world))
+        graph.note(invariants.missed(self.model, state))
         return None
 
-    def _meet(self, world: World, parent: int, choice: int) -> int:
-        """The world's number; a new one is queued."""
-        packed = self.pack(world)
+    def _meet(self, state: State, parent: int, choice: int) -> int:
+        """The state's number; a new one is queued."""
+        packed = self.pack(state)
         found = self.numbers.get(packed)
         if found is None:
             found = self.numbers[packed] = len(self.numbers)
             self.graph.parents.append(parent)
             self.graph.choices.append(choice)
             self._left_at.append(0 if parent == NOBODY else self._left_at[parent] + 1)
-            self._frontier.append(world)
+            self._frontier.append(state)
         return found
 
-    def pack(self, world: World) -> bytes:
-        """The world as bytes."""
+    def pack(self, state: State) -> bytes:
+        """The state as bytes."""
         number = self._number
-        replicas = sorted(map(number, world.replicas))
-        return struct.pack(f"<{5 + len(replicas)}I", number(world.versions), number(world.remote),
-                           number(world.flights), number((world.left,)), world.source, *replicas)
+        replicas = sorted(map(number, state.replicas))
+        return struct.pack(f"<{6 + len(replicas)}I", number(state.versions), number(state.remote),
+                           number(state.flights), number((state.left,)), state.source, state.account, *replicas)
 
     def _number(self, part: Any) -> int:
         found = self._parts.get(part)
@@ -157,7 +158,7 @@ class Search:
     # -- where it all ends ---------------------------------------------------------------------------------------
 
     def _stuck(self) -> Counterexample | None:
-        """I11, I20, I21: in every set of worlds that is never left by itself, the goal holds and nothing is written."""
+        """I11, I20, I21: in every set of states that is never left by itself, the goal holds and nothing is written."""
         graph = self.graph
         bottom = Bottom(graph)
         found = [one for members in bottom.components() if (one := self._wrong(members)) is not None]
@@ -188,7 +189,7 @@ class Bottom:
         self._count = 0
 
     def components(self) -> Iterator[list[int]]:
-        """The sets of worlds that are never left again."""
+        """The sets of states that are never left again."""
         for root in range(len(self._order)):
             if not self._order[root]:
                 yield from self._visit(root)
@@ -244,10 +245,10 @@ class Bottom:
 # --- reading a counterexample ---------------------------------------------------------------------------------------
 
 
-def replay(model: Model, path: tuple[int, ...]) -> Iterator[tuple[World, Edge]]:
+def replay(model: Model, path: tuple[int, ...]) -> Iterator[tuple[State, Edge]]:
     """The steps along a path, as the search took them."""
-    world = model.initial
+    state = model.initial
     for choice in path:
-        edge = list(model.successors(world))[choice]
-        yield world, edge
-        world = edge.world
+        edge = list(model.successors(state))[choice]
+        yield state, edge
+        state = edge.state

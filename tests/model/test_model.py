@@ -10,8 +10,8 @@ import pytest
 from tests.model.check import run, search, trace
 from tests.model.configurations import GATE, MODEL
 from tests.model.coverage import noting_who_answers, silent
-from tests.model.environment import BUDGETS, Configuration
 from tests.model.mutants import BASELINES, KINDS, MUTANTS, Mutant, Patch, PatchMissedError, instead, without
+from tests.model.states import BUDGETS, Configuration
 
 from agentex_operator.core import build, deployment
 from agentex_operator.core.plan import Plan

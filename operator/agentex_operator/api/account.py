@@ -150,7 +150,7 @@ class AccountStatus(Status):
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
-class Account(Resource):
+class AccountResource(Resource):
     """A remote account."""
 
     spec: AccountSpec
@@ -158,7 +158,7 @@ class Account(Resource):
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
-class AgentexAccount(Account):
+class AgentexAccount(AccountResource):
     """A remote account, for the AgentBuilds and AgentDeployments of its namespace. For example:
 
     apiVersion: agentex.scale.com/v1alpha1
@@ -174,7 +174,7 @@ class AgentexAccount(Account):
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
-class ClusterAgentexAccount(Account):
+class ClusterAgentexAccount(AccountResource):
     """A remote account for the AgentBuilds and AgentDeployments of many namespaces. For example:
 
     apiVersion: agentex.scale.com/v1alpha1

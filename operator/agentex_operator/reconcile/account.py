@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
-from agentex_operator.api.account import Account, AgentexAccount, ClusterAgentexAccount
+from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
 from agentex_operator.core import account, account_binding, calls, reasons
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
@@ -46,7 +46,7 @@ class AccountReconciler:
         entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
 
-    async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: Account) -> Outcome:
+    async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: AccountResource) -> Outcome:
         one = AccountPass(self._world, kind, view, entry, self._open)
         observed = self._observe(resource, entry)
         observed, planned = await shell.run_pass(account, observed, one.perform, self._world.clock)
@@ -57,7 +57,7 @@ class AccountReconciler:
             self._world.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
-    def _observe(self, resource: Account, entry: AccountEntry) -> account.Observed:
+    def _observe(self, resource: AccountResource, entry: AccountEntry) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             policy=self._world.policy, started_at=self._world.clock.now(), counts=entry.counts(), counted=entry.counted,

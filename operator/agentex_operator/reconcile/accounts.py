@@ -194,11 +194,12 @@ class Accounts:
     def leave(self, view: View) -> None:
         """The account object is gone; its session stays while resources that are being deleted need it."""
         entry = self._entries.get(view.key)
-        if entry is None or entry.uid != view.uid:
-            return
-        entry.gone = True
-        self._close_if_idle(entry)
-        self.wake_dependents(entry.key)
+        if entry is not None and entry.uid != view.uid:
+            return  # another object has the name by now
+        if entry is not None:
+            entry.gone = True
+            self._close_if_idle(entry)
+        self.wake_dependents(view.key)
 
     def wake_dependents(self, key: AccountKey) -> None:
         """Wake every resource that may use this account."""
