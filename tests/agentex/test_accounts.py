@@ -22,6 +22,7 @@ from tests.agentex.conftest import (
 
 from agentex_operator.agentex.accounts import AccountSession, Address
 from agentex_operator.agentex.agent_names import AgentNames
+from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import Deadlines
 from agentex_operator.agentex.keys import ApiKey
@@ -59,7 +60,7 @@ async def test_a_session_polls_between_start_and_stop(simulator: SimulatorThread
     session = connect(wake=woken.append)
     (build,) = await some_builds(session.client, "bot")
     await session.start()
-    session.builds.follow("uid", a_request("bot", build.id, every=timedelta(milliseconds=50)))
+    session.inventory(BUILDS).follow("uid", a_request("bot", build.id, every=timedelta(milliseconds=50)))
     await until(lambda: woken.taken() == ["uid"])
 
     simulator.actor("set-status", id=build.id, status="odd")
@@ -77,13 +78,13 @@ async def test_another_key_is_used_at_once_and_what_is_known_stays(
     session = connect()
     (build,) = await some_builds(session.client, "bot")
     request = a_request("bot", every=timedelta(minutes=5))
-    await session.builds.find(request, fresh_since=None)
+    await session.inventory(BUILDS).find(request, fresh_since=None)
     simulator.set_keys("acct-1", "key-2")
 
     assert session.rekey(ApiKey("key-2"))
     assert not session.rekey(ApiKey("key-2"))
     await session.client.probe()
-    shown = await session.builds.find(request, fresh_since=None)
+    shown = await session.inventory(BUILDS).find(request, fresh_since=None)
 
     assert shown.records == (build,)
     assert lists(simulator) == 2

@@ -20,7 +20,7 @@ from tests.agentex.conftest import (
 )
 
 from agentex_operator.agentex.accounts import AccountSession
-from agentex_operator.agentex.build_records import builds_of
+from agentex_operator.agentex.build_records import BUILDS, builds_of
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
 from agentex_operator.agentex.inventory import Inventory
@@ -191,7 +191,7 @@ async def test_an_account_that_goes_out_of_use_lets_its_askers_go(
     simulator: SimulatorThread, session: AccountSession
 ) -> None:
     simulator.fault("slow", header_delay=1, match={"method": "GET"})
-    asker = asyncio.create_task(session.builds.find(a_request("bot"), fresh_since=None))
+    asker = asyncio.create_task(session.inventory(BUILDS).find(a_request("bot"), fresh_since=None))
     await until(lambda: lists(simulator) == 1)
 
     await session.stop()

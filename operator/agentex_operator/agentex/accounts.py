@@ -1,19 +1,19 @@
-"""The session of one account: its client, its gate, its two inventories, and its agent names."""
+"""The session of one account: its client, its gate, an inventory for each kind of remote object, its agent names."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentex_operator.agentex.agent_names import AgentNames
-from agentex_operator.agentex.build_records import builds_of
+from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import AgentexClient, Deadlines
-from agentex_operator.agentex.deployment_records import deployments_of
+from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.limits import Gate, Rate
-from agentex_operator.core.fingerprint import configuration_fingerprint
+from agentex_operator.agentex.remote_kind import RemoteKind
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
     from agentex_operator.agentex.keys import ApiKey
     from agentex_operator.agentex.poller import PollClock
+    from agentex_operator.core.remote import Record
+
+
+RemoteKinds = tuple[RemoteKind[Any], ...]  # a tuple of kinds of different records
+REMOTE_KINDS: RemoteKinds = (BUILDS, DEPLOYMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,8 @@ class AccountSession:
     """What the resources of one account share. Call `start` on the event loop, and `stop` when the account goes.
 
     `wake` is called with the uid of a followed resource whose remote object changed. `jitter` answers a number in
-    [0, 1). `trust` (from calls.trusted) may be shared between sessions. Raises InvalidInput for an unusable address.
+    [0, 1). `trust` (from calls.trusted) may be shared between sessions. `kinds`: the kinds of
+    remote objects that can be listed. Raises InvalidInput for an unusable address.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between accounts, and what all share
@@ -49,28 +55,38 @@ class AccountSession:
         rate: Rate | None = None,
         deadlines: Deadlines | None = None,
         trust: ssl.SSLContext | None = None,
+        kinds: RemoteKinds = REMOTE_KINDS,
     ) -> None:
         self._http = http_client(trust or trusted())
         self.gate = Gate(clock, rate or Rate())
         self.client = AgentexClient(self._http, address.endpoint, address.account_id, api_key, self.gate, deadlines)
-        self.builds = Inventory(builds_of(self.client), clock, jitter, wake)
-        self.deployments = Inventory(deployments_of(self.client, configuration_fingerprint), clock, jitter, wake)
+        self._inventories = {kind: Inventory(kind.records(self.client), clock, jitter, wake) for kind in kinds}
         self.names = AgentNames()
         self._tasks: list[asyncio.Task[None]] = []
+
+    def inventory(self, kind: RemoteKind[Record]) -> Inventory[Record]:
+        """The inventory of this kind. Raises KeyError for a kind that the session was not made for."""
+        found: Inventory[Record] = self._inventories[kind]
+        return found
+
+    def unfollow(self, uid: str) -> None:
+        """Stop to poll for this resource, whatever its kind."""
+        for inventory in self._inventories.values():
+            inventory.unfollow(uid)
 
     def rekey(self, api_key: ApiKey) -> bool:
         """Use this key from now on, and keep what is cached. True if it differs from the key before."""
         changed = self.client.rekey(api_key)
         if changed:
-            self.builds.retry_now()
-            self.deployments.retry_now()
+            for inventory in self._inventories.values():
+                inventory.retry_now()
         return changed
 
     async def start(self) -> None:
         """Begin to poll for what is followed; does nothing if it has begun."""
         if not self._tasks:
-            self._tasks = [asyncio.create_task(inventory.run(), name=f"polling {noun}") for noun, inventory in
-                           (("builds", self.builds), ("deployments", self.deployments))]
+            self._tasks = [asyncio.create_task(inventory.run(), name=f"polling {kind.noun}s")
+                           for kind, inventory in self._inventories.items()]
 
     async def stop(self) -> None:
         """End all traffic of this account; calls under way are cut off."""
@@ -78,6 +94,6 @@ class AccountSession:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.builds.close()
-        await self.deployments.close()
+        for inventory in self._inventories.values():
+            await inventory.close()
         await self._http.aclose()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.record_kind import AgentName, RecordKind
+from agentex_operator.agentex.remote_kind import RemoteKind
 from agentex_operator.core.ownership import build_token
 
 if TYPE_CHECKING:
-    from agentex_operator.agentex.client import AgentexClient
     from agentex_operator.core.remote import BuildRecord
 
 
@@ -25,3 +26,6 @@ def _owner_of(record: BuildRecord) -> str | None:
 
 def _agent_of(record: BuildRecord) -> AgentName | None:
     return AgentName(record.agent_name, record.agent_id) if record.agent_id else None
+
+
+BUILDS = RemoteKind("build", builds_of, AgentexClient.get_build, AgentexClient.cancel_build)

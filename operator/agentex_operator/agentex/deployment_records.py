@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.record_kind import RecordKind
+from agentex_operator.agentex.remote_kind import RemoteKind
+from agentex_operator.core.fingerprint import configuration_fingerprint
 from agentex_operator.core.ownership import deployment_owner
 from agentex_operator.core.remote import RemoteState
 
 if TYPE_CHECKING:
-    from agentex_operator.agentex.client import AgentexClient
     from agentex_operator.agentex.wire import EchoedTexts
     from agentex_operator.core.remote import DeploymentRecord
 
@@ -66,3 +68,7 @@ def _groups_of(record: DeploymentRecord) -> tuple[str, ...]:
 def _drop_oldest(cache: dict[str, str], capacity: int) -> None:
     while len(cache) > capacity:
         del cache[next(iter(cache))]
+
+
+DEPLOYMENTS = RemoteKind("deployment", lambda client: deployments_of(client, configuration_fingerprint),
+                         AgentexClient.get_deployment, AgentexClient.delete_deployment)

@@ -8,7 +8,7 @@ A resource keeps the account in which its remote objects live (`status.account`)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.api.status import BoundAccount
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from agentex_operator.api.account import AccountSpec
-    from agentex_operator.api.build import AgentBuild
-    from agentex_operator.api.deployment import AgentDeployment
+    from agentex_operator.api.metadata import Meta
     from agentex_operator.api.references import AccountRef
     from agentex_operator.api.scalars import AccountKind
-    from agentex_operator.api.status import Condition
+    from agentex_operator.api.status import Condition, RemoteStatus
     from agentex_operator.core.errors import Unauthorized
 
 DEFAULT = "default"  # the name of the AgentexAccount that serves its namespace without being named
@@ -78,6 +77,34 @@ class KnownAccounts:
         return next((one for one in self.snapshots if one.key == key), None)
 
 
+class NamesAccount(Protocol):
+    """The spec of a resource that may name its account."""
+
+    @property
+    def account_ref(self) -> AccountRef | None:
+        """The named account; None leaves the choice to the default rule."""
+        ...
+
+
+class AccountUser(Protocol):
+    """A resource of any kind that uses an account."""
+
+    @property
+    def meta(self) -> Meta:
+        """Its metadata."""
+        ...
+
+    @property
+    def spec(self) -> NamesAccount:
+        """Its spec."""
+        ...
+
+    @property
+    def status(self) -> RemoteStatus:
+        """Its status, which records the bound account."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRequest:
     """What one resource says of its account: `spec.accountRef`, and `status.account` once something was created."""
@@ -88,8 +115,8 @@ class AccountRequest:
     bound: BoundAccount | None
 
     @classmethod
-    def of(cls, resource: AgentBuild | AgentDeployment) -> Self:
-        """The request of an AgentBuild or AgentDeployment."""
+    def of(cls, resource: AccountUser) -> Self:
+        """The request of a resource."""
         return cls(resource.meta.namespace, resource.meta.deleting, resource.spec.account_ref, resource.status.account)
 
     @property

@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS
+from agentex_operator.agentex.build_records import BUILDS
+from agentex_operator.agentex.deployment_records import DEPLOYMENTS, LIVE_PREVIEWS
 from agentex_operator.agentex.limits import Rate
 from agentex_operator.core import account, account_binding
 from agentex_operator.core.account import Counts
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.api.account import AccountSpec
-    from agentex_operator.api.build import AgentBuild
-    from agentex_operator.api.deployment import AgentDeployment
-    from agentex_operator.core.account_binding import AccountKey
+    from agentex_operator.core.account_binding import AccountKey, AccountUser
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
@@ -65,7 +64,8 @@ class AccountEntry:
         """What the session's inventories count; nothing where there is no session."""
         if self.session is None:
             return Counts()
-        builds, found = self.session.builds.counts(), self.session.deployments.counts()
+        builds = self.session.inventory(BUILDS).counts()
+        found = self.session.inventory(DEPLOYMENTS).counts()
         return Counts(account.build_counts(builds.states) if builds else None,
                       account.deployment_counts(found.states, found.in_group(LIVE_PREVIEWS)) if found else None,
                       bool(self.session.gate.pause_left))
@@ -80,8 +80,7 @@ class AccountEntry:
     def unfollow(self, uid: str) -> None:
         """Stop listing remote objects for this resource."""
         if self.session is not None:
-            self.session.builds.unfollow(uid)
-            self.session.deployments.unfollow(uid)
+            self.session.unfollow(uid)
 
 
 class Accounts:
@@ -95,7 +94,7 @@ class Accounts:
 
     # -- for the resources ---------------------------------------------------------------------------------------
 
-    async def resolve(self, resource: AgentBuild | AgentDeployment) -> Found:
+    async def resolve(self, resource: AccountUser) -> Found:
         """The account this resource uses and its session; or why there is none. A bound resource keeps its account."""
         request = AccountRequest.of(resource)
         found = await self._bind(request)
@@ -140,19 +139,19 @@ class Accounts:
             if uid in entry.followers:
                 entry.unfollow(uid)
 
-    def recheck_account(self, resource: AgentBuild | AgentDeployment) -> None:
+    def recheck_account(self, resource: AccountUser) -> None:
         """Have a pass of the resource's account: the remote API refused its key."""
         entry = self._entry_of(resource)
         if entry is not None:
             self._engine.wake(entry.uid)
 
-    def refresh_counts(self, resource: AgentBuild | AgentDeployment) -> None:
+    def refresh_counts(self, resource: AccountUser) -> None:
         """Have the account's status show the present counts, one poll interval from now, if it shows others."""
         entry = self._entry_of(resource)
         if entry is not None and entry.counts() != entry.counted:
             self._engine.wake_after(entry.uid, entry.spec.poll)
 
-    def _entry_of(self, resource: AgentBuild | AgentDeployment) -> AccountEntry | None:
+    def _entry_of(self, resource: AccountUser) -> AccountEntry | None:
         request = AccountRequest.of(resource)
         found = account_binding.select(request, self._known(request))
         return None if isinstance(found, AccountProblem) else self._entries[found.key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.core import build, calls
 from agentex_operator.core.build import BuildCall
@@ -17,7 +18,6 @@ from agentex_operator.reconcile import shell
 from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
-    from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
@@ -48,6 +48,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
 
     core: shell.Decisions[Observed, BuildCall] = build
     kind = AGENT_BUILD
+    remote = BUILDS
     staged: Staged | None = None
 
     def observe(self, resource: AgentBuild) -> Observed:
@@ -74,19 +75,6 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             case _:
                 return await self.perform_common(call)
 
-    @property
-    def inventory(self) -> Inventory[BuildRecord]:
-        """The listing of builds in the account."""
-        return self.session.builds
-
-    async def get(self, id_: str) -> BuildRecord | None:
-        """GET one build; None for a 404."""
-        return await self.session.client.get_build(id_)
-
-    async def remove(self, id_: str) -> None:
-        """Cancel one build."""
-        await self.session.client.cancel_build(id_)
-
     async def _stage(self, call: calls.StageContext) -> calls.StagedContext:
         self._drop_archive()
         self.staged = await self.world.sources.stage(self.namespace, call.source, call.context, call.agent_name,
@@ -96,7 +84,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
 
     async def _find_agent(self, call: calls.FindAgent) -> str | Agent:
         """Known, found by list, free for this resource alone, or being created by another (agentex-api.md §3)."""
-        names, builds = self.session.names, self.session.builds
+        names, builds = self.session.names, self.inventory
         if not call.live and (known := names.known(call.name) or builds.agent_id(call.name)):
             return known
         if not names.claim(call.name, self.uid):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.core import calls, deployment, reasons
@@ -20,7 +21,6 @@ from agentex_operator.reconcile.remote import RemotePass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.api.references import KeyRef
     from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.views import View
@@ -65,6 +65,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
 
     core: shell.Decisions[Observed, DeploymentCall] = deployment
     kind = AGENT_DEPLOYMENT
+    remote = DEPLOYMENTS
 
     def observe(self, resource: AgentDeployment) -> Observed:
         """The observed state before any call."""
@@ -95,19 +96,6 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
                 return call.answer(await self.session.client.create_deployment(call.request, until=self.until))
             case _:
                 return await self.perform_common(call)
-
-    @property
-    def inventory(self) -> Inventory[DeploymentRecord]:
-        """The listing of deployments in the account."""
-        return self.session.deployments
-
-    async def get(self, id_: str) -> DeploymentRecord | None:
-        """GET one deployment; None for a 404."""
-        return await self.session.client.get_deployment(id_)
-
-    async def remove(self, id_: str) -> None:
-        """Delete one deployment."""
-        await self.session.client.delete_deployment(id_)
 
     async def _read_build(self, name: str) -> AgentBuild | None:
         return as_build(await self.world.cluster.get(AGENT_BUILD, self.namespace, name))

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.agentex.inventory import Inventory
-    from agentex_operator.api.build import AgentBuild
-    from agentex_operator.api.deployment import AgentDeployment
+    from agentex_operator.agentex.remote_kind import RemoteKind
     from agentex_operator.api.status import RemoteStatus
+    from agentex_operator.core.account_binding import AccountUser
     from agentex_operator.core.calls import Answer, CommonCall, LookForOurs
     from agentex_operator.core.plan import Plan
     from agentex_operator.core.remote import Listing
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logs.logger(__name__)
 
-ResourceT = TypeVar("ResourceT", "AgentBuild", "AgentDeployment")
+ResourceT = TypeVar("ResourceT", bound="AccountUser")
 
 
 class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
@@ -41,6 +41,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     core: shell.Decisions[ObservedT, CallT]
     kind: Kind
+    remote: RemoteKind[Record]
 
     def __init__(self, world: World, view: View, resource: ResourceT, found: Found, cluster_uid: str) -> None:
         self.world, self.uid = world, view.uid
@@ -81,6 +82,11 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         return self._session
 
     @property
+    def inventory(self) -> Inventory[Record]:
+        """The listing of this kind in the account."""
+        return self.session.inventory(self.remote)
+
+    @property
     def until(self) -> float | None:
         """On the event loop's clock: when the create that was written down must be over."""
         if self._answer_by is None:
@@ -116,19 +122,6 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     async def perform(self, call: CallT) -> Answer:
         """Make one call. Raises what the adapter raises."""
 
-    @property
-    @abstractmethod
-    def inventory(self) -> Inventory[Record]:
-        """The listing of this kind in the account."""
-
-    @abstractmethod
-    async def get(self, id_: str) -> Record | None:
-        """GET one remote object of this kind; None for a 404."""
-
-    @abstractmethod
-    async def remove(self, id_: str) -> None:
-        """Cancel or delete one remote object of this kind."""
-
     def end(self, observed: ObservedT) -> None:
         """Release what the pass held."""
 
@@ -140,9 +133,9 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
             case calls.LookForOurs():
                 return call.answer(await self._look(call))
             case calls.Confirm():
-                return call.answer(await self.get(call.id))
+                return call.answer(await self.remote.get(self.session.client, call.id))
             case calls.Remove():
-                await self.remove(call.id)
+                await self.remote.remove(self.session.client, call.id)
                 log.info("remote object removed", id=call.id)
                 return call.answer(None)
             case calls.WriteIntent():
