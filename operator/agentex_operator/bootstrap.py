@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import random
 import socket
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentex_operator import logs
 from agentex_operator.agentex.accounts import AccountSession, Address
@@ -18,15 +19,18 @@ from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_started, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
-from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, KINDS
+from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.reconcile import references
 from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
-from agentex_operator.reconcile.build import BuildReconciler
-from agentex_operator.reconcile.deployment import DeploymentReconciler
+from agentex_operator.reconcile.build import AGENT_BUILDS
+from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.registration import Registration, RemoteReconciler
 from agentex_operator.reconcile.world import World
 from agentex_operator.sources import Sources
+from agentex_operator.sources.registry import BUILT_IN
+from agentex_operator.sources.registry import Kinds as SourceKinds
 from agentex_operator.watch import Drain, WatchHealth, build_registry, watch
 
 if TYPE_CHECKING:
@@ -36,7 +40,24 @@ if TYPE_CHECKING:
 
 log = logs.logger(__name__)
 
+ACCOUNT_KINDS = (AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT)
 EVENT_DRAIN_TIMEOUT = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The kinds that the operator knows: `resources` with a remote counterpart, and `sources` of build contexts."""
+
+    resources: tuple[Registration[Any], ...] = (AGENT_BUILDS, AGENT_DEPLOYMENTS)
+    sources: SourceKinds = BUILT_IN
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every kind of custom resource, accounts first."""
+        return (*ACCOUNT_KINDS, *(one.kind for one in self.resources))
+
+
+BUILT_IN_KINDS = Registry()
 
 
 def run(settings: Settings) -> int:
@@ -52,27 +73,26 @@ async def serve(settings: Settings, redactor: logs.Redactor) -> None:
     clock = Clock()
     cluster = await KubeCluster.connect(settings, clock)
     async with contextlib.aclosing(cluster):
-        await cluster.require_kinds()
+        await cluster.require_kinds(BUILT_IN_KINDS.kinds)
         async with operating(settings, redactor, cluster, clock) as (engine, watch_health, shutdown):
-            registry = build_registry(engine, cluster.access, watch_health, drain=shutdown)
+            registry = build_registry(engine, cluster.access, watch_health, drain=shutdown, kinds=BUILT_IN_KINDS.kinds)
             await watch(registry, settings, asyncio.Event())
 
 
 @contextlib.asynccontextmanager
-async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster,
-                    clock: Clock) -> AsyncIterator[tuple[Engine, WatchHealth, Drain]]:
+async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster, clock: Clock,
+                    registry: Registry = BUILT_IN_KINDS) -> AsyncIterator[tuple[Engine, WatchHealth, Drain]]:
     """Start the operator without the watch; yields the engine, the health of the watch to come, and `shutdown`.
 
     Enter before the watch starts: kopf cancels the tasks that were started after its own start.
     """
     engine, watch_health = Engine(clock, settings.workers, random.random), WatchHealth(clock)
-    recorder = Recorder(cluster.api, clock, socket.gethostname(), redactor.clean)
-    world = make_world(settings, cluster, engine, recorder, redactor, clock)
-    register(world, settings)
+    world = make_world(settings, cluster, engine, redactor, clock, registry)
+    register(world, settings, registry)
     health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_started(watch_health.age)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
-    await recorder.start()
-    await prime(engine, cluster, settings)
+    await world.recorder.start()
+    await prime(engine, cluster, settings, registry.kinds)
     await engine.start()
 
     async def shutdown() -> None:
@@ -85,17 +105,18 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     finally:
         await shutdown()
         world.sources.close()
-        await recorder.drain(EVENT_DRAIN_TIMEOUT)
+        await world.recorder.drain(EVENT_DRAIN_TIMEOUT)
         await health.stop()
 
 
-def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, recorder: Recorder,
-               redactor: logs.Redactor, clock: Clock) -> World:
+def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
+               registry: Registry) -> World:
     """All clients and adapters that the reconcilers need, made once."""
     return World(
-        engine=engine, cluster=cluster, recorder=recorder, accounts=Accounts(engine, cluster),
+        engine=engine, cluster=cluster, accounts=Accounts(engine, cluster),
+        recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
-                        keep_secret=redactor.add),
+                        keep_secret=redactor.add, kinds=registry.sources),
         clock=clock, policy=policy_of(settings), keep_secret=redactor.add,
     )
 
@@ -107,32 +128,29 @@ def policy_of(settings: Settings) -> Policy:
                   reference_resync=settings.reference_resync)
 
 
-def register(world: World, settings: Settings) -> None:
+def register(world: World, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
-    trust = trusted()
+    trust, remote_kinds = trusted(), tuple(one.run.remote for one in registry.resources)
 
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
         address = Address(entry.spec.endpoint, entry.spec.account_id)
         return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
-                              rate=entry.rate, trust=trust)
+                              rate=entry.rate, trust=trust, kinds=remote_kinds)
 
     accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
                                  plain_allowed=settings.allow_http_endpoints)
-    builds, deployments = BuildReconciler(world), DeploymentReconciler(world)
-    of_account = references.account_references(settings.namespace)
-    for kind, one, refers_to in (
-        (AGENTEX_ACCOUNT, accounts, of_account),
-        (CLUSTER_AGENTEX_ACCOUNT, accounts, of_account),
-        (AGENT_BUILD, builds, references.build_references),
-        (AGENT_DEPLOYMENT, deployments, references.deployment_references),
-    ):
-        world.engine.register(kind.kind, one.reconcile, one.gone, refers_to)
+    for kind in ACCOUNT_KINDS:
+        refers_to = references.account_references(settings.namespace)
+        world.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)
+    for resource in registry.resources:
+        reconciler = RemoteReconciler(world, resource)
+        world.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, resource.refers_to)
 
 
-async def prime(engine: Engine, cluster: KubeCluster, settings: Settings) -> None:
+async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds: tuple[Kind, ...]) -> None:
     """List every object before the first pass: a deployment must not report its build missing after a restart."""
     everywhere: tuple[str | None, ...] = (None,)
-    for kind in KINDS:
+    for kind in kinds:
         for namespace in settings.watch_namespaces or everywhere if kind.namespaced else everywhere:
             for obj in await cluster.list(kind, namespace):
                 engine.observe(kind.kind, None, obj)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agentex_operator.bootstrap import operating
+from agentex_operator.bootstrap import BUILT_IN_KINDS, Registry, operating
 from agentex_operator.clock import Clock
 from agentex_operator.kube.kinds import NAMESPACE, Kind
 from agentex_operator.logs import Redactor
@@ -27,6 +27,7 @@ from agentex_testkit import builders, ledger
 from agentex_testkit.api_server import Object, ready
 from agentex_testkit.clocks import HandClock
 from agentex_testkit.fake_cluster.cluster import FakeCluster
+from agentex_testkit.fake_cluster.served import Served, operators_kinds
 
 TEAM = "team"  # the namespace that everything is in unless a test says otherwise
 PATIENCE = 20.0  # real seconds until a harness that never comes to rest is an error
@@ -80,9 +81,11 @@ def simulating(**settings: Any) -> Iterator[tuple[SharedClock, SimulatorThread]]
 class Harness:
     """What a test holds. `apply` and `wait` are most of it."""
 
-    def __init__(self, clock: SharedClock, simulator: SimulatorThread, work_dir: Path, **settings: Any) -> None:
-        self.clock, self.simulator = clock, simulator
-        self.cluster = FakeCluster(clock)
+    def __init__(self, clock: SharedClock, simulator: SimulatorThread, work_dir: Path, *,
+                 registry: Registry = BUILT_IN_KINDS, served: tuple[Served, ...] = (), **settings: Any) -> None:
+        """Prepare an operator that knows the kinds of `registry`, on a cluster that also serves `served`."""
+        self.clock, self.simulator, self.registry = clock, simulator, registry
+        self.cluster = FakeCluster(clock, (*operators_kinds(), *served), registry.kinds)
         self.cluster.create({"apiVersion": "v1", "kind": NAMESPACE.kind, "metadata": {"name": TEAM}})
         usual = {"work_dir": work_dir, "allow_http_endpoints": True, "health_host": "127.0.0.1", "health_port": 0}
         self.settings = Settings(**{**usual, **settings})
@@ -97,7 +100,8 @@ class Harness:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[Engine]:
-        async with operating(self.settings, self.redactor, self.cluster, self.clock) as (engine, _pulse, _rest):
+        started = operating(self.settings, self.redactor, self.cluster, self.clock, self.registry)
+        async with started as (engine, _watch_health, _shutdown):
             self.engine = engine
             self.cluster.watch.connect(engine.observe)
             try:

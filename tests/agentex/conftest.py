@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from agentex_operator.agentex.accounts import AccountSession, Address
-from agentex_operator.agentex.build_records import builds_of
+from agentex_operator.agentex.build_records import BUILDS, builds_of
 from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.client import AgentexClient
+from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.limits import Rate
@@ -61,7 +62,8 @@ async def connect(simulator: SimulatorThread) -> AsyncIterator[Connect]:
         def session(**wish: Any) -> AccountSession:
             address = Address(wish.pop("endpoint", simulator.url), wish.pop("account_id", "acct-1"))
             key = ApiKey(wish.pop("api_key", CANARY))
-            usual = {"clock": Clock(), "jitter": lambda: 0.5, "wake": lambda _uid: None, "rate": Rate(1000, 1000)}
+            usual = {"kinds": (BUILDS, DEPLOYMENTS), "clock": Clock(),
+                     "jitter": lambda: 0.5, "wake": lambda _uid: None, "rate": Rate(1000, 1000)}
             made = AccountSession(address, key, trust=TRUST, **{**usual, **wish})
             stack.push_async_callback(made.stop)
             return made

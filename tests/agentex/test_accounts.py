@@ -97,7 +97,8 @@ async def test_another_key_is_used_at_once_and_what_is_known_stays(
 def test_an_endpoint_that_cannot_be_used_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidInput):
         AccountSession(
-            Address(endpoint, "a"), ApiKey("key-1"), clock=Clock(), jitter=lambda: 0, wake=Woken().append, trust=TRUST
+            Address(endpoint, "a"), ApiKey("key-1"), kinds=(BUILDS,), clock=Clock(), jitter=lambda: 0,
+            wake=Woken().append, trust=TRUST,
         )
 
 

@@ -39,8 +39,8 @@ SEEDS = {
         "FindAgent"),
     "the shell forgets a call that all kinds make": Seed(
         "reconcile/remote.py",
-        "            case calls.Confirm():\n                return call.answer(await self.get(call.id))\n", "",
-        "Confirm"),
+        "            case calls.Confirm():\n"
+        "                return call.answer(await self.remote.get(self.session.client, call.id))\n", "", "Confirm"),
     "the core forgets an outcome": Seed(
         "core/protocol/settle.py",
         "        case calls.AddFinalizer():\n            return replace(observed, meta=call.read(outcome))\n", "",

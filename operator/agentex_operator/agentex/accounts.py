@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.agentex.agent_names import AgentNames
-from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import AgentexClient, Deadlines
-from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.limits import Gate, Rate
 from agentex_operator.agentex.remote_kind import RemoteKind
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 
 RemoteKinds = tuple[RemoteKind[Any], ...]  # a tuple of kinds of different records
-REMOTE_KINDS: RemoteKinds = (BUILDS, DEPLOYMENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +46,13 @@ class AccountSession:
         address: Address,
         api_key: ApiKey,
         *,
+        kinds: RemoteKinds,
         clock: PollClock,
         jitter: Callable[[], float],
         wake: Callable[[str], None],
         rate: Rate | None = None,
         deadlines: Deadlines | None = None,
         trust: ssl.SSLContext | None = None,
-        kinds: RemoteKinds = REMOTE_KINDS,
     ) -> None:
         self._http = http_client(trust or trusted())
         self.gate = Gate(clock, rate or Rate())

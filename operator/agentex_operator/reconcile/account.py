@@ -40,7 +40,7 @@ class AccountReconciler:
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
         kind, model = KINDS[view.kind]
-        resource = shell.parsed(model, view.obj)
+        resource = shell.parsed(model.parse, view.obj)
         if isinstance(resource, InvalidObject):
             return await shell.report_invalid(self._world, kind, view, resource)
         entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)

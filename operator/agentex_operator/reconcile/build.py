@@ -10,37 +10,16 @@ from agentex_operator.core import build, calls
 from agentex_operator.core.build import BuildCall
 from agentex_operator.core.build.observed import Observed
 from agentex_operator.core.calls import Agent
-from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import BuildRecord
 from agentex_operator.kube.kinds import AGENT_BUILD
-from agentex_operator.reconcile import shell
+from agentex_operator.reconcile import references, shell
+from agentex_operator.reconcile.registration import Registration
 from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
     from agentex_operator.core.calls import Answer
-    from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.work_queue import Outcome
-    from agentex_operator.reconcile.world import World
     from agentex_operator.sources import Staged
-
-
-class BuildReconciler:
-    """One pass over an AgentBuild."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def reconcile(self, view: View) -> Outcome:
-        """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
-        resource = shell.parsed(AgentBuild, view.obj)
-        if isinstance(resource, InvalidObject):
-            return await shell.report_invalid(self._world, AGENT_BUILD, view, resource)
-        return await BuildPass.over(self._world, view, resource)
-
-    def gone(self, view: View) -> None:
-        """The object is no more: nothing is followed for it."""
-        self._world.accounts.forget(view)
 
 
 class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
@@ -117,3 +96,6 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
         if self.staged is not None:
             self.staged.release()
             self.staged = None
+
+
+AGENT_BUILDS = Registration(AgentBuild.parse, BuildPass, references.build_references)

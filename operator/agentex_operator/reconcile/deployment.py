@@ -11,11 +11,11 @@ from agentex_operator.core import calls, deployment, reasons
 from agentex_operator.core.deployment import DeploymentCall
 from agentex_operator.core.deployment.observed import Observed
 from agentex_operator.core.errors import InvalidInput, NotReady
-from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import DeploymentRecord
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
-from agentex_operator.reconcile import shell
+from agentex_operator.reconcile import references, shell
+from agentex_operator.reconcile.registration import Registration
 from agentex_operator.reconcile.remote import RemotePass
 
 if TYPE_CHECKING:
@@ -24,40 +24,6 @@ if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
     from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.work_queue import Outcome
-    from agentex_operator.reconcile.world import World
-
-
-class DeploymentReconciler:
-    """One pass over an AgentDeployment; woken by the AgentBuild it names."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        world.engine.subscribe(AGENT_BUILD.kind, self._wake_dependants)
-
-    async def reconcile(self, view: View) -> Outcome:
-        """Observe, decide, act, settle, save. Raises nothing an adapter raises."""
-        resource = shell.parsed(AgentDeployment, view.obj)
-        if isinstance(resource, InvalidObject):
-            return await shell.report_invalid(self._world, AGENT_DEPLOYMENT, view, resource)
-        return await DeploymentPass.over(self._world, view, resource)
-
-    def gone(self, view: View) -> None:
-        """The object is no more: nothing is followed for it."""
-        self._world.accounts.forget(view)
-
-    def _wake_dependants(self, before: View | None, after: View | None) -> None:
-        build = after or before
-        if build is None or (before and after and _said(before) == _said(after)):
-            return
-        for view in self._world.engine.dependents(*build.key):
-            self._world.engine.wake(view.uid)
-
-
-def _said(view: View) -> tuple[object, ...]:
-    """What a deployment reads of its build."""
-    status = view.obj.get("status") or {}
-    return view.uid, view.obj["metadata"].get("generation"), status.get("buildID"), status.get("conditions")
 
 
 class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, DeploymentRecord]):
@@ -112,7 +78,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
 
 def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
     """The AgentBuild, if there is one and it can be read."""
-    found = shell.parsed(AgentBuild, obj) if obj else None
+    found = shell.parsed(AgentBuild.parse, obj) if obj else None
     return found if isinstance(found, AgentBuild) else None
 
 
@@ -127,3 +93,13 @@ def text_of(config_map: dict[str, Any], ref: KeyRef, otherwise: str) -> str:
     there = ", ".join(sorted(texts)) or "none"
     raise NotReady(reasons.KEY_NOT_FOUND, f"ConfigMap {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
                                           "or correct the reference.")
+
+
+def build_excerpt(view: View) -> tuple[object, ...]:
+    """The part of an AgentBuild's view that its deployments read."""
+    status = view.obj.get("status") or {}
+    return view.uid, view.obj["metadata"].get("generation"), status.get("buildID"), status.get("conditions")
+
+
+AGENT_DEPLOYMENTS = Registration(AgentDeployment.parse, DeploymentPass, references.deployment_references,
+                                 {AGENT_BUILD.kind: build_excerpt})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 from pydantic import ValidationError
 
 from agentex_operator import logs
-from agentex_operator.api.metadata import FINALIZER, Meta, Resource
+from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import calls, conditions, invalid, transitions
 from agentex_operator.core.calls import Answer, AnyWriteCall
@@ -162,13 +162,13 @@ def readiness_in(status: Mapping[str, Any]) -> Readiness | None:
 # --- objects that are no valid resources ----------------------------------------------------------------------------
 
 
-ResourceT = TypeVar("ResourceT", bound=Resource)
+ResourceT = TypeVar("ResourceT")
 
 
-def parsed(model: type[ResourceT], obj: Mapping[str, Any]) -> ResourceT | InvalidObject:
-    """The resource as a typed value, or what is wrong with it."""
+def parsed(parse: Callable[[Mapping[str, Any]], ResourceT], obj: Mapping[str, Any]) -> ResourceT | InvalidObject:
+    """The resource as a typed value, or what is wrong with it. `parse` raises pydantic's ValidationError."""
     try:
-        return model.parse(obj)
+        return parse(obj)
     except ValidationError as error:
         first = error.errors()[0]
         return invalid.invalid_object(first["loc"], first["msg"])

@@ -27,8 +27,9 @@ class FakeCluster(KubeCluster):
     `clock` stamps the objects and says how long a kept read is believed. A namespace `kube-system` is there.
     """
 
-    def __init__(self, clock: Clock, served: tuple[Served, ...] | None = None) -> None:
-        self.watch = FakeWatch(KINDS)
+    def __init__(self, clock: Clock, served: tuple[Served, ...] | None = None,
+                 watched: tuple[Kind, ...] = KINDS) -> None:
+        self.watch = FakeWatch(watched)
         self.store = ObjectStore(served or operators_kinds(), clock.now, self.watch.add)
         self.fake_api = FakeApi(self.store, self.watch)
         super().__init__(self.fake_api, Settings(), clock)
