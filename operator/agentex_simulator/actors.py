@@ -11,18 +11,9 @@ from typing import Any
 from agentex_simulator.build_orders import build_order
 from agentex_simulator.deploy_orders import DeployOrder
 from agentex_simulator.errors import broken_rule
+from agentex_simulator.facts import agent_facts, build_facts, deployment_facts
 from agentex_simulator.ledger import ACTOR
-from agentex_simulator.records import (
-    AS_IT_IS,
-    BUILD_STATUSES,
-    Deployment,
-    Identity,
-    JsonObject,
-    Provenance,
-    agent_facts,
-    build_facts,
-    deployment_facts,
-)
+from agentex_simulator.records import AS_IT_IS, BUILD_STATUSES, Deployment, Identity, JsonObject, Provenance
 from agentex_simulator.world import World
 
 Body = Mapping[str, Any]

@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 
 from agentex_simulator.errors import RejectedError, broken_rule, invalid
+from agentex_simulator.facts import agent_facts
 from agentex_simulator.ledger import Cause
-from agentex_simulator.records import Agent, agent_facts
+from agentex_simulator.records import Agent
 from agentex_simulator.stage import Stage
 
 NAME = re.compile(r"[a-z0-9-]+")

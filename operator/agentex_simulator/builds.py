@@ -9,8 +9,9 @@ from agentex_simulator.agents import Agents
 from agentex_simulator.build_orders import BuildOrder
 from agentex_simulator.dockerfiles import BuildPlan, plan_build
 from agentex_simulator.errors import not_found
+from agentex_simulator.facts import build_facts
 from agentex_simulator.ledger import WORKFLOW, Cause
-from agentex_simulator.records import BUILD_UNFINISHED, Agent, Build, Identity, build_facts, build_wire
+from agentex_simulator.records import BUILD_UNFINISHED, Agent, Build, Identity, build_wire
 from agentex_simulator.shelf import Shelf, Shelves
 from agentex_simulator.stage import Stage
 

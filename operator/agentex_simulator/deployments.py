@@ -10,9 +10,10 @@ from agentex_simulator import records
 from agentex_simulator.builds import Builds
 from agentex_simulator.deploy_orders import DeployOrder, sanitized
 from agentex_simulator.errors import RejectedError, broken_rule, not_found
+from agentex_simulator.facts import deployment_facts
 from agentex_simulator.ledger import SWEEP, WORKFLOW, Cause
 from agentex_simulator.manifests import Environment, Manifest, read_environment, read_manifest
-from agentex_simulator.records import DEPLOYMENT_OVER, Build, Deployment, Identity, deployment_facts, deployment_wire
+from agentex_simulator.records import DEPLOYMENT_OVER, Build, Deployment, Identity, deployment_wire
 from agentex_simulator.rollouts import RolloutLog, events_of
 from agentex_simulator.secret_store import SecretStore
 from agentex_simulator.shelf import Shelf, Shelves

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from agentex_simulator.errors import RejectedError, invalid, missing, not_found
+from agentex_simulator.facts import secret_facts
 from agentex_simulator.ledger import Cause
-from agentex_simulator.records import Identity, Secret, secret_facts, secret_wire
+from agentex_simulator.records import Identity, Secret, secret_wire
 from agentex_simulator.shelf import Shelf, Shelves
 from agentex_simulator.stage import Stage
 

@@ -7,8 +7,8 @@ from agentex_simulator.agents import Agents
 from agentex_simulator.builds import Builds
 from agentex_simulator.clock import Clock
 from agentex_simulator.deployments import Deployments
+from agentex_simulator.facts import build_facts, deployment_facts, secret_facts
 from agentex_simulator.ledger import Journal
-from agentex_simulator.records import build_facts, deployment_facts, secret_facts
 from agentex_simulator.secret_store import SecretStore
 from agentex_simulator.settings import Settings
 from agentex_simulator.stage import new_stage

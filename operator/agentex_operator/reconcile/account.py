@@ -13,7 +13,7 @@ from agentex_operator.core import account, account_binding, calls, reasons
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
-from agentex_operator.reconcile import shell
+from agentex_operator.reconcile import parsing, shell
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.accounts import AccountSession
@@ -40,9 +40,9 @@ class AccountReconciler:
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
         kind, model = KINDS[view.kind]
-        resource = shell.parsed(model.parse, view.obj)
+        resource = parsing.parsed(model.parse, view.obj)
         if isinstance(resource, InvalidObject):
-            return await shell.report_invalid(self._world, kind, view, resource)
+            return await parsing.report_invalid(self._world, kind, view, resource)
         entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
 

@@ -14,7 +14,7 @@ from agentex_operator.core.errors import InvalidInput, NotReady
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import DeploymentRecord
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
-from agentex_operator.reconcile import references, shell
+from agentex_operator.reconcile import parsing, references, shell
 from agentex_operator.reconcile.registration import Registration
 from agentex_operator.reconcile.remote import RemotePass
 
@@ -78,7 +78,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
 
 def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
     """The AgentBuild, if there is one and it can be read."""
-    found = shell.parsed(AgentBuild.parse, obj) if obj else None
+    found = parsing.parsed(AgentBuild.parse, obj) if obj else None
     return found if isinstance(found, AgentBuild) else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
 from agentex_operator.core.invalid import InvalidObject
-from agentex_operator.reconcile import shell
+from agentex_operator.reconcile import parsing
 from agentex_operator.reconcile.remote import RemotePass, ResourceT
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ class RemoteReconciler(Generic[ResourceT]):
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing that an adapter raises."""
-        resource = shell.parsed(self._registration.parse, view.obj)
+        resource = parsing.parsed(self._registration.parse, view.obj)
         if isinstance(resource, InvalidObject):
-            return await shell.report_invalid(self._world, self._registration.kind, view, resource)
+            return await parsing.report_invalid(self._world, self._registration.kind, view, resource)
         return await self._registration.run.over(self._world, view, resource)
 
     def gone(self, view: View) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentex_operator.reconcile.shell import Writer
+from agentex_operator.reconcile.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

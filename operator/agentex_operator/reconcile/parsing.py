@@ -1,0 +1,50 @@
+"""From a raw object to a typed resource; an object that is no valid resource is told so, and left alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from agentex_operator import logs
+from agentex_operator.api.metadata import Meta
+from agentex_operator.api.status import status_as_dict
+from agentex_operator.core import invalid
+from agentex_operator.core.errors import ExternalError
+from agentex_operator.reconcile.work_queue import Outcome
+from agentex_operator.reconcile.writer import readiness_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agentex_operator.core.invalid import InvalidObject
+    from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.views import View
+    from agentex_operator.reconcile.world import World
+
+log = logs.logger(__name__)
+
+ResourceT = TypeVar("ResourceT")
+
+
+def parsed(parse: Callable[[Mapping[str, Any]], ResourceT], obj: Mapping[str, Any]) -> ResourceT | InvalidObject:
+    """The resource as a typed value, or what is wrong with it. `parse` raises pydantic's ValidationError."""
+    try:
+        return parse(obj)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return invalid.invalid_object(first["loc"], first["msg"])
+
+
+async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObject) -> Outcome:
+    """Report InvalidSpec, unless the status does so already; nothing remote is touched, not even to delete it."""
+    stored = dict(view.obj.get("status") or {})
+    new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), world.clock.now())
+    if new is None:
+        return Outcome()
+    try:
+        await world.writer(kind, view).save({**stored, **status_as_dict(new)})
+    except ExternalError as error:
+        log.info("call failed", call="SaveStatus", error=type(error).__name__, message=error.message)
+        return Outcome(failed=True)
+    return Outcome()

@@ -1,0 +1,102 @@
+"""The conditional writes of one pass to its object, and the Events that go with a status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from agentex_operator.api.metadata import FINALIZER, Meta
+from agentex_operator.api.status import status_as_dict
+from agentex_operator.core import calls, conditions, transitions
+from agentex_operator.core.errors import Conflict
+from agentex_operator.core.transitions import Readiness
+from agentex_operator.kube.patches import conditional, merge_patch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentex_operator.core.calls import Answer, AnyWriteCall
+    from agentex_operator.core.plan import Notice
+    from agentex_operator.kube.cluster import Cluster
+    from agentex_operator.kube.events import Recorder
+    from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.views import View
+
+
+class Writer:
+    """Writes one object: each write is conditional on the version that the write before it returned."""
+
+    def __init__(self, cluster: Cluster, engine: Engine, recorder: Recorder, kind: Kind, view: View) -> None:
+        self._cluster, self._engine, self._recorder = cluster, engine, recorder
+        self._kind, self._obj = kind, dict(view.obj)
+
+    async def write(self, call: AnyWriteCall) -> Answer:
+        """Carry out a call to the cluster. Outcome: the object's metadata afterwards. Raises as Cluster does."""
+        match call:
+            case calls.AddFinalizer():
+                return call.answer(await self._patch({"metadata": {"finalizers": [*self._finalizers(), FINALIZER]}}))
+            case calls.RemoveFinalizer():
+                kept = [one for one in self._finalizers() if one != FINALIZER]
+                return call.answer(await self._patch({"metadata": {"finalizers": kept}}))
+            case calls.SaveStatus():
+                return call.answer(await self.save(status_as_dict(call.status), call.notices))
+            case calls.WriteIntent():
+                return call.answer(await self.save(status_as_dict(call.status)))
+            case calls.DeleteSelf():
+                await self._delete()
+                return call.answer(None)
+            case _:
+                assert_never(call)
+
+    def _finalizers(self) -> list[str]:
+        return list(self._obj["metadata"].get("finalizers") or ())
+
+    async def save(self, status: Mapping[str, object], notices: tuple[Notice, ...] = ()) -> Meta:
+        """Write the status, as the API server stores it, then emit its Events. Raises as Cluster does."""
+        before = self._obj.get("status") or {}
+        meta = await self._patch({"status": merge_patch(before, status)}, status=True)
+        self._announce(before, status)
+        for notice in notices:
+            self._recorder.emit(self._obj, notice.type, notice.reason, notice.message, notice.reason)
+        return meta
+
+    async def _patch(self, body: Mapping[str, object], *, status: bool = False) -> Meta:
+        metadata = self._obj["metadata"]
+        try:
+            answer = await self._cluster.patch(self._kind, metadata.get("namespace"), metadata["name"],
+                                               conditional(self._obj, body), status=status)
+        except Conflict:
+            await self._look_again()
+            raise
+        self._engine.learn(self._kind.kind, answer)
+        self._obj = answer
+        return Meta.parse(answer)
+
+    async def _look_again(self) -> None:
+        """Another client wrote: read its version for the next pass, without waiting for the watch."""
+        metadata = self._obj["metadata"]
+        newest = await self._cluster.get(self._kind, metadata.get("namespace"), metadata["name"])
+        if newest is None:
+            self._engine.forget(metadata["uid"])
+        else:
+            self._engine.observe(self._kind.kind, "MODIFIED", newest)
+
+    async def _delete(self) -> None:
+        metadata = self._obj["metadata"]
+        await self._cluster.delete(self._kind, metadata.get("namespace"), metadata["name"], uid=metadata["uid"],
+                                   resource_version=metadata["resourceVersion"])
+
+    def _announce(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
+        event = transitions.event_of(readiness_in(before), readiness_in(after))
+        if event is not None:
+            self._recorder.emit(self._obj, event.type, event.reason, event.message, "Reconcile")
+
+
+def readiness_in(status: Mapping[str, Any]) -> Readiness | None:
+    """The condition Ready of a status as the API server stores it; None without one."""
+    found = {one["type"]: one for one in status.get("conditions") or ()}
+    ready = found.get(conditions.READY)
+    if ready is None:
+        return None
+    return Readiness(ready["status"], ready["reason"], ready["message"], ready.get("observedGeneration"),
+                     conditions.STALLED in found)
