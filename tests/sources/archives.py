@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.archive import read_tree
-from agentex_operator.sources.limits import Limits
+from agentex_operator.sources.limits import ContextLimits
 from agentex_operator.sources.tree import Blobs, Directory
 
 MANIFEST = """\
@@ -86,7 +86,7 @@ def a_record(key: str, value: str) -> bytes:
 def unpacked(tmp_path: Path, packed: bytes, **limits: int) -> Iterator[tuple[Directory, Blobs]]:
     """The tree in an archive."""
     with closing(Blobs(tmp_path / "blobs")) as blobs:
-        yield read_tree(io.BytesIO(packed), blobs, Limits(**limits), threading.Event()), blobs
+        yield read_tree(io.BytesIO(packed), blobs, ContextLimits(**limits), threading.Event()), blobs
 
 
 def refusal(tmp_path: Path, packed: bytes, **limits: int) -> InvalidInput | None:

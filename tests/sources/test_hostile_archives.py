@@ -73,7 +73,7 @@ BOUNDED = """
 import io, resource, sys, tempfile, threading, gzip, os
 from pathlib import Path
 from agentex_operator.sources.archive import read_tree
-from agentex_operator.sources.limits import Limits
+from agentex_operator.sources.limits import ContextLimits
 from agentex_operator.sources.packing import pack
 from agentex_operator.sources.tree import Blobs
 from tests.sources.archives import a_header
@@ -87,7 +87,7 @@ with gzip.open(room / "big.tar.gz", "wb", compresslevel=0) as out:
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 blobs = Blobs(room / "blobs")
 with open(room / "big.tar.gz", "rb") as packed:
-    tree = read_tree(packed, blobs, Limits(), threading.Event())
+    tree = read_tree(packed, blobs, ContextLimits(), threading.Event())
 os.unlink(room / "big.tar.gz")
 size = pack({"f": tree.children["f"]}, blobs, room / "out", 41_000_000, threading.Event())
 blobs.close()

@@ -28,7 +28,7 @@ from tests.sources.support import (
 from agentex_operator.api.build import Context
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources import Sources
-from agentex_operator.sources.limits import Limits
+from agentex_operator.sources.limits import ContextLimits
 
 
 @dataclass
@@ -55,7 +55,7 @@ async def gate(tmp_path: Path) -> AsyncIterator[tuple[Gate, Server, Sources]]:
     gate = Gate()
     with (
         serving(gate.answer) as server,
-        opened(tmp_path, allowed_hosts=frozenset({server.host}), limits=Limits(at_once=2)) as sources,
+        opened(tmp_path, allowed_hosts=frozenset({server.host}), limits=ContextLimits(at_once=2)) as sources,
     ):
         yield gate, server, sources
         gate.open.set()
@@ -152,7 +152,7 @@ async def test_a_staging_whose_source_was_read_too_early_is_not_shared(tmp_path:
 
 async def test_a_staging_that_waits_for_its_place_reads_as_late_as_the_last_to_join_it_asks(tmp_path: Path) -> None:
     slow = Slowly(a_namespace().config_maps)
-    with opened(tmp_path, slow, limits=Limits(at_once=1)) as sources:
+    with opened(tmp_path, slow, limits=ContextLimits(at_once=1)) as sources:
         first = asyncio.create_task(sources.stage("team", CONFIG_MAP, Context(path="./."), None, 1.0))
         await until(lambda: bool(slow.asked))
         waiting = [asyncio.create_task(sources.stage("team", CONFIG_MAP, HERE, None, since)) for since in (2.0, 3.0)]

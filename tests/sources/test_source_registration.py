@@ -20,7 +20,7 @@ from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.source_facts import SourceFacts
 from agentex_operator.sources.http import HttpSourceKind
 from agentex_operator.sources.registry import BUILT_IN, Registry
-from agentex_operator.sources.source_kind import ReadObjects, SourceAccess
+from agentex_operator.sources.source_kind import ObjectReference, SourceAccess
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,13 @@ class ToySourceKind:
 
     member: str = "toy"
     facts: SourceFacts = field(default_factory=SourceFacts)
+    references: tuple[ObjectReference, ...] = (ObjectReference("Secret", ("key",)),)
     fetched: list[tuple[str, float]] = field(default_factory=list)
 
     def validate(self, value: object) -> ToySpec:
         if not isinstance(value, Mapping) or not isinstance(main := value.get("main"), str):
             raise InvalidInput("InvalidSpec", "spec.source.toy.main must be a text.")
         return ToySpec(main)
-
-    def reads(self, _spec: ToySpec) -> ReadObjects:
-        return ReadObjects(secrets=frozenset({"toy-key"}))
 
     async def resolve(self, spec: ToySpec, _access: SourceAccess) -> Revision:
         return Revision(_digest(spec), None)
@@ -77,7 +75,6 @@ async def test_a_registered_source_is_resolved_and_staged(tmp_path: Path) -> Non
         assert (revision.revision, staged.manifest_text) == (staged.revision, AGENT["manifest.yaml"])
         assert manifest == (staged.context_digest, AGENT["manifest.yaml"])
         assert kind.fetched == [("team", 7.0)]
-        assert sources.reads(source) == ReadObjects(secrets=frozenset({"toy-key"}))
         assert left_behind(tmp_path) == []
 
 
@@ -120,10 +117,3 @@ def test_the_decisions_and_the_kinds_agree_on_the_facts() -> None:
     assert [source_facts.facts_of(one) for one in sources] == [Registry().find(one).kind.facts for one in sources]
     assert set(source_facts.BY_MEMBER) == {kind.member for kind in BUILT_IN}
     assert source_facts.facts_of(toy_source({"main": "x"})) == SourceFacts(has_context=True, is_pinned=False)
-
-
-def test_every_kind_names_the_objects_that_it_reads() -> None:
-    found = [Registry().find(one).reads for one in (CONFIG_MAP, SECRET, over_http(), over_http(secret="key"), IMAGE)]
-
-    assert found == [ReadObjects(config_maps=frozenset({"ctx"})), ReadObjects(secrets=frozenset({"ctx"})),
-                     ReadObjects(), ReadObjects(secrets=frozenset({"key"})), ReadObjects()]

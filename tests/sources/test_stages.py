@@ -20,7 +20,7 @@ from tests.sources.support import (
 )
 
 from agentex_operator.core.errors import Unavailable
-from agentex_operator.sources.limits import Limits, full_disk_is_temporary
+from agentex_operator.sources.limits import ContextLimits, full_disk_is_temporary
 
 
 async def test_a_staged_context_can_be_read_until_it_is_released(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ async def test_a_context_that_cannot_be_used_has_its_reason_and_leaves_nothing(c
 
 
 async def test_a_context_too_large_to_send_is_refused(tmp_path: Path) -> None:
-    error = await failure_of(tmp_path, CONFIG_MAP, limits=Limits(archive=100))
+    error = await failure_of(tmp_path, CONFIG_MAP, limits=ContextLimits(archive=100))
 
     assert getattr(error, "reason", None) == "ContextTooLarge"
 

@@ -14,7 +14,7 @@ from tests.sources.archives import AGENT, a_link, a_tar_gz, an_entry, unpacked
 
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.manifest import Manifest
-from agentex_operator.sources.limits import Limits
+from agentex_operator.sources.limits import ContextLimits
 from agentex_operator.sources.packing import Staging, pack, staging_hash, working_tree_hash
 from agentex_operator.sources.stage import read_texts, stage
 from agentex_operator.sources.tree import Blobs
@@ -33,10 +33,10 @@ def staged(tmp_path: Path, files: dict[str, str], *more: tuple[tarfile.TarInfo, 
            manifest: str = "manifest.yaml", **limits: int) -> list[str]:
     """The paths of the build context."""
     with unpacked(tmp_path, a_tar_gz(files, *more)) as (tree, blobs):
-        return sorted(_staging(tree, blobs, path, manifest, Limits(**limits)))
+        return sorted(_staging(tree, blobs, path, manifest, ContextLimits(**limits)))
 
 
-def _staging(tree: object, blobs: Blobs, path: str, manifest: str, limits: Limits) -> Staging:
+def _staging(tree: object, blobs: Blobs, path: str, manifest: str, limits: ContextLimits) -> Staging:
     texts = read_texts(tree, blobs, path, manifest)  # type: ignore[arg-type] # the tree as `unpacked` gave it
     return stage(texts, Manifest.parse(texts.manifest, None), blobs, limits)
 
@@ -75,7 +75,7 @@ def test_the_hash_of_a_staging_is_that_of_the_same_files_on_disk(tmp_path: Path)
         path.chmod(0o755 if name.endswith("*") else 0o640)
 
     with unpacked(tmp_path, a_tar_gz(files)) as (tree, blobs):
-        found = staging_hash(_staging(tree, blobs, ".", "manifest.yaml", Limits()))
+        found = staging_hash(_staging(tree, blobs, ".", "manifest.yaml", ContextLimits()))
     assert found == working_tree_hash(tmp_path / "disk")
 
 
@@ -104,7 +104,7 @@ def test_the_whole_root_may_be_included_and_its_dockerfile_wins(tmp_path: Path) 
              "Dockerfile": "root"}
 
     with unpacked(tmp_path, a_tar_gz(files)) as (tree, blobs):
-        staging = _staging(tree, blobs, ".", "manifest.yaml", Limits())
+        staging = _staging(tree, blobs, ".", "manifest.yaml", ContextLimits())
 
         assert blobs.read(staging["Dockerfile"], 100) == b"root"
 
@@ -281,7 +281,8 @@ def packed(tmp_path: Path, files: dict[str, str], largest: int = 10**6, order: i
     shuffled = dict(sorted(files.items())[::order])
     with unpacked(tmp_path, a_tar_gz(shuffled)) as (tree, blobs):
         out = tmp_path / f"out{order}"
-        size = pack(_staging(tree, blobs, ".", "manifest.yaml", Limits()), blobs, out, largest, threading.Event())
+        staging = _staging(tree, blobs, ".", "manifest.yaml", ContextLimits())
+        size = pack(staging, blobs, out, largest, threading.Event())
     assert size == out.stat().st_size
     return out.read_bytes()
 
@@ -324,5 +325,5 @@ def test_what_was_packed_hashes_to_what_was_said(tmp_path: Path) -> None:
         lines = [f"{one.name}\0{0o100000 | one.mode:o}\0{hashlib.sha256(tar.extractfile(one).read()).hexdigest()}"  # type: ignore[union-attr] # all are files
                  for one in tar]
     with unpacked(tmp_path, a_tar_gz(AGENT)) as (tree, blobs):
-        said = staging_hash(_staging(tree, blobs, ".", "manifest.yaml", Limits()))
+        said = staging_hash(_staging(tree, blobs, ".", "manifest.yaml", ContextLimits()))
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest() == said

@@ -76,7 +76,7 @@ def _load(text: str) -> object:
 
 
 @dataclass(slots=True)
-class _Counts:
+class _NodeCounter:
     """The counts so far. `anchors`: the expanded size of each closed anchor; None while it is open."""
 
     documents: int = 0
@@ -153,9 +153,9 @@ def _check_digits(event: yaml.ScalarEvent) -> None:
 
 
 def _check_events(text: str) -> None:
-    counts = _Counts()
+    counter = _NodeCounter()
     for event in yaml.parse(text, Loader=_LOADER):
-        counts.add_event(event)
+        counter.add_event(event)
 
 
 # --- the check of the composed nodes --------------------------------------------------------------------------------

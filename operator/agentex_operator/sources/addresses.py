@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput, Unavailable
 
-Address = IPv4Address | IPv6Address
+IpAddress = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]  # the addresses of a name; raises OSError
 
 _PORTS: Final = frozenset({443, 8443})
@@ -47,7 +47,7 @@ class Target:
     host: str
     port: int
     request: str  # path and query, as written
-    addresses: tuple[Address, ...]
+    addresses: tuple[IpAddress, ...]
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -60,7 +60,7 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
-    def at(self, address: Address) -> str:
+    def at(self, address: IpAddress) -> str:
         """The URL with this address in place of the name."""
         host = f"[{address}]" if address.version == 6 else str(address)
         return f"{self.scheme}://{host}:{self.port}{self.request}"
@@ -93,7 +93,7 @@ class AddressPolicy:
         query = f"?{parts.query}" if parts.query else ""
         return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}", found)
 
-    async def _addresses(self, host: str, port: int) -> tuple[Address, ...]:
+    async def _addresses(self, host: str, port: int) -> tuple[IpAddress, ...]:
         if (literal := _literal(host)) is not None:
             return (literal,)
         try:
@@ -165,7 +165,7 @@ def _port(parts: SplitResult) -> int:
     return _DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
-def _literal(host: str) -> Address | None:
+def _literal(host: str) -> IpAddress | None:
     """The host as an address, if it is one in the usual spelling; else None."""
     try:
         return ip_address(host)
@@ -196,7 +196,7 @@ def _require_public_name(host: str) -> None:
 # --- addresses ------------------------------------------------------------------------------------------------------
 
 
-def _require_reachable(host: str, address: Address, *, is_allowed: bool) -> None:
+def _require_reachable(host: str, address: IpAddress, *, is_allowed: bool) -> None:
     """Raise InvalidInput for an address that is not public; for an allowed host, only for a link-local address."""
     bare = _embedded(address)
     if bare.is_link_local or (not is_allowed and not _is_public(address)):
@@ -204,14 +204,14 @@ def _require_reachable(host: str, address: Address, *, is_allowed: bool) -> None
         raise refused(f"{host} {where} an address that is not public")
 
 
-def _is_public(address: Address) -> bool:
+def _is_public(address: IpAddress) -> bool:
     if address.version == 6 and address in _NAT64:
         return _is_public(_embedded(address))
     odd = address.is_multicast or address.is_reserved or address.is_unspecified or not address.is_global
     return not odd and not any(address in one for one in _NOT_PUBLIC)
 
 
-def _embedded(address: Address) -> Address:
+def _embedded(address: IpAddress) -> IpAddress:
     """The IPv4 address that an IPv6 address stands for; else the address itself."""
     if isinstance(address, IPv4Address):
         return address

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from agentex_operator.sources.gunzip import Gunzip
-from agentex_operator.sources.limits import CHUNK, Limits, full_disk_is_temporary, too_large
+from agentex_operator.sources.limits import CHUNK, ContextLimits, full_disk_is_temporary, too_large
 from agentex_operator.sources.tarheaders import (
     BLOCK,
     Header,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def read_tree(packed: BinaryIO, blobs: Blobs, limits: Limits, stop: threading.Event) -> Directory:
+def read_tree(packed: BinaryIO, blobs: Blobs, limits: ContextLimits, stop: threading.Event) -> Directory:
     """The tree of a tar.gz, with the contents in `blobs`. Raises InvalidInput, and Unavailable for a full disk."""
     with full_disk_is_temporary():
         reader = _Reader(Gunzip(packed, limits, stop), blobs, TreeBuilder(limits))

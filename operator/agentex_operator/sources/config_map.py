@@ -9,7 +9,7 @@ from agentex_operator.core import reasons, source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.core.errors import InvalidInput, NotReady
 from agentex_operator.sources.cluster_objects import ObjectContent, decoded
-from agentex_operator.sources.source_kind import ReadObjects
+from agentex_operator.sources.source_kind import ObjectReference
 from agentex_operator.sources.validation import validated
 
 if TYPE_CHECKING:
@@ -23,14 +23,11 @@ class ConfigMapSourceKind:
 
     member: Final = "configMap"
     facts: Final = source_facts.CONFIG_MAP
+    references: Final = (ObjectReference("ConfigMap"),)
 
     def validate(self, value: object) -> KeyRef:
         """The member's value as a KeyRef. Raises InvalidInput(InvalidSpec)."""
         return validated(KeyRef, value, self.member)
-
-    def reads(self, spec: KeyRef) -> ReadObjects:
-        """The ConfigMap."""
-        return ReadObjects(config_maps=frozenset({spec.name}))
 
     async def resolve(self, spec: KeyRef, access: SourceAccess) -> Revision:
         """The digest of the bytes as the revision. Raises NotReady and InvalidInput as `_content` says."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.sources.limits import CHUNK, Limits, raise_if_stopped, too_large
+from agentex_operator.sources.limits import CHUNK, ContextLimits, raise_if_stopped, too_large
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +25,7 @@ class Gunzip:
     other data; ContextTooLarge for data that unpacks to more than the limits allow.
     """
 
-    def __init__(self, packed: BinaryIO, limits: Limits, stop: threading.Event) -> None:
+    def __init__(self, packed: BinaryIO, limits: ContextLimits, stop: threading.Event) -> None:
         self._packed, self._limits, self._stop = packed, limits, stop
         self._waiting = packed.read(CHUNK)
         self._taken, self._given, self._members = len(self._waiting), 0, 0

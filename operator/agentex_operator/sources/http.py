@@ -9,7 +9,7 @@ from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.sources.credentials import authorization
 from agentex_operator.sources.download import DownloadRequest
-from agentex_operator.sources.source_kind import ReadObjects
+from agentex_operator.sources.source_kind import ObjectReference
 from agentex_operator.sources.validation import validated
 
 if TYPE_CHECKING:
@@ -23,14 +23,11 @@ class HttpSourceKind:
 
     member: Final = "http"
     facts: Final = source_facts.HTTP
+    references: Final = (ObjectReference("Secret", ("secretRef",)),)
 
     def validate(self, value: object) -> HttpSource:
         """The member's value as an HttpSource. Raises InvalidInput(InvalidSpec)."""
         return validated(HttpSource, value, self.member)
-
-    def reads(self, spec: HttpSource) -> ReadObjects:
-        """The Secret with the credentials, if one is named."""
-        return ReadObjects(secrets=frozenset({spec.secret_ref.name}) if spec.secret_ref else frozenset())
 
     async def resolve(self, spec: HttpSource, _access: SourceAccess) -> Revision:
         """The digest in the spec as the revision; no I/O."""

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final
 from agentex_operator.api.build import ImageSource
 from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
-from agentex_operator.sources.source_kind import ReadObjects
 from agentex_operator.sources.validation import no_context, validated
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentex_operator.sources.source_kind import SourceAccess
+    from agentex_operator.sources.source_kind import ObjectReference, SourceAccess
 
 
 class ImageSourceKind:
@@ -21,14 +20,11 @@ class ImageSourceKind:
 
     member: Final = "image"
     facts: Final = source_facts.IMAGE
+    references: Final[tuple[ObjectReference, ...]] = ()
 
     def validate(self, value: object) -> ImageSource:
         """The member's value as an ImageSource. Raises InvalidInput(InvalidSpec)."""
         return validated(ImageSource, value, self.member)
-
-    def reads(self, _spec: ImageSource) -> ReadObjects:
-        """No objects."""
-        return ReadObjects()
 
     async def resolve(self, spec: ImageSource, _access: SourceAccess) -> Revision:
         """The image's URL as the revision; no I/O."""

@@ -1,4 +1,4 @@
-"""Limits on input from outside: how much is read at most, and how a reading thread is told to stop."""
+"""ContextLimits on input from outside: how much is read at most, and how a reading thread is told to stop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LARGEST_TEXT = 1024 * 1024  # bytes of a manifest or environments file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ContextLimits:
     """Bounds of one context, and the number of contexts staged at once. Sizes in bytes.
 
     `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2).

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from agentex_operator.sources.limits import Limits
+    from agentex_operator.sources.limits import ContextLimits
     from agentex_operator.sources.shared_stage import StageRequest
 
 SOURCE_ARCHIVE: Final = "source.tar.gz"
@@ -27,7 +27,7 @@ _PACKED: Final = "packed.tar.gz"
 Result = TypeVar("Result")
 
 
-def packed_context(scratch: Path, request: StageRequest, revision: str, limits: Limits, stop: threading.Event
+def packed_context(scratch: Path, request: StageRequest, revision: str, limits: ContextLimits, stop: threading.Event
                    ) -> PublishedContext:
     """The context of the source archive in the scratch directory, packed beside it.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.build import BuildSource
     from agentex_operator.core.calls import Revision
-    from agentex_operator.sources.source_kind import ReadObjects, SourceAccess
+    from agentex_operator.sources.source_kind import SourceAccess
 
 Kinds = tuple[SourceKind[Any], ...]
 BUILT_IN: Final[Kinds] = (HttpSourceKind(), ImageSourceKind(), ConfigMapSourceKind(), SecretSourceKind())
@@ -40,11 +40,6 @@ class RegisteredSource:
     def has_context(self) -> bool:
         """Whether it has a build context; an existing image has none."""
         return self.kind.facts.has_context
-
-    @property
-    def reads(self) -> ReadObjects:
-        """The ConfigMaps and Secrets that it reads."""
-        return self.kind.reads(self.spec)
 
     async def resolve(self, access: SourceAccess) -> Revision:
         """Its present revision. Raises as its kind does."""

@@ -8,7 +8,7 @@ from agentex_operator.api.references import KeyRef
 from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.sources.cluster_objects import ObjectContent, decoded, secret_data
-from agentex_operator.sources.source_kind import ReadObjects
+from agentex_operator.sources.source_kind import ObjectReference
 from agentex_operator.sources.validation import validated
 
 if TYPE_CHECKING:
@@ -22,14 +22,11 @@ class SecretSourceKind:
 
     member: Final = "secret"
     facts: Final = source_facts.SECRET
+    references: Final = (ObjectReference("Secret"),)
 
     def validate(self, value: object) -> KeyRef:
         """The member's value as a KeyRef. Raises InvalidInput(InvalidSpec)."""
         return validated(KeyRef, value, self.member)
-
-    def reads(self, spec: KeyRef) -> ReadObjects:
-        """The Secret."""
-        return ReadObjects(secrets=frozenset({spec.name}))
 
     async def resolve(self, spec: KeyRef, access: SourceAccess) -> Revision:
         """The digest of the bytes as the revision. Raises NotReady and InvalidInput as `_content` says."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,11 +18,14 @@ SpecT = TypeVar("SpecT")
 
 
 @dataclass(frozen=True, slots=True)
-class ReadObjects:
-    """The names of the ConfigMaps and Secrets that a source reads, in the namespace of its resource."""
+class ObjectReference:
+    """A member that names a ConfigMap or a Secret in the namespace of the resource, by its `name`.
 
-    config_maps: frozenset[str] = frozenset()
-    secrets: frozenset[str] = frozenset()
+    `path`: the path of that member below the member of the source kind; () is the member of the source kind itself.
+    """
+
+    kind: Literal["ConfigMap", "Secret"]
+    path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,13 @@ class SourceKind(Protocol[SpecT]):
         """What is true of every source of this kind. The revision of a pinned one is in its spec and always fresh."""
         ...
 
-    def validate(self, value: object) -> SpecT:
-        """The member's value as the spec of this kind. Raises InvalidInput(InvalidSpec)."""
+    @property
+    def references(self) -> tuple[ObjectReference, ...]:
+        """The members that name the ConfigMaps and Secrets that `resolve` and `fetch` read."""
         ...
 
-    def reads(self, spec: SpecT) -> ReadObjects:
-        """The ConfigMaps and Secrets that `resolve` and `fetch` read."""
+    def validate(self, value: object) -> SpecT:
+        """The member's value as the spec of this kind. Raises InvalidInput(InvalidSpec)."""
         ...
 
     async def resolve(self, spec: SpecT, access: SourceAccess) -> Revision:

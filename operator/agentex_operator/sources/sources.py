@@ -11,7 +11,7 @@ from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.addresses import AddressPolicy
 from agentex_operator.sources.download import Downloader
-from agentex_operator.sources.limits import Limits, full_disk_is_temporary
+from agentex_operator.sources.limits import ContextLimits, full_disk_is_temporary
 from agentex_operator.sources.packed_context import SOURCE_ARCHIVE, in_thread, packed_context
 from agentex_operator.sources.registry import BUILT_IN, Registry
 from agentex_operator.sources.shared_stage import SharedStage, SharedStages, StageRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentex_operator.api.build import BuildSource, Context
     from agentex_operator.core.calls import Revision
     from agentex_operator.sources.cluster_objects import ObjectReader
-    from agentex_operator.sources.source_kind import ReadObjects, SourceKind
+    from agentex_operator.sources.source_kind import SourceKind
     from agentex_operator.sources.staging_area import PublishedContext, Staged
 
 _MANIFESTS_KEPT: Final = 16  # manifests in memory, of at most 1 MiB each
@@ -48,10 +48,10 @@ class Sources:
         keep_secret: Callable[[str], None],
         kinds: Iterable[SourceKind[Any]] = BUILT_IN,
         allowed_hosts: frozenset[str] = frozenset(),
-        limits: Limits | None = None,
+        limits: ContextLimits | None = None,
         downloader: Downloader | None = None,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits = limits or ContextLimits()
         policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts))
         self._access = SourceAccess(cluster, "", downloader or Downloader(policy), self._limits.archive, keep_secret)
         self._registry = Registry(kinds)
@@ -59,10 +59,6 @@ class Sources:
         self._stages = SharedStages(self._area, self._make)
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._manifests: OrderedDict[tuple[StageRequest, str], tuple[str, str]] = OrderedDict()
-
-    def reads(self, source: BuildSource) -> ReadObjects:
-        """The ConfigMaps and Secrets that the source reads. Raises InvalidInput(InvalidSpec)."""
-        return self._registry.find(source).reads
 
     async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0) -> Revision:
         """The present revision of a source, read after `since` (of the monotonic clock); no I/O for a pinned source.

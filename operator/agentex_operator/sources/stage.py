@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from agentex_operator.core import reasons
 from agentex_operator.core.environments import ENVIRONMENTS
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.sources.limits import LARGEST_TEXT, Limits, too_large
+from agentex_operator.sources.limits import LARGEST_TEXT, ContextLimits, too_large
 from agentex_operator.sources.tarheaders import shown
 from agentex_operator.sources.tree import Blobs, Chain, Directory, File, Link, find, follow, names, unsafe
 
@@ -57,7 +57,7 @@ def read_texts(root: Directory, blobs: Blobs, path: str, manifest: str) -> Agent
         _text(blobs, environments, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS) if environments else None, at)
 
 
-def stage(texts: AgentTexts, manifest: Manifest, blobs: Blobs, limits: Limits) -> Staging:
+def stage(texts: AgentTexts, manifest: Manifest, blobs: Blobs, limits: ContextLimits) -> Staging:
     """The files of the build context, by path.
 
     Raises InvalidInput: DockerfileNotFound, UnsafeSymlink, ContextTooLarge, InvalidContext.
@@ -157,7 +157,7 @@ class _Collector:
     """Collects the files of a context. All entries are counted, as links can make a small tree large."""
 
     root: Chain
-    limits: Limits
+    limits: ContextLimits
     files: dict[str, File] = field(default_factory=dict)
     entries: int = 0
     size: int = 0

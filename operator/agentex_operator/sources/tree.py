@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from agentex_operator.sources.limits import Limits
+    from agentex_operator.sources.limits import ContextLimits
 
 _MOST_HOPS: Final = 40  # links followed for one path, as in the kernel
 
@@ -102,7 +102,7 @@ class Content:
 class TreeBuilder:
     """Builds a tree while an archive is read: counts the entries, and refuses those that break a limit."""
 
-    limits: Limits
+    limits: ContextLimits
     root: Directory = field(default_factory=Directory)
     entries: int = 0
 
