@@ -142,9 +142,11 @@ def register(world: World, settings: Settings, registry: Registry) -> None:
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
         world.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)
+    of_sources = references.source_references(registry.sources)
     for resource in registry.resources:
         reconciler = RemoteReconciler(world, resource)
-        world.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, resource.refers_to)
+        refers_to = references.joined(resource.refers_to, of_sources)
+        world.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to)
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds: tuple[Kind, ...]) -> None:

@@ -7,18 +7,27 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.sources.test_source_registration import ToySourceKind
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.core.account_binding import AccountRequest
 from agentex_operator.reconcile.dependents import ANY_NAME
-from agentex_operator.reconcile.references import account_references, build_references, deployment_references
+from agentex_operator.reconcile.references import (
+    account_references,
+    build_references,
+    deployment_references,
+    joined,
+    source_references,
+)
 from agentex_operator.reconcile.views import Key, View
+from agentex_operator.sources.registry import BUILT_IN
 
 OWN_DEFAULT: Key = ("AgentexAccount", "team", "default")
 ANY_SHARED: Key = ("ClusterAgentexAccount", None, ANY_NAME)
 BOUND = {"accountID": "acct-1", "endpoint": "https://api.example.com"}
 of_account = account_references("operators")
+of_build = joined(build_references, source_references(BUILT_IN))
 
 
 def a_view(kind: str = "AgentBuild", namespace: str | None = "team", **members: Any) -> View:
@@ -34,12 +43,19 @@ def a_view(kind: str = "AgentBuild", namespace: str | None = "team", **members: 
 def test_a_build_refers_to_the_object_that_its_source_names(source: dict[str, Any], expected: Key) -> None:
     view = a_view(spec={"source": source, "accountRef": {"name": "ours"}})
 
-    assert build_references(view) == {expected, ("AgentexAccount", "team", "ours")}
+    assert of_build(view) == {expected, ("AgentexAccount", "team", "ours")}
 
 
 @pytest.mark.parametrize("source", [{"image": {"url": "x:v1"}}, {"http": {"url": "https://x"}}])
 def test_a_source_without_a_reference_adds_none(source: dict[str, Any]) -> None:
-    assert build_references(a_view(spec={"source": source})) == {OWN_DEFAULT, ANY_SHARED}
+    assert of_build(a_view(spec={"source": source})) == {OWN_DEFAULT, ANY_SHARED}
+
+
+def test_a_build_refers_to_the_object_that_a_registered_source_names() -> None:
+    of_toys = joined(build_references, source_references((*BUILT_IN, ToySourceKind())))
+    view = a_view(spec={"source": {"toy": {"main": "x", "key": {"name": "login"}}}, "accountRef": {"name": "ours"}})
+
+    assert of_toys(view) == {("Secret", "team", "login"), ("AgentexAccount", "team", "ours")}
 
 
 def test_a_deployment_refers_to_its_build_and_to_the_config_maps_of_its_configuration() -> None:
@@ -55,7 +71,7 @@ def test_a_deployment_refers_to_its_build_and_to_the_config_maps_of_its_configur
         ("ConfigMap", "team", "environments")}
 
 
-@pytest.mark.parametrize("references", [build_references, deployment_references])
+@pytest.mark.parametrize("references", [of_build, deployment_references])
 @pytest.mark.parametrize(("spec", "status", "expected"), [
     ({}, {}, {OWN_DEFAULT, ANY_SHARED}),
     ({"accountRef": {"name": "ours"}}, {}, {("AgentexAccount", "team", "ours")}),
@@ -98,7 +114,7 @@ PLACES = st.dictionaries(st.sampled_from(MEMBERS), ANYTHING, max_size=8)
 def test_a_malformed_object_has_references_of_the_right_shape_and_raises_nothing(spec: Any, status: Any) -> None:
     view = a_view(spec=spec, status=status)
 
-    for references in (build_references, deployment_references, of_account):
+    for references in (of_build, deployment_references, of_account):
         for kind, namespace, name in references(view):
             assert isinstance(kind, str)
             assert namespace in ("team", None, "operators")
@@ -126,7 +142,7 @@ def test_every_account_that_the_decisions_may_choose_is_among_the_references(mod
     metadata = {"uid": "u1", "name": "a", "namespace": "team", "creationTimestamp": "2026-11-23T00:00:00Z"}
     obj = {"metadata": metadata, "spec": {**SPECS[model], "accountRef": ref}, "status": {"account": bound}}
     request = AccountRequest.of(model.parse(obj))
-    references = build_references if model is AgentBuild else deployment_references
+    references = of_build if model is AgentBuild else deployment_references
     found = references(View(model.names.kind, "u1", "team", "a", "1", obj))
 
     for account in ACCOUNTS:

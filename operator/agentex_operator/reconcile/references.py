@@ -5,7 +5,7 @@ Pure functions of raw objects. A malformed object refers to what can be read of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from agentex_operator.core import account_binding
@@ -18,17 +18,17 @@ from agentex_operator.kube.kinds import (
     Kind,
 )
 from agentex_operator.reconcile.dependents import ANY_NAME
+from agentex_operator.reconcile.views import Key
 
 if TYPE_CHECKING:
-    from agentex_operator.reconcile.views import Key, View
+    from agentex_operator.reconcile.dependents import References
+    from agentex_operator.reconcile.views import View
+    from agentex_operator.sources.registry import Kinds as SourceKinds
 
 Member = tuple[str, ...]  # the path of a member that names an object of the same namespace
 
-BUILD_MEMBERS: tuple[tuple[Kind, Member], ...] = (
-    (CONFIG_MAP, ("spec", "source", "configMap")),
-    (SECRET, ("spec", "source", "secret")),
-    (SECRET, ("spec", "source", "http", "secretRef")),
-)
+SOURCE: Member = ("spec", "source")
+SOURCE_OBJECTS: Mapping[str, Kind] = {kind.kind: kind for kind in (CONFIG_MAP, SECRET)}
 DEPLOYMENT_MEMBERS: tuple[tuple[Kind, Member], ...] = (
     (AGENT_BUILD, ("spec", "buildRef")),
     (CONFIG_MAP, ("spec", "manifest", "configMapKeyRef")),
@@ -39,8 +39,20 @@ ACCOUNT_REFERENCES: tuple[Member, ...] = (("status", "account"), ("spec", "accou
 
 
 def build_references(view: View) -> frozenset[Key]:
-    """The accounts that an AgentBuild may use, and the ConfigMap or Secrets that its source names."""
-    return _accounts(view) | _named(view, view.namespace, BUILD_MEMBERS)
+    """The accounts that an AgentBuild may use; `source_references` has the objects that its source names."""
+    return _accounts(view)
+
+
+def source_references(kinds: SourceKinds) -> References:
+    """A function of a view to the ConfigMaps and Secrets that its `spec.source` names, for these kinds of sources."""
+    members = tuple((SOURCE_OBJECTS[one.kind], (*SOURCE, kind.member, *one.path))
+                    for kind in kinds for one in kind.references)
+    return lambda view: _named(view, view.namespace, members)
+
+
+def joined(*functions: References) -> References:
+    """A function of a view to everything that one of these functions finds in it."""
+    return lambda view: frozenset[Key]().union(*(function(view) for function in functions))
 
 
 def deployment_references(view: View) -> frozenset[Key]:
@@ -48,7 +60,7 @@ def deployment_references(view: View) -> frozenset[Key]:
     return _accounts(view) | _named(view, view.namespace, DEPLOYMENT_MEMBERS)
 
 
-def account_references(operator_namespace: str) -> Callable[[View], frozenset[Key]]:
+def account_references(operator_namespace: str) -> References:
     """A function of an account's view to the Secret with its API key.
 
     The Secret is in the namespace of an AgentexAccount, and in the operator's own for a ClusterAgentexAccount.
