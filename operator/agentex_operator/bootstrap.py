@@ -11,9 +11,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator import logs
-from agentex_operator.agentex.accounts import AccountSession, Address
-from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.keys import ApiKey
+from agentex_operator.agentex.session import AccountAddress, AccountSession
+from agentex_operator.agentex.transport import trusted
 from agentex_operator.clock import Clock
 from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_started, no_pass_is_stuck
@@ -133,7 +133,7 @@ def register(world: World, settings: Settings, registry: Registry) -> None:
     trust, remote_kinds = trusted(), tuple(one.run.remote for one in registry.resources)
 
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
-        address = Address(entry.spec.endpoint, entry.spec.account_id)
+        address = AccountAddress(entry.spec.endpoint, entry.spec.account_id)
         return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
                               rate=entry.rate, trust=trust, kinds=remote_kinds)
 

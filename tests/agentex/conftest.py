@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from agentex_operator.agentex.accounts import AccountSession, Address
 from agentex_operator.agentex.build_records import BUILDS, builds_of
-from agentex_operator.agentex.calls import trusted
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.deployment_records import DEPLOYMENTS
+from agentex_operator.agentex.gate import Rate
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.keys import ApiKey
-from agentex_operator.agentex.limits import Rate
+from agentex_operator.agentex.session import AccountAddress, AccountSession
+from agentex_operator.agentex.transport import trusted
 from agentex_operator.agentex.watch_request import WatchRequest
 from agentex_operator.clock import Clock
 from agentex_operator.core.ownership import deployment_token, derived_tag, owner_of, with_token
@@ -60,7 +60,7 @@ async def connect(simulator: SimulatorThread) -> AsyncIterator[Connect]:
     async with AsyncExitStack() as stack:
 
         def session(**wish: Any) -> AccountSession:
-            address = Address(wish.pop("endpoint", simulator.url), wish.pop("account_id", "acct-1"))
+            address = AccountAddress(wish.pop("endpoint", simulator.url), wish.pop("account_id", "acct-1"))
             key = ApiKey(wish.pop("api_key", CANARY))
             usual = {"kinds": (BUILDS, DEPLOYMENTS), "clock": Clock(),
                      "jitter": lambda: 0.5, "wake": lambda _uid: None, "rate": Rate(1000, 1000)}

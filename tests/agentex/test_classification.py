@@ -68,14 +68,16 @@ async def test_a_create_is_sent_once_and_its_answer_is_classified(
     assert len(simulator.ledger()) == case.commits * 2  # the agent and its build
 
 
-async def test_a_create_that_reaches_nobody_is_ambiguous_too(connect: Connect) -> None:
+async def test_a_create_without_a_connection_is_ambiguous(connect: Connect) -> None:
     client = connect(endpoint="http://127.0.0.1:1").client
 
     with pytest.raises(Unavailable, match="POST /v5/builds"):
         await client.create_build(a_build(), None)
 
 
-async def test_deployments_are_classified_alike(simulator: SimulatorThread, client: AgentexClient) -> None:
+async def test_deployment_answers_are_classified_as_those_of_builds(
+    simulator: SimulatorThread, client: AgentexClient
+) -> None:
     (build,) = await some_builds(client, "bot")
     simulator.fault("commit-then-drop-response", match={"method": "POST"})
 
@@ -98,13 +100,13 @@ async def test_a_redirect_is_explained_and_not_followed(simulator: SimulatorThre
     assert [call["query"] for call in simulator.calls()] == [{"limit": "1"}]
 
 
-async def test_a_read_of_what_is_not_there_is_none(simulator: SimulatorThread, client: AgentexClient) -> None:
+async def test_a_read_of_a_missing_object_is_none(simulator: SimulatorThread, client: AgentexClient) -> None:
     assert await client.get_build("nobody") is None
     assert await client.get_deployment("nobody") is None
     assert [call["status"] for call in simulator.calls()] == [404, 404]
 
 
-async def test_a_404_of_something_in_front_is_not_taken_for_absence(
+async def test_a_404_from_a_proxy_is_not_taken_for_absence(
     simulator: SimulatorThread, client: AgentexClient
 ) -> None:
     simulator.fault("html-502", status=404, body="default backend - 404")
@@ -114,7 +116,7 @@ async def test_a_404_of_something_in_front_is_not_taken_for_absence(
 
 
 @pytest.mark.parametrize("verb", ["cancel_build", "delete_deployment"])
-async def test_a_removal_of_what_is_not_there_is_rejected(verb: str, client: AgentexClient) -> None:
+async def test_a_removal_of_a_missing_object_is_rejected(verb: str, client: AgentexClient) -> None:
     with pytest.raises(Rejected) as gone:
         await getattr(client, verb)("nobody")
 

@@ -115,7 +115,9 @@ async def test_a_preview_arrives_with_its_label_and_expiry(
     assert (again.id, again.token, again.created_at) == (preview.id, preview.token, preview.created_at)
 
 
-async def test_removals_are_done_over_there(simulator: SimulatorThread, client: AgentexClient, archive: Path) -> None:
+async def test_removals_take_effect_in_the_remote_api(
+    simulator: SimulatorThread, client: AgentexClient, archive: Path
+) -> None:
     (image,) = await some_builds(client, "bot")
     build = await client.create_build(a_build("stuck", image_url=None), archive)
     deployment = await client.create_deployment(a_deployment(image.id))
@@ -151,7 +153,7 @@ async def test_an_archive_that_is_too_large_is_rejected_although_it_was_still_be
     assert refused.value.status == 413
 
 
-async def test_an_archive_that_has_gone_was_not_sent(
+async def test_a_create_without_its_archive_file_is_not_sent(
     simulator: SimulatorThread, client: AgentexClient, tmp_path: Path
 ) -> None:
     with pytest.raises(Unavailable, match="could not be read before it was sent"):
@@ -204,7 +206,7 @@ async def test_the_tail_of_a_log_is_its_last_lines(
     assert await client.build_log_tail("nobody") == ()
 
 
-async def test_a_log_that_breaks_off_or_does_not_end_gives_what_came(
+async def test_a_log_that_breaks_off_or_does_not_end_gives_its_lines_so_far(
     simulator: SimulatorThread, connect: Connect, archive: Path
 ) -> None:
     client = connect(deadlines=Deadlines(log=0.3)).client
@@ -220,7 +222,7 @@ async def test_a_log_that_breaks_off_or_does_not_end_gives_what_came(
     assert len(cut) == 1
 
 
-async def test_a_key_opens_its_own_account_only(simulator: SimulatorThread, connect: Connect) -> None:
+async def test_a_key_reads_its_own_account_only(simulator: SimulatorThread, connect: Connect) -> None:
     await connect(endpoint=f"{simulator.url}/").client.probe()
 
     with pytest.raises(Unauthorized, match="Check the API key"):

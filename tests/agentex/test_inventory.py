@@ -19,11 +19,11 @@ from tests.agentex.conftest import (
     until,
 )
 
-from agentex_operator.agentex.accounts import AccountSession
 from agentex_operator.agentex.build_records import BUILDS, builds_of
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
 from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.session import AccountSession
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.fingerprint import configuration_fingerprint
 from agentex_operator.core.remote import BuildRecord
@@ -34,7 +34,7 @@ DEPLOYMENTS = "/v5/agentex/deployments"
 RESTING = timedelta(minutes=5)
 
 
-async def test_200_askers_share_one_listing(
+async def test_200_requests_share_one_listing(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     builds = await some_builds(client, *(f"bot-{n}" for n in range(20)))
@@ -47,7 +47,7 @@ async def test_200_askers_share_one_listing(
     assert lists(simulator) == 1
 
 
-async def test_a_second_look_costs_nothing_while_it_is_fresh_enough(
+async def test_a_second_request_needs_no_listing_while_the_first_is_fresh_enough(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     (build,) = await some_builds(client, "bot")
@@ -66,7 +66,7 @@ async def test_a_second_look_costs_nothing_while_it_is_fresh_enough(
     assert lists(simulator) == 3
 
 
-async def test_what_was_not_kept_then_is_not_said_to_be_absent_now(
+async def test_a_record_that_was_not_cached_is_not_reported_absent(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
     inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, capacity=1)
@@ -80,7 +80,7 @@ async def test_what_was_not_kept_then_is_not_said_to_be_absent_now(
     assert lists(simulator) == 3
 
 
-async def test_a_small_account_is_kept_whole_so_that_a_restart_costs_one_listing(
+async def test_all_records_of_a_small_account_are_cached_so_that_a_restart_needs_one_listing(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:
     builds = await some_builds(client, *(f"bot-{n}" for n in range(10)))
@@ -93,7 +93,7 @@ async def test_a_small_account_is_kept_whole_so_that_a_restart_costs_one_listing
     assert lists(simulator) == 1
 
 
-async def test_an_id_that_came_after_the_listing_is_listed_anew(
+async def test_an_id_created_after_the_listing_needs_another_listing(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:
     await inventory.find(a_request("bot"), fresh_since=None)
@@ -105,7 +105,7 @@ async def test_an_id_that_came_after_the_listing_is_listed_anew(
     assert lists(simulator) == 2
 
 
-async def test_an_asker_who_needs_a_later_listing_waits_for_the_next(
+async def test_a_request_for_a_later_listing_waits_for_the_next_one(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     simulator.fault("slow", header_delay=0.3, match={"method": "GET"})
@@ -153,13 +153,15 @@ async def test_a_clock_set_forward_after_an_intent_makes_no_older_listing_fresh_
     assert lists(simulator) == 2
 
 
-async def test_the_future_cannot_be_asked_for(inventory: Inventory[BuildRecord], clock: HandClock) -> None:
+async def test_a_request_for_future_records_is_answered_as_of_now(
+    inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
     shown = await inventory.find(a_request("bot"), fresh_since=clock.now() + timedelta(hours=1))
 
     assert shown.began_at == clock.now()
 
 
-async def test_an_error_reaches_every_asker_and_the_next_look_tries_again(
+async def test_an_error_reaches_every_request_and_the_next_request_lists_again(
     simulator: SimulatorThread, inventory: Inventory[BuildRecord]
 ) -> None:
     simulator.fault("status", status=502)
@@ -174,7 +176,7 @@ async def test_an_error_reaches_every_asker_and_the_next_look_tries_again(
     assert lists(simulator) == 2
 
 
-async def test_an_asker_who_gives_up_takes_nobody_along(
+async def test_a_cancelled_request_does_not_cancel_the_others(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:
     (build,) = await some_builds(client, "bot")
@@ -187,7 +189,7 @@ async def test_an_asker_who_gives_up_takes_nobody_along(
     assert (await patient).records == (build,)
 
 
-async def test_an_account_that_goes_out_of_use_lets_its_askers_go(
+async def test_requests_end_with_unavailable_when_the_account_is_stopped(
     simulator: SimulatorThread, session: AccountSession
 ) -> None:
     simulator.fault("slow", header_delay=1, match={"method": "GET"})
@@ -216,7 +218,7 @@ async def test_records_come_oldest_first_each_once_by_token_or_by_id(
 # --- deployments --------------------------------------------------------------------------------------------------
 
 
-async def test_deployments_are_known_by_the_token_in_their_manifest(
+async def test_deployments_are_found_by_the_token_in_their_manifest(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
     inventory = Inventory(deployments_of(client, configuration_fingerprint), clock, lambda: 0.5, Woken().append)
@@ -232,7 +234,7 @@ async def test_deployments_are_known_by_the_token_in_their_manifest(
     assert counts.in_group(LIVE_PREVIEWS) == 1
 
 
-async def test_a_deployment_without_its_token_is_known_by_its_configuration_where_that_is_asked_for(
+async def test_a_deployment_without_a_token_is_found_by_its_fingerprint_if_that_is_requested(
     client: AgentexClient, clock: HandClock
 ) -> None:
     digested: list[str] = []

@@ -9,11 +9,11 @@ import pytest
 from tests.agentex.conftest import LONG_AGO, Woken, a_request, lists, some_builds
 
 from agentex_operator.agentex.build_records import builds_of
-from agentex_operator.agentex.calls import AnswerTooLarge
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.record_kind import RecordKind
 from agentex_operator.agentex.scan import PAGE_CAP, FetchPage, Scan
+from agentex_operator.agentex.transport import AnswerTooLarge
 from agentex_operator.agentex.wire import UNDATED, Page, build_record
 from agentex_operator.core.errors import Rejected, Unavailable
 from agentex_operator.core.remote import BuildRecord
@@ -65,7 +65,7 @@ async def test_has_more_for_ever_ends_at_the_empty_page(
     assert lists(simulator) == 4
 
 
-async def test_a_server_that_answers_the_same_page_for_ever_is_left(
+async def test_the_walk_ends_when_a_server_repeats_the_same_page(
     simulator: SimulatorThread, client: AgentexClient, five: list[str]
 ) -> None:
     page = await client.list_builds(2, None)
@@ -80,7 +80,7 @@ async def test_a_server_that_answers_the_same_page_for_ever_is_left(
     assert not scan.complete
 
 
-async def test_a_page_of_nothing_but_the_cursors_own_record_is_the_end(
+async def test_a_page_with_only_the_record_of_the_cursor_is_the_last(
     simulator: SimulatorThread, client: AgentexClient, five: list[str]
 ) -> None:
     simulator.fault("has-more", value=True, repeat=True, forever=True)
@@ -157,7 +157,7 @@ async def test_a_server_that_ignores_the_sorting_is_noticed_by_its_dates(
     assert shown.reaches_back_to is None
 
 
-async def test_a_list_without_order_and_without_end_vouches_for_nothing(clock: HandClock) -> None:
+async def test_an_unsorted_list_without_end_proves_no_absence(clock: HandClock) -> None:
     async def endless(_limit: int, after: str | None, _ordered: bool) -> Page[BuildRecord]:
         number = int(after or 0) + 1
         return a_page(str(number), LONG_AGO + timedelta(seconds=number))

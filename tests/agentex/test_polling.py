@@ -58,7 +58,7 @@ async def followed(inventory: Inventory[BuildRecord], builds: list[BuildRecord],
     await asyncio.gather(*(inventory.find(request, fresh_since=None) for request in requests.values()))
 
 
-async def test_only_those_whose_remote_changed_are_woken(
+async def test_only_resources_with_changed_records_are_woken(
     simulator: SimulatorThread,
     client: AgentexClient,
     inventory: Inventory[BuildRecord],
@@ -80,7 +80,7 @@ async def test_only_those_whose_remote_changed_are_woken(
         assert woken.taken() == []
 
 
-async def test_who_asked_is_not_woken_as_well(
+async def test_a_resource_that_requested_the_listing_is_not_woken_by_it(
     simulator: SimulatorThread,
     client: AgentexClient,
     inventory: Inventory[BuildRecord],
@@ -99,7 +99,7 @@ async def test_who_asked_is_not_woken_as_well(
     assert woken.taken() == ["b"]
 
 
-async def test_a_record_nobody_expected_wakes_its_owner(
+async def test_an_unexpected_record_wakes_its_owner(
     simulator: SimulatorThread,
     client: AgentexClient,
     inventory: Inventory[BuildRecord],
@@ -117,7 +117,7 @@ async def test_a_record_nobody_expected_wakes_its_owner(
         assert woken.taken() == ["a"]
 
 
-async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_look(
+async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_listing(
     simulator: SimulatorThread,
     client: AgentexClient,
     inventory: Inventory[BuildRecord],
@@ -140,7 +140,7 @@ async def test_an_id_missing_from_the_list_wakes_its_owner_at_every_look(
         assert woken.taken() == []
 
 
-async def test_nothing_is_listed_while_nobody_is_followed(
+async def test_nothing_is_listed_without_followers(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     builds = await some_builds(client, "a")
@@ -169,7 +169,7 @@ async def test_resting_resources_cost_one_listing_in_five_minutes(
     assert lists(simulator) == before + 1
 
 
-async def test_a_new_wish_for_a_faster_look_is_heard_at_once(
+async def test_a_shorter_interval_takes_effect_at_once(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:
     (build,) = await some_builds(client, "a")
@@ -181,7 +181,7 @@ async def test_a_new_wish_for_a_faster_look_is_heard_at_once(
         await poll(2)
 
 
-async def test_errors_are_backed_off_from_and_polling_goes_on(
+async def test_polling_continues_with_backoff_after_errors(
     simulator: SimulatorThread,
     client: AgentexClient,
     inventory: Inventory[BuildRecord],
@@ -243,7 +243,7 @@ async def test_a_listing_goes_no_deeper_than_is_needed(
     assert lists(simulator) == pages + 4  # and one that says there is no more
 
 
-async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
+async def test_a_frequent_poll_of_running_objects_does_not_read_old_pages(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock, woken: Woken
 ) -> None:
     inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, page_size=2)
@@ -272,7 +272,7 @@ async def test_a_fast_poll_of_what_is_in_flight_does_not_page_through_the_years(
         await until(lambda: woken.taken() == ["d"])
 
 
-async def test_of_a_large_account_only_what_is_wanted_is_kept(client: AgentexClient, clock: HandClock) -> None:
+async def test_of_a_large_account_only_requested_records_are_cached(client: AgentexClient, clock: HandClock) -> None:
     inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, page_size=7, capacity=10)
     bot, *_ = await some_builds(client, "bot", *(f"other-{n}" for n in range(30)))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentex_operator.agentex.answers import Answer, refusal
+from agentex_operator.agentex.answers import HttpAnswer, refusal
 from agentex_operator.agentex.logstream import LogTail
 from agentex_operator.agentex.wire import UNDATED, build_page, build_record, deployment_page, deployment_record
 from agentex_operator.core.errors import ExternalError
@@ -56,7 +56,7 @@ def test_the_field_names_of_before_0_1_0_are_read_too() -> None:
 
 
 @pytest.mark.parametrize("word", ["novel", None, 7, "", ["success"]])
-def test_a_state_word_nobody_told_us_is_unknown(word: object) -> None:
+def test_an_undocumented_state_word_is_unknown(word: object) -> None:
     build, deployment = build_record({**BUILD, "build_status": word}), deployment_record({**DEPLOYMENT, "status": word})
 
     assert build is not None
@@ -104,7 +104,7 @@ def test_a_page_without_has_more_may_have_more() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"items": {}}', b"\xff", b"[" * 100_000, b"null"])
-def test_what_is_no_page_is_none(body: bytes) -> None:
+def test_a_body_that_is_no_page_is_none(body: bytes) -> None:
     assert build_page(body) is None
 
 
@@ -124,7 +124,7 @@ def test_no_json_breaks_the_reader_of_deployments(value: object) -> None:
 
 @given(st.integers(100, 599), st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_every_answer_that_is_not_2xx_is_an_error_in_one_short_line(status: int, body: bytes) -> None:
-    error = refusal(Answer(status, {}, body), "GET /x", creates=False)
+    error = refusal(HttpAnswer(status, {}, body), "GET /x", creates=False)
 
     assert (error is None) == (200 <= status < 300)
     assert not isinstance(error, ExternalError) or (len(error.message) < 800 and error.message.isprintable())

@@ -59,7 +59,7 @@ WELCOME: dict[str, Object] = {
 
 
 @pytest.mark.parametrize("obj", WELCOME.values(), ids=WELCOME)
-def test_it_is_accepted(somebody: User, obj: Object) -> None:
+def test_a_valid_object_is_accepted(somebody: User, obj: Object) -> None:
     assert "serverside-applied" in somebody.would_apply(obj)
 
 
@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize(("obj", "why"), REFUSED.values(), ids=REFUSED)
-def test_it_is_refused_with_a_message_that_says_why(somebody: User, obj: Object, why: str) -> None:
+def test_an_invalid_object_is_refused_with_a_message_that_says_why(somebody: User, obj: Object, why: str) -> None:
     assert why in somebody.would_create(obj)
 
 
@@ -136,20 +136,20 @@ UNCHANGEABLE: dict[str, tuple[Object, Object, str]] = {
 
 
 @pytest.mark.parametrize(("before", "after", "why"), UNCHANGEABLE.values(), ids=UNCHANGEABLE)
-def test_it_cannot_be_changed(user: User, before: Object, after: Object, why: str) -> None:
+def test_an_immutable_member_cannot_be_changed(user: User, before: Object, after: Object, why: str) -> None:
     user.apply(before)
 
     assert why in user.apply(after)
 
 
-def test_what_may_change_does(user: User) -> None:
+def test_a_mutable_member_can_be_changed(user: User) -> None:
     user.apply(a_deployment(preview={"ttl": "1h"}))
     user.apply(a_deployment(preview={"ttl": "2h", "onExpiry": "Delete"}, buildRef={"name": "other"}))
 
     assert user.get("ad")["spec"]["preview"] == {"ttl": "2h", "onExpiry": "Delete"}
 
 
-def test_what_is_omitted_is_filled_in(user: User) -> None:
+def test_an_omitted_member_gets_its_default(user: User) -> None:
     user.apply(a_build())
     stored = user.get("ab")
 

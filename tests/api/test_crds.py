@@ -43,7 +43,7 @@ def test_the_committed_files_are_the_generated_ones() -> None:
     assert committed == crds(), "run `make crds` and commit the result"
 
 
-def test_they_can_be_written_anywhere(tmp_path: Path) -> None:
+def test_crds_can_be_written_into_any_directory(tmp_path: Path) -> None:
     write_crds(tmp_path)
 
     assert {path.name for path in tmp_path.iterdir()} == set(ALL)
@@ -84,7 +84,7 @@ def test_every_list_map_and_text_is_bounded(crd: Schema) -> None:
 
 
 @KINDS
-def test_nothing_is_in_it_that_a_structural_schema_cannot_have(crd: Schema) -> None:
+def test_a_crd_has_only_keys_of_a_structural_schema(crd: Schema) -> None:
     forbidden = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title", "uniqueItems", "prefixItems", "not"}
     wrong = [path for path, schema in walk(schema_of(crd)) if forbidden & schema.keys() or "type" not in schema]
 
@@ -92,7 +92,7 @@ def test_nothing_is_in_it_that_a_structural_schema_cannot_have(crd: Schema) -> N
 
 
 @KINDS
-def test_what_has_members_takes_no_others(crd: Schema) -> None:
+def test_an_object_with_properties_has_no_additional_properties(crd: Schema) -> None:
     both = {"properties", "additionalProperties"}
     wrong = [path for path, schema in walk(schema_of(crd)) if both <= schema.keys()]
 
@@ -125,7 +125,7 @@ def test_flux_leaves_its_text_alone(crd: Schema) -> None:
 
 
 @pytest.mark.parametrize("text", crds().values(), ids=crds())
-def test_it_fits_into_the_annotation_of_kubectl_apply(text: str) -> None:
+def test_a_crd_fits_into_the_annotation_of_kubectl_apply(text: str) -> None:
     assert len(text) < 200_000
 
 

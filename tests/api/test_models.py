@@ -44,7 +44,7 @@ def test_ids_are_written_in_capitals() -> None:
     assert a_build(agentName=None, agentID="agent-7").spec.agent_id == "agent-7"
 
 
-def test_what_is_omitted_has_its_default() -> None:
+def test_an_omitted_member_has_its_default() -> None:
     spec = a_build().spec
 
     assert (spec.timeout, spec.retries, spec.context.manifest, spec.suspend) == ("30m", 2, "manifest.yaml", False)
@@ -75,7 +75,7 @@ def test_a_poll_interval_out_of_bounds_is_refused(interval: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", "-5s", "5d", "1h 5m", "1.s", "PT1H"])
-def test_what_is_no_duration_raises(text: str) -> None:
+def test_a_text_that_is_no_duration_raises(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         duration(text)
 
@@ -123,7 +123,7 @@ def test_a_status_never_written_says_minus_one() -> None:
     assert a_build().status.observed_generation == -1
 
 
-def test_an_unwritten_status_is_almost_nothing() -> None:
+def test_an_unwritten_status_has_only_its_generation() -> None:
     assert status_as_dict(AgentDeploymentStatus()) == {"observedGeneration": -1, "attempt": 0}
 
 
@@ -158,7 +158,7 @@ def test_a_time_without_a_zone_is_refused() -> None:
         replace(READY, last_transition_time=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the point
 
 
-def test_what_the_remote_said_is_cut_to_size_and_never_refused() -> None:
+def test_remote_text_is_cut_to_its_bound_and_never_refused() -> None:
     status = AgentBuildStatus(remote_status="x" * 999, log_tail="begin" + "." * 5000 + "end",
                               failure_message="y" * 9999)
 
@@ -168,7 +168,7 @@ def test_what_the_remote_said_is_cut_to_size_and_never_refused() -> None:
 
 
 @given(st.text(st.characters(codec=None), max_size=2000))
-def test_whatever_the_remote_said_can_be_written(text: str) -> None:
+def test_any_remote_text_can_be_written(text: str) -> None:
     status = AgentBuildStatus(remote_status=text, log_tail=text, failure_message=text)
 
     assert json.dumps(status_as_dict(status), ensure_ascii=False).encode()

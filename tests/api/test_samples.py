@@ -42,7 +42,7 @@ def archive(config_map: Object) -> dict[str, str]:
 
 
 @EACH_FILE
-def test_the_api_server_accepts_it(user: User, path: Path) -> None:
+def test_the_api_server_accepts_every_sample(user: User, path: Path) -> None:
     for document in documents(path):
         document["metadata"].pop("namespace", None)
 
@@ -50,19 +50,19 @@ def test_the_api_server_accepts_it(user: User, path: Path) -> None:
 
 
 @EACH_FILE
-def test_it_begins_by_saying_what_it_is_for(path: Path) -> None:
+def test_a_sample_begins_with_its_purpose(path: Path) -> None:
     assert path.read_text(encoding="utf-8").startswith("# ")
 
 
 @EACH_AGENT
-def test_its_manifest_is_valid_and_names_its_agent(config_map: Object) -> None:
+def test_the_manifest_of_a_sample_is_valid_and_names_its_agent(config_map: Object) -> None:
     manifest = Manifest.parse(archive(config_map)["manifest.yaml"], config_map["metadata"]["name"])
 
     assert manifest.include_paths
 
 
 @EACH_AGENT
-def test_its_context_holds_what_the_manifest_names(config_map: Object) -> None:
+def test_the_context_of_a_sample_has_the_files_that_its_manifest_names(config_map: Object) -> None:
     files = archive(config_map)
     manifest = Manifest.parse(files["manifest.yaml"], None)
 
@@ -72,7 +72,7 @@ def test_its_context_holds_what_the_manifest_names(config_map: Object) -> None:
 
 @EACH_AGENT
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_its_environments_are_valid(config_map: Object, environment: str) -> None:
+def test_the_environments_of_a_sample_are_valid(config_map: Object, environment: str) -> None:
     rendered = render_environments(config_map["data"]["environments.yaml"], environment)
 
     assert list(yaml.safe_load(rendered)["environments"]) == [environment]

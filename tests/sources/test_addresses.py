@@ -40,7 +40,7 @@ async def test_a_name_that_leads_to_such_an_address_is_refused_even_beside_a_pub
     assert ([getattr(error, "reason", "") for error in errors], outside.connected) == (["InvalidURL"] * 2, [])
 
 
-async def test_the_address_that_was_judged_is_the_one_connected_to_whatever_the_dns_says_next(tmp_path: Path) -> None:
+async def test_the_connection_goes_to_the_checked_address_whatever_the_dns_answers_next(tmp_path: Path) -> None:
     outside = Outside({"rebinding.example.com": [[PUBLIC], ["127.0.0.1"]]})
 
     await outside.fetch("https://rebinding.example.com/c", tmp_path)
@@ -49,7 +49,7 @@ async def test_the_address_that_was_judged_is_the_one_connected_to_whatever_the_
 
 
 @pytest.mark.parametrize("target", REDIRECTS)
-async def test_a_redirect_is_judged_like_the_first_address(target: str, tmp_path: Path) -> None:
+async def test_a_redirect_is_checked_like_the_first_address(target: str, tmp_path: Path) -> None:
     outside = Outside({"internal.example.com": [["10.0.0.1"]]}, {"https://files.example.com/c": target})
 
     error = await outside.fetch("https://files.example.com/c", tmp_path)
@@ -57,7 +57,7 @@ async def test_a_redirect_is_judged_like_the_first_address(target: str, tmp_path
     assert (getattr(error, "reason", ""), outside.connected) == ("InvalidURL", [(PUBLIC, "files.example.com")])
 
 
-async def test_a_chain_of_redirects_is_judged_at_its_end_and_followed_three_times_at_most(tmp_path: Path) -> None:
+async def test_a_chain_of_redirects_is_checked_at_its_end_and_followed_three_times_at_most(tmp_path: Path) -> None:
     chain = {f"https://files.example.com/{hop}": f"/{hop + 1}" for hop in range(9)}
     outside = Outside(redirects=chain)
 
@@ -86,7 +86,7 @@ async def test_public_addresses_are_asked(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("allowed", ["127.0.0.1:8080", "[::1]:8080", "artifacts.svc:8080"])
-async def test_the_operators_owner_may_vouch_for_a_host_and_port(allowed: str, tmp_path: Path) -> None:
+async def test_the_settings_may_allow_a_host_and_port(allowed: str, tmp_path: Path) -> None:
     outside = Outside({"artifacts.svc": [["10.0.0.9"]]})
 
     await outside.fetch(f"http://{allowed}/c", tmp_path, allowed)
@@ -95,7 +95,7 @@ async def test_the_operators_owner_may_vouch_for_a_host_and_port(allowed: str, t
     assert [name for _, name in outside.connected] == [allowed]
 
 
-async def test_nobody_can_vouch_for_link_local_addresses(tmp_path: Path) -> None:
+async def test_link_local_addresses_cannot_be_allowed(tmp_path: Path) -> None:
     outside = Outside({"a.example.com": [["169.254.169.254"]]})
 
     error = await outside.fetch("http://a.example.com:80/c", tmp_path, "a.example.com:80")
@@ -103,7 +103,7 @@ async def test_nobody_can_vouch_for_link_local_addresses(tmp_path: Path) -> None
     assert (getattr(error, "reason", ""), outside.connected) == ("InvalidURL", [])
 
 
-async def test_a_name_that_does_not_resolve_may_do_so_later(tmp_path: Path) -> None:
+async def test_a_name_that_does_not_resolve_is_a_temporary_failure(tmp_path: Path) -> None:
     async def fails(_host: str, _port: int) -> Sequence[str]:
         raise OSError(-2, "Name or service not known")
 
@@ -115,5 +115,5 @@ async def test_a_name_that_does_not_resolve_may_do_so_later(tmp_path: Path) -> N
     ("https://user:canary@h/p?sig=canary#canary", "https://h/p"), ("https://h/p;x", "https://h/p;x"),
     ("https://h?canary@x", "https://h"), ("no url at all", "no url at all"),
 ])
-def test_a_url_is_shown_without_what_may_be_secret(url: str, safe: str) -> None:
+def test_a_url_is_shown_without_parts_that_may_be_secret(url: str, safe: str) -> None:
     assert shown(url) == safe

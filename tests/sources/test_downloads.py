@@ -71,7 +71,7 @@ async def test_the_archive_arrives_whole_with_its_credentials(tmp_path: Path) ->
     assert server.asked == [("/c.tar.gz", "Bearer canary")]
 
 
-async def test_another_content_than_the_pinned_one_is_named_with_both_digests(tmp_path: Path) -> None:
+async def test_content_with_another_digest_is_refused_with_both_digests(tmp_path: Path) -> None:
     wanted = digest_of(b"other")
 
     error = await failure(body, tmp_path, digest=wanted)
@@ -81,7 +81,7 @@ async def test_another_content_than_the_pinned_one_is_named_with_both_digests(tm
 
 
 @pytest.mark.parametrize(("largest", "fits"), [(10**6 - 1, False), (10**6, True), (10**6 + 1, True)])
-async def test_bytes_are_counted_to_the_byte(largest: int, fits: bool, tmp_path: Path) -> None:
+async def test_the_size_limit_of_a_download_is_exact(largest: int, fits: bool, tmp_path: Path) -> None:
     async def chunked(_request: web.Request) -> web.Response:
         response = web.Response(body=BODY)
         response.enable_chunked_encoding()
@@ -114,11 +114,11 @@ async def test_an_announced_size_beyond_the_limit_is_refused_before_a_byte_is_re
     (b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000 + b"\r\n\r\n", Unavailable),
     (b"SSH-2.0-OpenSSH_9.0\r\n", Unavailable),
 ], ids=["too long a length", "too short a length", "no length", "a chunk too large", "endless headers", "not http"])
-async def test_a_lying_answer_is_never_taken_for_the_archive(head: bytes, expected: type, tmp_path: Path) -> None:
+async def test_a_misleading_answer_is_never_taken_for_the_archive(head: bytes, expected: type, tmp_path: Path) -> None:
     assert type(await failure(raw(head, b"0123456789"), tmp_path)) is expected
 
 
-async def test_a_content_encoding_is_not_undone(tmp_path: Path) -> None:
+async def test_a_content_encoding_is_not_decoded(tmp_path: Path) -> None:
     async def labelled(_request: web.Request) -> web.Response:
         return web.Response(body=BODY, headers={"Content-Encoding": "gzip"})
 
@@ -164,7 +164,7 @@ async def test_a_silent_server_ends_at_the_idle_deadline(tmp_path: Path) -> None
     assert isinstance(error, Unavailable)
 
 
-async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
+async def test_a_port_without_a_listener_is_unavailable(tmp_path: Path) -> None:
     with serving(body) as server:
         pass
 

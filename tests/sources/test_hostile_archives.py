@@ -27,7 +27,7 @@ from agentex_operator.sources.tree import Directory, File, Link
 
 
 @pytest.mark.parametrize(("packed", "reason"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
-def test_it_is_refused_with_its_reason(packed: bytes, reason: str, tmp_path: Path) -> None:
+def test_a_hostile_archive_is_refused_with_its_reason(packed: bytes, reason: str, tmp_path: Path) -> None:
     error = refusal(tmp_path, packed)
 
     assert (error and error.reason, list(tmp_path.iterdir())) == (reason, [])
@@ -49,7 +49,7 @@ def test_more_entries_than_allowed_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LIMITED)
-def test_what_goes_beyond_a_limit_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
+def test_an_archive_beyond_a_limit_is_refused_with_its_reason(name: str, tmp_path: Path) -> None:
     make, limits, reason = LIMITED[name]
 
     error = refusal(tmp_path, make(), **limits)
@@ -58,7 +58,7 @@ def test_what_goes_beyond_a_limit_is_refused_with_its_reason(name: str, tmp_path
 
 
 @pytest.mark.parametrize(("allowed", "fits"), [(9, False), (10, True), (11, True)])
-def test_unpacked_bytes_are_counted_to_the_byte(allowed: int, fits: bool, tmp_path: Path) -> None:
+def test_the_limit_of_unpacked_bytes_is_exact(allowed: int, fits: bool, tmp_path: Path) -> None:
     assert (refusal(tmp_path, a_tar_gz({"a": "12345", "b": "12345"}), unpacked=allowed) is None) is fits
 
 
@@ -132,7 +132,7 @@ FINE = [
 
 
 @pytest.mark.parametrize(("packed", "expected"), [pytest.param(*case[1:], id=case[0]) for case in FINE])
-def test_what_tar_and_git_write_is_read(packed: bytes, expected: list[str], tmp_path: Path) -> None:
+def test_archives_of_tar_and_git_are_read(packed: bytes, expected: list[str], tmp_path: Path) -> None:
     with unpacked(tmp_path, packed) as (tree, _):
         assert names_in(tree) == expected
 
@@ -146,7 +146,7 @@ def test_of_the_mode_only_owner_x_is_kept(tmp_path: Path) -> None:
     assert kept == {"plain": False, "run": True, "root": True}
 
 
-def test_nothing_of_the_archive_ever_has_a_name_on_our_disk(tmp_path: Path) -> None:
+def test_no_name_of_an_archive_becomes_a_file_name_on_disk(tmp_path: Path) -> None:
     with unpacked(tmp_path, a_tar_gz({"etc/passwd": "x", "b": "y"}, a_link("l", "/etc/shadow"))) as (tree, _):
         on_disk = list(tmp_path.rglob("*"))
 

@@ -38,7 +38,7 @@ async def test_the_manifest_comes_with_the_hash_of_its_context_and_is_fetched_on
         assert server.asked == [("/c.tar.gz", "Bearer canary")]
 
 
-async def test_a_manifest_remembered_for_one_namespace_is_not_shown_to_another(tmp_path: Path) -> None:
+async def test_a_manifest_cached_for_one_namespace_is_not_shown_to_another(tmp_path: Path) -> None:
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=CONTENT)
 
@@ -61,7 +61,7 @@ async def test_new_content_gives_a_new_manifest(tmp_path: Path) -> None:
         assert left_behind(tmp_path) == []
 
 
-async def test_a_manifest_is_read_as_late_as_its_asker_wants(tmp_path: Path) -> None:
+async def test_a_manifest_is_read_no_earlier_than_requested(tmp_path: Path) -> None:
     slow = Slowly(a_namespace().config_maps)
     slow.let.set()
     with opened(tmp_path, slow) as sources:

@@ -41,7 +41,7 @@ async def test_revisions_are_the_pinned_digest_the_digest_of_the_bytes_or_the_im
     (over_http(secret="ctx"), NotReady, "SecretInvalid"),
     (BuildSource(), InvalidInput, "InvalidSpec"),
 ])
-async def test_what_is_missing_or_of_the_wrong_kind_has_its_reason(source: BuildSource, kind: type, reason: str,
+async def test_a_missing_or_unusable_object_has_its_reason(source: BuildSource, kind: type, reason: str,
                                                                    tmp_path: Path) -> None:
     error = await failure_of(tmp_path, source)
 

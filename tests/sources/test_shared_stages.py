@@ -75,7 +75,7 @@ async def test_equal_stagings_at_the_same_time_are_one(gate: tuple[Gate, Server,
     assert left_behind(tmp_path) == []
 
 
-async def test_only_so_many_are_worked_on_at_once(gate: tuple[Gate, Server, Sources]) -> None:
+async def test_only_a_limited_number_is_staged_at_once(gate: tuple[Gate, Server, Sources]) -> None:
     door, server, sources = gate
     contexts = [Context(path="./" * number or ".") for number in range(6)]
     tasks = [asyncio.create_task(sources.stage("team", over_http(server), context, None)) for context in contexts]
@@ -88,7 +88,7 @@ async def test_only_so_many_are_worked_on_at_once(gate: tuple[Gate, Server, Sour
     assert (door.most, len(server.asked)) == (2, 6)
 
 
-async def test_one_that_goes_away_does_not_disturb_the_others(gate: tuple[Gate, Server, Sources]) -> None:
+async def test_a_cancelled_waiter_does_not_disturb_the_others(gate: tuple[Gate, Server, Sources]) -> None:
     door, server, sources = gate
     leaver, stayer = [asyncio.create_task(sources.stage("team", over_http(server), HERE, None)) for _ in range(2)]
     await door.has(1)
@@ -101,7 +101,7 @@ async def test_one_that_goes_away_does_not_disturb_the_others(gate: tuple[Gate, 
     staged.release()
 
 
-async def test_when_nobody_waits_any_more_the_work_stops_and_the_place_is_free(gate: tuple[Gate, Server, Sources],
+async def test_a_stage_without_waiters_stops_and_frees_its_slot(gate: tuple[Gate, Server, Sources],
                                                                                tmp_path: Path) -> None:
     door, server, sources = gate
     for _ in range(3):
@@ -124,7 +124,7 @@ async def test_a_staging_cancelled_in_its_thread_leaves_nothing(tmp_path: Path) 
         await until(lambda: not left_behind(tmp_path))
 
 
-async def test_an_error_reaches_everybody_who_waits(tmp_path: Path) -> None:
+async def test_an_error_reaches_every_waiter(tmp_path: Path) -> None:
     with opened(tmp_path, a_namespace(b"x")) as sources:
         found = await asyncio.gather(*(sources.stage("team", CONFIG_MAP, HERE, None) for _ in range(3)),
                                      return_exceptions=True)
@@ -150,7 +150,7 @@ async def test_a_staging_whose_source_was_read_too_early_is_not_shared(tmp_path:
         assert left_behind(tmp_path) == []
 
 
-async def test_a_staging_that_waits_for_its_place_reads_as_late_as_the_last_to_join_it_asks(tmp_path: Path) -> None:
+async def test_a_stage_that_waits_for_a_slot_reads_as_late_as_its_last_waiter_requests(tmp_path: Path) -> None:
     slow = Slowly(a_namespace().config_maps)
     with opened(tmp_path, slow, limits=ContextLimits(at_once=1)) as sources:
         first = asyncio.create_task(sources.stage("team", CONFIG_MAP, Context(path="./."), None, 1.0))

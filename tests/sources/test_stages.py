@@ -37,7 +37,7 @@ async def test_a_staged_context_can_be_read_until_it_is_released(tmp_path: Path)
         assert (kept, left_behind(tmp_path)) == ([f"{staged.context_digest}.tar.gz"], [])
 
 
-async def test_the_same_content_from_anywhere_is_one_archive_until_the_last_lets_go(tmp_path: Path) -> None:
+async def test_equal_contents_are_one_archive_until_the_last_release(tmp_path: Path) -> None:
     with opened(tmp_path) as sources:
         one, other = [await sources.stage("team", source, HERE, None) for source in (CONFIG_MAP, SECRET)]
         one.release()
@@ -71,6 +71,6 @@ async def test_a_context_too_large_to_send_is_refused(tmp_path: Path) -> None:
     assert getattr(error, "reason", None) == "ContextTooLarge"
 
 
-def test_a_full_disk_is_tried_again() -> None:
+def test_a_full_disk_is_a_temporary_failure() -> None:
     with pytest.raises(Unavailable, match="full"), full_disk_is_temporary(), Path("/dev/full").open("wb") as full:
         full.write(CONTENT)

@@ -129,7 +129,7 @@ def test_without_include_paths_there_is_only_the_dockerfile(tmp_path: Path) -> N
     assert staged(tmp_path, AGENT | {"manifest.yaml": a_manifest(include="[]")}) == ["Dockerfile"]
 
 
-def test_empty_directories_vanish(tmp_path: Path) -> None:
+def test_empty_directories_are_not_staged(tmp_path: Path) -> None:
     assert staged(tmp_path, AGENT, an_entry("quote/empty", type=tarfile.DIRTYPE)) == ["Dockerfile", "quote/main.py"]
 
 
@@ -318,7 +318,7 @@ def test_the_archive_may_be_as_large_as_allowed_and_not_a_byte_larger(tmp_path: 
     assert len(exact) == size
 
 
-def test_what_was_packed_hashes_to_what_was_said(tmp_path: Path) -> None:
+def test_the_hash_of_a_packed_context_is_the_announced_one(tmp_path: Path) -> None:
     content = packed(tmp_path, AGENT)
 
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(content))) as tar:

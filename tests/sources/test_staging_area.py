@@ -26,7 +26,7 @@ with area.scratch_dir() as scratch:
 """
 
 
-def test_what_a_killed_operator_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+def test_files_of_a_killed_operator_are_removed_at_the_next_start(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, tmp_path / "work"], check=False, env={"PYTHONPATH": "operator"})
     left = left_behind(tmp_path)
 
@@ -34,7 +34,7 @@ def test_what_a_killed_operator_left_is_removed_at_the_next_start(tmp_path: Path
         assert (len(left), left_behind(tmp_path)) == (1, [])
 
 
-async def test_an_operator_that_lives_keeps_what_is_its_own(tmp_path: Path) -> None:
+async def test_files_of_a_running_operator_are_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as first:
         staged: Staged = await first.stage("team", CONFIG_MAP, HERE, None)
         with opened(tmp_path):

@@ -16,7 +16,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """A whole answer, not redacted yet. `headers`: by lower-case name."""
 
     status: int
@@ -40,7 +40,7 @@ class Answer:
         return moment - now if moment and now else None
 
 
-def refusal(answer: Answer, subject: str, *, creates: bool) -> ExternalError | None:
+def refusal(answer: HttpAnswer, subject: str, *, creates: bool) -> ExternalError | None:
     """The error for an answer; None for 2xx. `subject`: the call, in words for people.
 
     The 409 of a create is ambiguous: the operator's own earlier POST may have taken the name. A 404 that is not JSON
@@ -58,14 +58,14 @@ def refusal(answer: Answer, subject: str, *, creates: bool) -> ExternalError | N
     return _refused(answer, said, creates=creates)
 
 
-def _refused(answer: Answer, said: str, *, creates: bool) -> ExternalError:
+def _refused(answer: HttpAnswer, said: str, *, creates: bool) -> ExternalError:
     definite = 400 <= answer.status < 500 and answer.status != 408
     if not definite or (answer.status == 409 and creates) or (answer.status == 404 and not speaks_agentex(answer)):
         return Unavailable(said, status=answer.status)
     return Rejected(said, status=answer.status)
 
 
-def speaks_agentex(answer: Answer) -> bool:
+def speaks_agentex(answer: HttpAnswer) -> bool:
     """Whether the body can be from the service itself: a JSON object, or empty."""
     return not answer.body.strip() or isinstance(parsed(answer.body), dict)
 
@@ -99,7 +99,7 @@ def _problem(item: object) -> str:
     return f"{where}: {item.get('msg', '')}" if where else str(item.get("msg", ""))
 
 
-def _redirected(answer: Answer, subject: str) -> str:
+def _redirected(answer: HttpAnswer, subject: str) -> str:
     target = one_line(answer.headers.get("location", "nowhere"), 200)
     return (f"{subject} was answered with a redirect ({answer.status}) to {target}, which is not followed because the "
             "API key would go along. Set the endpoint to the address that answers itself.")

@@ -9,10 +9,10 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
-from agentex_operator.agentex.answers import Answer, speaks_agentex
-from agentex_operator.agentex.calls import MEBIBYTE, PROBE, Call, Caller
+from agentex_operator.agentex.answers import HttpAnswer, speaks_agentex
 from agentex_operator.agentex.logstream import LogTail
 from agentex_operator.agentex.scan import Scan
+from agentex_operator.agentex.transport import MEBIBYTE, PROBE, ApiRequest, Transport
 from agentex_operator.agentex.wire import (
     Page,
     build_page,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from agentex_operator.agentex.gate import Gate
     from agentex_operator.agentex.keys import ApiKey
-    from agentex_operator.agentex.limits import Gate
     from agentex_operator.core.remote import (
         BuildRecord,
         BuildRequest,
@@ -75,15 +75,15 @@ class AgentexClient:
         gate: Gate,
         deadlines: Deadlines | None = None,
     ) -> None:
-        self._calls = Caller(http, endpoint, account_id, api_key, gate)
+        self._transport = Transport(http, endpoint, account_id, api_key, gate)
         self._gate = gate
         self._deadlines = deadlines or Deadlines()
 
     def rekey(self, api_key: ApiKey) -> bool:
         """Use this key from now on. True if it differs from the key before; then the breaker closes."""
-        if api_key == self._calls.api_key:
+        if api_key == self._transport.api_key:
             return False
-        self._calls.api_key = api_key
+        self._transport.api_key = api_key
         self._gate.change_key()
         return True
 
@@ -99,7 +99,7 @@ class AgentexClient:
         """
         with ExitStack() as open_files:
             parts = _parts(request, archive, open_files)
-            call = Call(method="POST", path=BUILDS, creates=True, files=parts, until=until,
+            call = ApiRequest(method="POST", path=BUILDS, creates=True, files=parts, until=until,
                         deadline=self._deadlines.archive if archive else self._deadlines.create)
             return await self._created(call, build_record)
 
@@ -117,16 +117,16 @@ class AgentexClient:
         If the stream breaks off or does not end, the lines until then. () for a 404.
         """
         tail = LogTail(max_bytes)
-        call = Call(method="GET", path=f"{_item(BUILDS, build_id)}/logs", accept="text/event-stream", sink=tail,
+        call = ApiRequest(method="GET", path=f"{_item(BUILDS, build_id)}/logs", accept="text/event-stream", sink=tail,
                     deadline=self._deadlines.log)
         try:
-            await self._calls.send(call)
+            await self._transport.send(call)
         except Rejected:
             return ()
         except Unavailable:
             if not tail.lines():
                 raise
-        return tuple(map(self._calls.api_key.redact, tail.lines()))
+        return tuple(map(self._transport.api_key.redact, tail.lines()))
 
     async def list_builds(
         self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True
@@ -148,7 +148,7 @@ class AgentexClient:
 
     async def create_deployment(self, request: DeploymentRequest, *, until: float | None = None) -> DeploymentRecord:
         """POST /v5/agentex/deployments, once. `until` and errors are those of `create_build` (§1.5)."""
-        call = Call(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True, until=until,
+        call = ApiRequest(method="POST", path=DEPLOYMENTS, json=_body(request), creates=True, until=until,
                     deadline=self._deadlines.create)
         return await self._created(call, deployment_record)
 
@@ -169,14 +169,14 @@ class AgentexClient:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    async def _created(self, call: Call, read: Callable[[object], Record | None]) -> Record:
-        answer = await self._calls.send(call)
+    async def _created(self, call: ApiRequest, read: Callable[[object], Record | None]) -> Record:
+        answer = await self._transport.send(call)
         return _readable(read(parsed(answer.body)), call, answer)
 
     async def _found(self, path: str, read: Callable[[object], Record | None]) -> Record | None:
-        call = Call(method="GET", path=path, deadline=self._deadlines.read)
+        call = ApiRequest(method="GET", path=path, deadline=self._deadlines.read)
         try:
-            answer = await self._calls.send(call)
+            answer = await self._transport.send(call)
         except Rejected as error:
             if error.status == 404:
                 return None
@@ -184,20 +184,20 @@ class AgentexClient:
         return _readable(read(parsed(answer.body)), call, answer)
 
     async def _request(self, method: str, path: str) -> None:
-        call = Call(method=method, path=path, deadline=self._deadlines.create)
-        answer = await self._calls.send(call)
+        call = ApiRequest(method=method, path=path, deadline=self._deadlines.create)
+        answer = await self._transport.send(call)
         if not speaks_agentex(answer):
             raise _unreadable(call, answer)
 
     async def _page(
         self, path: str, params: Mapping[str, str | int], read: Callable[[bytes], Page[Record] | None]
     ) -> Page[Record]:
-        call = Call(method="GET", path=path, params=params, largest=LARGEST_PAGE, deadline=self._deadlines.read)
-        answer = await self._calls.send(call)
+        call = ApiRequest(method="GET", path=path, params=params, largest=LARGEST_PAGE, deadline=self._deadlines.read)
+        answer = await self._transport.send(call)
         return _readable(read(answer.body), call, answer)
 
 
-def _readable(value: Answered | None, call: Call, answer: Answer) -> Answered:
+def _readable(value: Answered | None, call: ApiRequest, answer: HttpAnswer) -> Answered:
     """The value. Raises Unavailable without one: an unreadable 2xx may come from a proxy (reliability.md §2d)."""
     if value is None:
         raise _unreadable(call, answer)
@@ -211,7 +211,7 @@ def _with_id(record: Record | None, id_: str) -> Record | None:
     return record
 
 
-def _unreadable(call: Call, answer: Answer) -> Unavailable:
+def _unreadable(call: ApiRequest, answer: HttpAnswer) -> Unavailable:
     kind = one_line(answer.headers.get("content-type", "no content type"), 80)
     said = f"{call} was answered with {answer.status} and {len(answer.body)} bytes ({kind}) that are no Agentex answer."
     return Unavailable(said, status=answer.status)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from agentex_operator import logs
-from agentex_operator.agentex.limits import MonotonicClock
+from agentex_operator.agentex.gate import MonotonicClock
 from agentex_operator.core.errors import ExternalError, Throttled
 from agentex_operator.core.remote import Record
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Generic
 
-from agentex_operator.agentex.calls import AnswerTooLarge
+from agentex_operator.agentex.transport import AnswerTooLarge
 from agentex_operator.agentex.wire import UNDATED, Page
 from agentex_operator.core.errors import Rejected, Unavailable
 from agentex_operator.core.remote import Record

@@ -16,7 +16,7 @@ from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.reconcile import parsing, shell
 
 if TYPE_CHECKING:
-    from agentex_operator.agentex.accounts import AccountSession
+    from agentex_operator.agentex.session import AccountSession
     from agentex_operator.api.references import KeyRef
     from agentex_operator.core.account import AccountCall
     from agentex_operator.core.calls import Answer

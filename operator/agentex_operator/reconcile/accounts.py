@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.deployment_records import DEPLOYMENTS, LIVE_PREVIEWS
-from agentex_operator.agentex.limits import Rate
+from agentex_operator.agentex.gate import Rate
 from agentex_operator.core import account, account_binding
 from agentex_operator.core.account import Counts
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from agentex_operator.agentex.accounts import AccountSession
+    from agentex_operator.agentex.session import AccountSession
     from agentex_operator.api.account import AccountSpec
     from agentex_operator.core.account_binding import AccountKey, AccountUser
     from agentex_operator.kube.cluster import Cluster

@@ -18,9 +18,9 @@ from agentex_operator.reconcile.work_queue import Outcome
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from agentex_operator.agentex.accounts import AccountSession
     from agentex_operator.agentex.inventory import Inventory
     from agentex_operator.agentex.remote_kind import RemoteKind
+    from agentex_operator.agentex.session import AccountSession
     from agentex_operator.api.status import RemoteStatus
     from agentex_operator.core.account_binding import AccountUser
     from agentex_operator.core.calls import Answer, CommonCall, LookForOurs

@@ -20,12 +20,12 @@ from tests.agentex.conftest import (
     until,
 )
 
-from agentex_operator.agentex.accounts import AccountSession, Address
 from agentex_operator.agentex.agent_names import AgentNames
 from agentex_operator.agentex.build_records import BUILDS
-from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import Deadlines
 from agentex_operator.agentex.keys import ApiKey
+from agentex_operator.agentex.session import AccountAddress, AccountSession
+from agentex_operator.agentex.transport import http_client, trusted
 from agentex_operator.clock import Clock
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_simulator import SimulatorThread
@@ -72,7 +72,7 @@ async def test_a_session_polls_between_start_and_stop(simulator: SimulatorThread
     assert lists(simulator) == stopped
 
 
-async def test_another_key_is_used_at_once_and_what_is_known_stays(
+async def test_a_changed_key_is_used_at_once_and_cached_records_stay(
     simulator: SimulatorThread, connect: Connect
 ) -> None:
     session = connect()
@@ -97,13 +97,13 @@ async def test_another_key_is_used_at_once_and_what_is_known_stays(
 def test_an_endpoint_that_cannot_be_used_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidInput):
         AccountSession(
-            Address(endpoint, "a"), ApiKey("key-1"), kinds=(BUILDS,), clock=Clock(), jitter=lambda: 0,
+            AccountAddress(endpoint, "a"), ApiKey("key-1"), kinds=(BUILDS,), clock=Clock(), jitter=lambda: 0,
             wake=Woken().append, trust=TRUST,
         )
 
 
 @pytest.mark.parametrize("text", ["", " \n", f"{CANARY}\r\nx-evil: 1", f"{CANARY}\0", "schlüssel"])
-def test_a_key_that_no_header_carries_is_refused_without_being_said(text: str) -> None:
+def test_a_key_that_no_header_can_carry_is_refused_without_appearing_in_the_message(text: str) -> None:
     with pytest.raises(NotReady) as refused:
         ApiKey(text)
 
@@ -127,7 +127,7 @@ async def test_no_cookie_is_kept_and_no_environment_is_read(monkeypatch: pytest.
         assert list(http.cookies.jar) == []
 
 
-async def test_the_key_is_nowhere_but_in_the_request(
+async def test_the_key_appears_only_in_the_request(
     simulator: SimulatorThread, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -152,7 +152,7 @@ async def test_the_key_is_nowhere_but_in_the_request(
         said += [repr(raised.value), *traceback.format_exception(raised.value)]
         simulator.clear_faults()
 
-    said += [repr(vars(part)) for part in (session, session.client, session.gate, session.client._calls)]
+    said += [repr(vars(part)) for part in (session, session.client, session.gate, session.client._transport)]
     said += [f"{record.getMessage()} {record.exc_text}" for record in caplog.records]
     assert len(said) > 50
     assert not [text for text in said if CANARY in text]

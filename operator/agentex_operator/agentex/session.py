@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.agentex.agent_names import AgentNames
-from agentex_operator.agentex.calls import http_client, trusted
 from agentex_operator.agentex.client import AgentexClient, Deadlines
+from agentex_operator.agentex.gate import Gate, Rate
 from agentex_operator.agentex.inventory import Inventory
-from agentex_operator.agentex.limits import Gate, Rate
 from agentex_operator.agentex.remote_kind import RemoteKind
+from agentex_operator.agentex.transport import http_client, trusted
 
 if TYPE_CHECKING:
     import ssl
@@ -26,7 +26,7 @@ RemoteKinds = tuple[RemoteKind[Any], ...]  # a tuple of kinds of different recor
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class AccountAddress:
     """The endpoint of an Agentex installation, and an account id in it."""
 
     endpoint: str
@@ -37,13 +37,13 @@ class AccountSession:
     """What the resources of one account share. Call `start` on the event loop, and `stop` when the account goes.
 
     `wake` is called with the uid of a followed resource whose remote object changed. `jitter` answers a number in
-    [0, 1). `trust` (from calls.trusted) may be shared between sessions. `kinds`: the kinds of
-    remote objects that can be listed. Raises InvalidInput for an unusable address.
+    [0, 1). `trust` (from transport.trusted) may be shared between sessions. `kinds`: the kinds of remote objects that
+    can be listed. Raises InvalidInput for an unusable address.
     """
 
     def __init__(  # noqa: PLR0913 - what differs between accounts, and what all share
         self,
-        address: Address,
+        address: AccountAddress,
         api_key: ApiKey,
         *,
         kinds: RemoteKinds,
@@ -67,7 +67,7 @@ class AccountSession:
         return found
 
     def unfollow(self, uid: str) -> None:
-        """Stop to poll for this resource, whatever its kind."""
+        """Stop polling for this resource, whatever its kind."""
         for inventory in self._inventories.values():
             inventory.unfollow(uid)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import httpx
 
 from agentex_operator import settings
-from agentex_operator.agentex.answers import Answer, refusal
+from agentex_operator.agentex.answers import HttpAnswer, refusal
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from agentex_operator.agentex.gate import Gate, Permit
     from agentex_operator.agentex.keys import ApiKey
-    from agentex_operator.agentex.limits import Gate, Permit
 
 MEBIBYTE = 1024 * 1024
 ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; the status matters more
@@ -43,7 +43,7 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class ApiRequest:
     """One request. `path` is percent-encoded. `deadline`: seconds from connecting to the last byte.
 
     `creates`: a 409 is ambiguous. `files`: multipart parts in the form of httpx. `until`: on the event loop's clock,
@@ -95,7 +95,7 @@ def http_client(trust: ssl.SSLContext) -> httpx.AsyncClient:
     )
 
 
-class Caller:
+class Transport:
     """Sends calls with the key of one account through its gate."""
 
     def __init__(self, http: httpx.AsyncClient, endpoint: str, account_id: str, api_key: ApiKey, gate: Gate) -> None:
@@ -106,7 +106,7 @@ class Caller:
         self.api_key = api_key
         self._gate = gate
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: ApiRequest) -> HttpAnswer:
         """The answer to one request, with a status of 2xx. Raises an error of core/errors for any other result."""
         permit = await self._gate.admit(reads=call.method == "GET")
         answer, error = await self._outcome(call)
@@ -117,7 +117,7 @@ class Caller:
             raise error
         return answer  # type: ignore[return-value]  # there is an answer if there is no error
 
-    async def _outcome(self, call: Call) -> tuple[Answer | None, ExternalError | None]:
+    async def _outcome(self, call: ApiRequest) -> tuple[HttpAnswer | None, ExternalError | None]:
         try:
             answer = await self._exchange(call)
         except ExternalError as error:
@@ -139,14 +139,14 @@ class Caller:
         self._gate.record_result(permit, error)
         return isinstance(error, Unauthorized)
 
-    async def _exchange(self, call: Call) -> Answer:
+    async def _exchange(self, call: ApiRequest) -> HttpAnswer:
         if self._http.is_closed:
             raise Unavailable(f"{call} was not sent: the account is not in use any more.")
         if (seconds := call.seconds_left()) <= 0:
             raise Unavailable(f"{call} was not sent: too much time went by since it was written down.")
         try:
             async with asyncio.timeout(seconds), self._stream(call) as response:
-                return Answer(response.status_code, _headers(response), await _body(response, call))
+                return HttpAnswer(response.status_code, _headers(response), await _body(response, call))
         except TimeoutError as error:
             raise Unavailable(f"{call} was not answered within {seconds:.0f} s.") from error
         except httpx.HTTPError as error:
@@ -154,7 +154,7 @@ class Caller:
         except OSError as error:
             raise Unavailable(f"{call} could not read what it was to send: {error.strerror}.") from error
 
-    def _stream(self, call: Call) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+    def _stream(self, call: ApiRequest) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         return self._http.stream(
             call.method,
             self._endpoint + call.path,
@@ -165,7 +165,7 @@ class Caller:
             follow_redirects=False,
         )
 
-    def _headers(self, call: Call) -> dict[str, str]:
+    def _headers(self, call: ApiRequest) -> dict[str, str]:
         return {
             "x-api-key": self.api_key.reveal(),
             "x-selected-account-id": self._account_id,
@@ -174,16 +174,16 @@ class Caller:
             "Accept-Encoding": "gzip",
         }
 
-    def _redacted(self, answer: Answer) -> Answer:
+    def _redacted(self, answer: HttpAnswer) -> HttpAnswer:
         """The answer, without the key if it is an error: servers quote parts of the request."""
         if answer.ok:
             return answer
         clean = self.api_key.redact
         text = clean(answer.body.decode("utf-8", "replace"))
-        return Answer(answer.status, {name: clean(value) for name, value in answer.headers.items()}, text.encode())
+        return HttpAnswer(answer.status, {name: clean(value) for name, value in answer.headers.items()}, text.encode())
 
 
-PROBE = Call(method="GET", path="/v5/builds", params={"limit": 1}, deadline=30.0)
+PROBE = ApiRequest(method="GET", path="/v5/builds", params={"limit": 1}, deadline=30.0)
 
 
 def usable_endpoint(endpoint: str) -> str:
@@ -214,7 +214,7 @@ def _headers(response: httpx.Response) -> dict[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-async def _body(response: httpx.Response, call: Call) -> bytes:
+async def _body(response: httpx.Response, call: ApiRequest) -> bytes:
     if not response.is_success:
         return await _error_body(response)
     if call.sink is not None:

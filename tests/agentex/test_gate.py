@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 from tests.agentex.conftest import CANARY, Connect, a_build, posts
 
+from agentex_operator.agentex.gate import Gate, Rate
 from agentex_operator.agentex.keys import ApiKey
-from agentex_operator.agentex.limits import Gate, Rate
 from agentex_operator.core.errors import Throttled, Unauthorized
 from agentex_simulator import SimulatorThread
 from agentex_testkit.clocks import HandClock, settle
@@ -39,14 +39,14 @@ async def test_a_burst_goes_at_once_and_the_rest_at_the_rate(clock: HandClock) -
     assert await admitted(gate, clock, 6, 10) == [0, 0, 0, 0.5, 1.0, 1.5]
 
 
-async def test_an_idle_account_saves_up_no_more_than_a_burst(clock: HandClock) -> None:
+async def test_an_idle_account_accumulates_no_more_than_a_burst(clock: HandClock) -> None:
     gate = Gate(clock, Rate(requests_per_second=2, burst=3))
     await clock.advance(3600)
 
     assert await admitted(gate, clock, 4, 10) == [0, 0, 0, 0.5]
 
 
-async def test_nobody_queues_for_longer_than_the_patience(clock: HandClock) -> None:
+async def test_no_request_queues_longer_than_the_patience(clock: HandClock) -> None:
     gate = Gate(clock, Rate(requests_per_second=1, burst=1), patience=2)
     await admitted(gate, clock, 3, 0)
 
@@ -56,14 +56,14 @@ async def test_nobody_queues_for_longer_than_the_patience(clock: HandClock) -> N
     assert throttled.value.retry_after == timedelta(seconds=3)
 
 
-async def test_another_rate_counts_from_now_on(clock: HandClock) -> None:
+async def test_a_changed_rate_applies_to_the_next_requests(clock: HandClock) -> None:
     gate = Gate(clock, Rate(requests_per_second=1, burst=1))
     gate.set_rate(Rate(requests_per_second=10, burst=2))
 
     assert await admitted(gate, clock, 3, 10) == [0, 0, 0.1]
 
 
-async def test_no_request_before_retry_after_is_over_also_none_that_queued_before_it(clock: HandClock) -> None:
+async def test_no_request_is_admitted_before_retry_after_is_over_not_even_a_queued_one(clock: HandClock) -> None:
     gate = Gate(clock, Rate(requests_per_second=1, burst=1))
     await gate.admit(reads=True)
     queued = asyncio.create_task(gate.admit(reads=True))
@@ -81,7 +81,7 @@ async def test_no_request_before_retry_after_is_over_also_none_that_queued_befor
     assert not (await gate.admit(reads=False)).probe
 
 
-async def test_what_a_refused_key_is_told_does_not_count_down(clock: HandClock) -> None:
+async def test_the_message_of_an_open_breaker_does_not_count_down(clock: HandClock) -> None:
     gate = Gate(clock, Rate(), probe_every=60)
     gate.record_result(await gate.admit(reads=False), REFUSED)
     said = []
@@ -94,7 +94,7 @@ async def test_what_a_refused_key_is_told_does_not_count_down(clock: HandClock) 
     assert said == [REFUSED.message] * 2
 
 
-async def test_after_a_401_only_one_slow_probe_goes(clock: HandClock) -> None:
+async def test_after_a_401_only_one_probe_per_interval_is_admitted(clock: HandClock) -> None:
     gate = Gate(clock, Rate(), probe_every=60)
     gate.record_result(await gate.admit(reads=False), REFUSED)
 
@@ -123,7 +123,7 @@ async def test_a_probe_without_an_answer_leaves_the_breaker_open(clock: HandCloc
     assert gate.next_probe_in == timedelta(seconds=60)
 
 
-async def test_another_key_closes_the_breaker_and_the_old_ones_answers_do_not_count(clock: HandClock) -> None:
+async def test_a_changed_key_closes_the_breaker_and_results_of_the_old_key_are_ignored(clock: HandClock) -> None:
     gate = Gate(clock, Rate())
     under_the_old_key = await gate.admit(reads=True)
     gate.record_result(await gate.admit(reads=True), REFUSED)
@@ -134,7 +134,7 @@ async def test_another_key_closes_the_breaker_and_the_old_ones_answers_do_not_co
     assert gate.next_probe_in is None
 
 
-async def test_a_call_under_way_when_the_breaker_tripped_does_not_close_it(clock: HandClock) -> None:
+async def test_a_call_under_way_when_the_breaker_opened_does_not_close_it(clock: HandClock) -> None:
     gate = Gate(clock, Rate())
     earlier = await gate.admit(reads=True)
     gate.record_result(await gate.admit(reads=True), REFUSED)
@@ -173,7 +173,7 @@ async def test_a_403_about_one_agent_does_not_stop_the_account(simulator: Simula
     assert session.gate.next_probe_in is None
 
 
-async def test_a_403_about_the_account_stops_it(simulator: SimulatorThread, connect: Connect) -> None:
+async def test_a_403_about_the_account_opens_the_breaker(simulator: SimulatorThread, connect: Connect) -> None:
     session = connect()
     simulator.fault("status", status=403, forever=True)
 
@@ -185,7 +185,7 @@ async def test_a_403_about_the_account_stops_it(simulator: SimulatorThread, conn
     assert session.gate.next_probe_in is not None
 
 
-async def test_retry_after_holds_the_whole_account(simulator: SimulatorThread, connect: Connect) -> None:
+async def test_retry_after_pauses_the_whole_account(simulator: SimulatorThread, connect: Connect) -> None:
     clock = HandClock()
     client = connect(clock=clock).client
     simulator.fault("throttle", retry_after="30")
@@ -200,7 +200,7 @@ async def test_retry_after_holds_the_whole_account(simulator: SimulatorThread, c
     assert [call["status"] for call in simulator.calls()] == [429, 200]
 
 
-async def test_a_503_may_ask_for_a_pause_too(simulator: SimulatorThread, connect: Connect) -> None:
+async def test_a_503_may_also_request_a_pause(simulator: SimulatorThread, connect: Connect) -> None:
     session = connect()
     simulator.fault("status", status=503, headers={"Retry-After": "30"})
 
@@ -215,7 +215,7 @@ def test_a_rate_of_nothing_is_refused() -> None:
         Rate(requests_per_second=0)
 
 
-def test_a_key_is_not_said() -> None:
+def test_a_key_does_not_appear_in_its_repr() -> None:
     key = ApiKey(f" {CANARY}\n")
 
     assert CANARY not in f"{key} {key!r}"
