@@ -29,8 +29,8 @@ test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive
 model: $(READY) ## every way in which the create protocol can go wrong, and 18 mutants of it (FULL=1: millions of states)
 	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
 
-test-faults: ready ## the whole fault programme, most of an hour (FULL=1: double crashes too, some hours)
-	@$(BIN)/python -m tests.faults $(if $(filter 1 true yes,$(FULL)),--full)
+test-faults: ready ## the fault programme, resumable, or a part of it (PART=1/3; FULL=1: double crashes too)
+	@$(BIN)/python -m tests.faults $(if $(filter 1 true yes,$(FULL)),--full) $(if $(PART),--part $(PART))
 
 lint: $(READY) ## ruff, mypy, and the import contracts
 	@$(BIN)/ruff check .

@@ -48,10 +48,15 @@ def serve() -> None:
         sys.stdout.flush()
 
 
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it is gone."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _become_operator(main: Any, request: Mapping[str, Any]) -> None:
     """Become what `agentex-operator TOLD` would be; does not return."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     os.setsid()
     os.chdir(request["folder"])
     log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -83,7 +88,7 @@ class PreforkServer:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "agentex_testkit.prefork"], env=kept, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )
         self._lock = threading.Lock()   # the next line is the answer to the last request
         return self

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.programme import families, workers
+from tests.faults.programme.batches import batches_of
 from tests.faults.programme.control_plane import access_to
 from tests.faults.programme.plans import Scale
 from tests.faults.programme.report import described
@@ -34,7 +35,8 @@ def pool(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
     """The workers, who know what each scenario does without faults."""
     folder: Path = tmp_path_factory.mktemp("faults")
     with workers.worker_pool(access_to(installation, folder)) as found:
-        wrong = [described(one) for one in found.record_references(families.GATE_SCENARIOS) if one.findings]
+        recorded = [one for done in found.record_references(families.GATE_SCENARIOS) for one in done.outcomes]
+        wrong = [described(one) for one in recorded if one.findings]
         assert not wrong, "\n".join(wrong)
         yield found
 
@@ -42,7 +44,8 @@ def pool(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("family", ["crash", "stops", "views", "answers", "replicas", "outages", *FAMILIES])
 def test_what_goes_wrong_breaks_no_promise(pool: workers.WorkerPool, family: str) -> None:
-    outcomes = list(pool.run(pool.batches([family], GATE)))
+    batches = batches_of([family], pool.references, GATE)
+    outcomes = [one for done in pool.run(batches) for one in done.outcomes]
 
     assert sum(one.reached for one in outcomes) > 0.9 * len(outcomes)  # a call may come or not, where timing decides
     assert not [one for one in outcomes if one.findings], "\n".join(described(one) for one in outcomes if one.findings)

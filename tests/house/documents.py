@@ -11,7 +11,7 @@ from tests.house.tree import OPERATOR, ROOT
 
 DOCUMENTS = tuple(sorted({
     *ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), ROOT / "operator" / "ARCHITECTURE.md",
-    *(ROOT / "operator" / "decisions").glob("*.md"),
+    *(ROOT / "operator" / "decisions").glob("*.md"), ROOT / "tests" / "faults" / "README.md",
 }))
 NOTES = ROOT / "deploy" / "helm" / "agentex-operator" / "templates" / "NOTES.txt"
 SEEN_FROM = (ROOT, OPERATOR)

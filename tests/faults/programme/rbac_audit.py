@@ -13,26 +13,48 @@ from agentex_dev import demo_access
 from agentex_testkit.judge.findings import Finding, Harm
 
 Right = tuple[str, str, str]  # group, resource or resource/subresource, verb
+FORBIDDEN = 403
 
 
-def forbidden(audit: Path) -> Iterator[Finding]:
-    """Every request that was forbidden, each sort once."""
-    for right in sorted({right_of(one) for one in read(audit) if one["responseStatus"]["code"] == 403}):
+class AuditLog:
+    """Reads an audit log bit by bit, and tells each right once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._told: set[tuple[Right, bool]] = set()
+
+    def news(self) -> tuple[frozenset[Right], frozenset[Right]]:
+        """The rights that requests needed, and those that were forbidden, first seen since the last call."""
+        seen = {(right_of(one), one["responseStatus"]["code"] == FORBIDDEN) for one in self._requests()}
+        fresh, self._told = seen - self._told, self._told | seen
+        return frozenset(right for right, _ in fresh), frozenset(right for right, refused in fresh if refused)
+
+    def _requests(self) -> Iterator[dict[str, Any]]:
+        """The operator's requests about resources in the whole lines that were added; discovery does not count."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                request = json.loads(line)
+                if "objectRef" in request and "responseStatus" in request:
+                    yield request
+
+
+def forbidden(rights: Iterable[Right]) -> Iterator[Finding]:
+    """A finding for every right that a request needed and did not have."""
+    for right in sorted(rights):
         yield Finding("RBAC", f"{' '.join(right)} was forbidden", Harm.OTHER)
 
 
-def unused(audit: Path) -> Iterator[Finding]:
-    """Every right that no request used."""
-    for right in sorted(granted() - {right_of(one) for one in read(audit)}):
+def unused(used: Iterable[Right]) -> Iterator[Finding]:
+    """A finding for every right that no request used."""
+    for right in sorted(granted() - set(used)):
         yield Finding("RBAC", f"{' '.join(right)} is granted, and was never used", Harm.OTHER)
-
-
-def read(audit: Path) -> Iterator[dict[str, Any]]:
-    """What the operator asked for, of resources; discovery is everybody's."""
-    for line in audit.read_text().splitlines():
-        one = json.loads(line)
-        if "objectRef" in one and "responseStatus" in one:
-            yield one
 
 
 def right_of(request: dict[str, Any]) -> Right:
@@ -43,7 +65,7 @@ def right_of(request: dict[str, Any]) -> Right:
 
 
 def granted(rules: Iterable[dict[str, Any]] | None = None) -> set[Right]:
-    """What the chart's ClusterRole allows."""
+    """The rights that the chart's ClusterRole grants."""
     rules = yaml.safe_load(demo_access.RULES.read_text()) if rules is None else rules
     return {(group, resource, verb) for rule in rules for group in rule["apiGroups"]
             for resource in rule["resources"] for verb in rule["verbs"]}

@@ -11,12 +11,12 @@ from tests.faults.programme.plans import Outcome
 
 from agentex_testkit.judge.findings import Harm
 
-EVERY = 15.0  # seconds between signs of life
+EVERY = 15.0  # seconds between lines of progress
 COUNTED = (Harm.DUPLICATED, Harm.LEAKED, Harm.WRONGLY_DELETED, Harm.STUCK)
 
 
 class Report:
-    """Collects how plans outcomes, and says so."""
+    """Counts outcomes, and writes about them."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -26,21 +26,27 @@ class Report:
         self._began = self._spoke = time.monotonic()
 
     def add(self, *outcomes: Outcome) -> None:
-        """Count these."""
+        """Count these, and write about those with findings."""
         for one in outcomes:
             self._count(one)
         if time.monotonic() > self._spoke + EVERY:
             self._spoke = time.monotonic()
-            self._say(f"{self._spoke - self._began:6.0f} s: {self.total} plans, {sum(self.harms.values())} findings")
+            self.say(f"{self._spoke - self._began:6.0f} s: {self.total} plans, {sum(self.harms.values())} findings")
 
-    def close(self) -> None:
-        """Say the sums, and the last line."""
+    def say(self, line: str) -> None:
+        """Write a line, at once."""
+        self._out.write(line + "\n")
+        self._out.flush()
+
+    def close(self, seconds: float | None = None) -> None:
+        """Write the sums and the closing line; `seconds`: how long it took, if not since this report began."""
         for family, number in self.plans.items():
-            self._say(f"{family}: {number} plans")
+            self.say(f"{family}: {number} plans")
         for plan in self.missed:
-            self._say(f"not reached in this run: {plan}")
-        self._say(f"{self.harms[Harm.OTHER]} promises otherwise broken, in {time.monotonic() - self._began:.0f} s")
-        self._say(self.line)
+            self.say(f"not reached in this run: {plan}")
+        took = time.monotonic() - self._began if seconds is None else seconds
+        self.say(f"{self.harms[Harm.OTHER]} promises otherwise broken, in {took:.0f} s")
+        self.say(self.line)
 
     @property
     def total(self) -> int:
@@ -49,7 +55,7 @@ class Report:
 
     @property
     def line(self) -> str:
-        """The last line of a run."""
+        """The closing line."""
         return f"faults: {self.total} plans, " + ", ".join(f"{self.harms[harm]} {harm.value}" for harm in COUNTED)
 
     @property
@@ -64,15 +70,11 @@ class Report:
         self.plans[one.plan.partition("/")[0]] += 1
         self.harms.update({finding.harm for finding in one.findings})  # a plan counts once for each harm
         if one.findings:
-            self._say(described(one))
-
-    def _say(self, line: str) -> None:
-        self._out.write(line + "\n")
-        self._out.flush()
+            self.say(described(one))
 
 
 def described(one: Outcome) -> str:
-    """A plan's findings, and how to see them again."""
+    """A plan's findings, and the command that runs the plan again."""
     findings = "".join(f"   {finding.harm.value}: {finding}\n" for finding in one.findings)
     log = f"   the operator's log: {one.log}\n" if one.log else ""
     return f"{one.plan}\n{findings}{log}   .venv/bin/python -m tests.faults --replay {shlex.quote(one.plan)}\n"

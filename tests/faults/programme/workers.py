@@ -5,56 +5,91 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
+import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing.util import Finalize
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.faults.programme import families
-from tests.faults.programme.plans import Outcome, Scale
+from tests.faults.programme.batches import Batch
+from tests.faults.programme.families import families
+from tests.faults.programme.plans import Outcome
 from tests.faults.runner.runner import ClusterAccess, Runner
 from tests.faults.scenarios import reference
-from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.reference import Reference
 
+from agentex_testkit.fault_proxy.calls import Call
 from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.prefork import die_with_parent
 
 WORKERS = 10
 FINDINGS = Path(tempfile.gettempdir()) / "agentex-faults-findings"
 RUNNERS: list[Runner] = []   # of a worker process: its runner, once it has one
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A batch that was run, in `took` seconds. `calls`: one of each call site that the worker's operators used."""
+
+    batch: Batch
+    outcomes: tuple[Outcome, ...]
+    calls: frozenset[Call] = frozenset()
+    took: float = 0.0
+    reference: Reference | None = None
+
+
+def recording_of(scenario: str) -> Batch:
+    """The batch in which the reference of this scenario is recorded."""
+    return Batch("learn", (f"learn/{scenario}",))
+
+
 # --- in a worker ----------------------------------------------------------------------------------------------------
 
 
 def open_runner(access: ClusterAccess) -> None:
-    """Give this worker its runner."""
+    """Give this worker its runner; the worker ends when the process that leads is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
     runner = Runner(access, str(os.getpid()))
     RUNNERS.append(runner.__enter__())
-    multiprocessing.util.Finalize(runner, runner.__exit__, args=(None, None, None), exitpriority=100)
+    Finalize(runner, runner.__exit__, args=(None, None, None), exitpriority=100)
 
 
-def record_reference(name: str) -> tuple[str, Reference, tuple[Finding, ...]]:
+def record_reference(scenario: str) -> Finished:
     """What a scenario does without faults."""
-    return name, *reference.record_reference(RUNNERS[0], name)
+    (runner,) = RUNNERS
+    began = time.monotonic()
+    found, findings = reference.record_reference(runner, scenario)
+    outcome = Outcome(f"learn/{scenario}", findings)
+    return Finished(recording_of(scenario), (outcome,), _calls(runner), time.monotonic() - began, found)
 
 
-def run_batch(name: str, plans: Sequence[str]) -> list[Outcome]:
-    """Run a batch of a family; a plan that raises has failed, and says where."""
-    family = families.families(reference.load(RUNNERS[0].access.folder))[name]
+def run_batch(batch: Batch) -> Finished:
+    """Run a batch; a plan that raises has failed, and its finding is the traceback."""
+    (runner,) = RUNNERS
+    began = time.monotonic()
+    family = families(reference.load(runner.access.folder))[batch.family]
     try:
-        return [with_log(outcome, RUNNERS[0].world.operator.log_path) for outcome in family.run(RUNNERS[0], plans)]
+        outcomes = [with_log(one, runner.world.operator.log_path) for one in family.run(runner, batch.plans)]
     except Exception:  # a bug of the programme must not end the run, and must not pass either
-        return [Outcome(plan, (Finding("-", traceback.format_exc()[-3000:], Harm.STUCK),)) for plan in plans]
+        failed = Finding("-", traceback.format_exc()[-3000:], Harm.STUCK)
+        outcomes = [Outcome(plan, (failed,)) for plan in batch.plans]
+    return Finished(batch, tuple(outcomes), _calls(runner), time.monotonic() - began)
+
+
+def _calls(runner: Runner) -> frozenset[Call]:
+    return frozenset(runner.proxy.sites.values())
 
 
 def with_log(outcome: Outcome, log: Path) -> Outcome:
-    """Of a plan with findings the operator's log outlives the run: the next plan writes over it, and what depends on
-    the moment is not seen again by a replay.
+    """The outcome with a copy of the operator's log, if it has findings: the next plan writes over the log, and a
+    finding that depends on timing may not be seen again by a replay.
     """
     if not outcome.findings or not log.exists():
         return outcome
@@ -71,48 +106,48 @@ class WorkerPool:
     """The workers of one run."""
 
     access: ClusterAccess
-    pool: ProcessPoolExecutor
+    executor: ProcessPoolExecutor
 
-    def record_references(self, names: Iterable[str] = tuple(SCENARIOS)) -> Iterator[Outcome]:
-        """Have every scenario played without faults; what is learned is kept for the plans."""
-        found: dict[str, Reference] = reference.load(self.access.folder)
-        for done in as_completed([self.pool.submit(record_reference, name) for name in names]):
-            name, one, findings = done.result()
-            found[name] = one
-            yield Outcome(f"learn/{name}", findings)
-        reference.save(self.access.folder, found)
+    def use_references(self, references: Mapping[str, Reference]) -> None:
+        """Have the workers use these references from now on."""
+        reference.save(self.access.folder, dict(references))
 
-    def batches(self, wanted: Iterable[str], scale: Scale, chosen: Callable[[str], bool] = bool,
-                most: int | None = None) -> list[tuple[str, list[str]]]:
-        """The chosen plans of these families, at most so many batches of each; side by side, for some are heavy."""
-        every = families.families(reference.load(self.access.folder))
-        found = {name: spread(every[name].batches(scale), chosen, most) for name in wanted}
-        placed = sorted(((at + 0.5) / len(batches), name, at) for name, batches in found.items()
-                        for at in range(len(batches)))
-        return [(name, found[name][at]) for _, name, at in placed]
+    def record_references(self, scenarios: Iterable[str]) -> Iterator[Finished]:
+        """Run these scenarios without faults, and have the workers use what was recorded."""
+        found = reference.load(self.access.folder)
+        for done in as_completed([self.executor.submit(record_reference, name) for name in scenarios]):
+            recorded = done.result()
+            (outcome,) = recorded.outcomes
+            if recorded.reference is not None:
+                found[outcome.plan.removeprefix("learn/")] = recorded.reference
+            yield recorded
+        self.use_references(found)
 
-    def run(self, batches: Iterable[tuple[str, list[str]]]) -> Iterator[Outcome]:
-        """Run these."""
-        for done in as_completed([self.pool.submit(run_batch, name, plans) for name, plans in batches]):
-            yield from done.result()
+    def run(self, batches: Iterable[Batch]) -> Iterator[Finished]:
+        """Run these batches, started in this order."""
+        for done in as_completed([self.executor.submit(run_batch, batch) for batch in batches]):
+            yield done.result()
 
-    def replay(self, name: str, plan: str) -> list[Outcome]:
-        """One plan of a family, again."""
-        return self.pool.submit(run_batch, name, [plan]).result()
+    def replay(self, family: str, plan: str) -> tuple[Outcome, ...]:
+        """Run one plan of a family again."""
+        return self.executor.submit(run_batch, Batch(family, (plan,))).result().outcomes
 
-
-def spread(batches: Iterable[Sequence[str]], chosen: Callable[[str], bool], most: int | None) -> list[list[str]]:
-    """The batches with the chosen plans; of too many, those at even distances."""
-    found = [plans for batch in batches if (plans := [plan for plan in batch if chosen(plan)])]
-    step = max(1, len(found) // most) if most else 1
-    return found[::step][:most]
+    @property
+    def references(self) -> dict[str, Reference]:
+        """The references that the workers use."""
+        return reference.load(self.access.folder)
 
 
 @contextmanager
 def worker_pool(access: ClusterAccess, workers: int = WORKERS) -> Iterator[WorkerPool]:
-    """The workers, each with a runner of its own."""
+    """The workers, each with a runner of its own; killed at once if the run breaks off."""
     how = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=how, initializer=open_runner, initargs=(access,)) as pool:
-        yield WorkerPool(access, pool)
-
-
+    executor = ProcessPoolExecutor(workers, mp_context=how, initializer=open_runner, initargs=(access,))
+    try:
+        yield WorkerPool(access, executor)
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
+    executor.shutdown()

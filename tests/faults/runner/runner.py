@@ -106,7 +106,6 @@ class Runner:
         self.sources = stack.enter_context(SourceServer())
         self.proxy = FaultProxy(self.interrupt)
         stack.callback(self.proxy.close)
-        stack.callback(self._write_calls_down)
         self.operator = self.new_operator(self.proxy)
         stack.callback(self.operator.end)
         self.supervisor = Supervisor(self.operator)
@@ -124,10 +123,6 @@ class Runner:
                                   "operator", self.access.operator)
         flags = (f"--allowed-source-hosts={self.sources.host}", *self.flags)
         return ForkedOperator(self.prefork, config, (self.namespace,), self.folder, flags)
-
-    def _write_calls_down(self) -> None:
-        """One call of each access, for whoever asks at the end which there were."""
-        (self.folder / "calls.txt").write_text("\n".join(map(str, self.proxy.sites.values())))
 
     def interrupt(self) -> None:
         """What the proxy does at a cue: the operator dies, and is started again."""

@@ -15,7 +15,8 @@ from typing import Any
 
 from tests.faults.runner.reusable_world import ReusableWorld
 from tests.faults.runner.runner import Runner
-from tests.faults.scenarios.catalogue import SCENARIOS, Scenario
+from tests.faults.scenarios.catalogue import SCENARIOS
+from tests.faults.scenarios.scenario import Scenario
 
 from agentex_testkit.api_server import Object, eventually
 from agentex_testkit.fault_proxy.calls import Call
