@@ -115,12 +115,18 @@ class ApiServer:
         return body
 
 
-def eventually(look: Callable[[], Any], wanted: Callable[[Any], Any] = bool, seconds: float = PATIENCE) -> Any:
-    """What `look` gives as soon as it is as wanted; fails, showing what was there instead."""
+def pause() -> None:
+    """Sleep until it is time to look again."""
+    time.sleep(LOOK_EVERY)
+
+
+def eventually(look: Callable[[], Any], wanted: Callable[[Any], Any] = bool, seconds: float = PATIENCE,
+               between: Callable[[], object] = pause) -> Any:
+    """What `look` gives as soon as it is as wanted; fails, showing what was there instead. `between`: two looks."""
     end = time.monotonic() + seconds
     while not wanted(seen := look()):
         assert time.monotonic() < end, f"not as wanted after {seconds:.0f} s:\n{_shown(seen)}"
-        time.sleep(LOOK_EVERY)
+        between()
     return seen
 
 

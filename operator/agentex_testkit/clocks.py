@@ -28,7 +28,7 @@ class HandTimer:
 
 @dataclass
 class HandClock(Clock):
-    """Stands still until `advance`; then rings what became due, in order, and lets tasks run in between."""
+    """Stands still until `advance`, which calls back what becomes due, in order, and lets tasks run in between."""
 
     seconds: float = 1000.0
     timers: list[tuple[float, int, HandTimer]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class HandClock(Clock):
 
     @property
     def armed(self) -> int:
-        """How many timers would still ring."""
+        """How many timers are not due yet."""
         return sum(not timer.cancelled for _, _, timer in self.timers)
 
     async def advance(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What a stranger may send instead of a build context: archives, manifests and a server that lies."""
+"""Malicious build contexts: archives, manifests, and an HTTP server that sends wrong answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def good(agent: str, manifest: str | None = None) -> list[tuple[tarfile.TarInfo,
 
 
 def packed(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
-    """A tar.gz of these entries, however odd."""
+    """A tar.gz of these entries."""
     out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for member, content in members:
@@ -117,7 +117,7 @@ class SourceServer:
 
     @property
     def host(self) -> str:
-        """HOST:PORT, as --allowed-source-hosts wants it."""
+        """HOST:PORT, as --allowed-source-hosts takes it."""
         return f"127.0.0.1:{self._server.server_port if self._server else 0}"
 
     def source(self, path: str, content: bytes | None = None, **more: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class SourceServer:
         return self.source(path, content)
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """What the path says: /status/N, /truncated, /huge, /endless, or a file."""
+        """Answer as the path says: /status/N, /truncated, /huge, /endless, or a file."""
         lies = {"/truncated": self._truncated, "/huge": self._huge, "/endless": self._endless}
         path = request.path.partition("?")[0]
         if path.startswith("/status/"):

@@ -38,13 +38,13 @@ class Tracked:
     gone: bool = False
 
     def owner(self, cluster: str) -> str:
-        """How the remote objects of this resource name it; spelled out here again, for this is the judge."""
+        """The token by which remote objects name this resource; computed here again, independent of the operator."""
         whole = f"{cluster}/{self.uid}"
         return hashlib.sha256(whole.encode()).hexdigest()[:8] if self.kind == "AgentBuild" else whole
 
 
 def owner_in(entry: Entry) -> str | None:
-    """Whose a remote object is, by its token; None where it carries none."""
+    """The token of the owner of a remote object; None where it carries none."""
     if entry["kind"] == "deployment":
         found = COMMENT.match(entry["manifest_first_line"])
     else:

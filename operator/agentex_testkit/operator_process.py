@@ -16,9 +16,9 @@ import sysconfig
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-
-import httpx
 
 from agentex_dev.parts import Part
 
@@ -40,15 +40,15 @@ _numbers = itertools.count(1)
 
 
 class Operator:
-    """One operator over these namespaces; its log goes on across restarts."""
+    """One operator for these namespaces; its log continues across restarts."""
 
     def __init__(self, kubeconfig: Path, namespaces: Sequence[str], folder: Path, flags: Sequence[str] = ()) -> None:
         self._told = (f"--kubeconfig={kubeconfig}", f"--watch-namespaces={','.join(namespaces)}", *SHORT_TIMES, *flags)
         self.folder = folder / f"operator-{next(_numbers)}"
         self.folder.mkdir()
         self._part: Part | None = None
-        self._seat = reserved()
-        self._port = int(self._seat.getsockname()[1])
+        self._port_holder = reserved()
+        self._port = int(self._port_holder.getsockname()[1])
 
     @property
     def log_path(self) -> Path:
@@ -57,7 +57,7 @@ class Operator:
 
     @property
     def log(self) -> str:
-        """Everything it said so far, in all its lives."""
+        """Everything it logged, in all its runs."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     @property
@@ -78,7 +78,7 @@ class Operator:
         self._await_readiness(self._part)
 
     def kill(self) -> None:
-        """SIGKILL: it gets to do nothing more."""
+        """Send SIGKILL."""
         if self._part is not None:
             self._part.end(signal.SIGKILL)
 
@@ -89,14 +89,14 @@ class Operator:
         return self._part.status if self._part.status != -signal.SIGKILL else None
 
     def restart(self) -> None:
-        """SIGKILL, if it still runs, and another start."""
+        """Kill it, if it still runs, and start it again."""
         self.kill()
         self.start()
 
     def end(self) -> None:
-        """Leave nothing of it behind."""
+        """Kill it, and remove its files."""
         self.kill()
-        self._seat.close()
+        self._port_holder.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _command(self) -> list[str]:
@@ -111,14 +111,18 @@ class Operator:
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so."""
+        """Whether /readyz says so. Asked often while operators start, so without a TLS context for each question."""
+        connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).is_success
-        except httpx.TransportError:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, HTTPException):
             return False
+        finally:
+            connection.close()
 
     def wait_for_its_end(self, seconds: float) -> int | None:
-        """The exit status of one that ends by itself; None if it goes on."""
+        """The exit status of an operator that ends by itself; None if it does not end in time."""
         try:
             return self._part.wait(seconds) if self._part else None
         except subprocess.TimeoutExpired:
@@ -126,10 +130,10 @@ class Operator:
 
 
 def reserved() -> socket.socket:
-    """A port of the loopback that is an operator's in all its lives: bound, so that nobody else is given it, neither a
-    server that takes any nor a call on its way out; and not listened on, so that whoever names it can have it.
+    """A socket that holds a port of the loopback for an operator in all its runs: bound, so that no other server or
+    connection is given the port; and not listened on, so that the operator can have it.
     """
-    seat = socket.socket()
-    seat.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    seat.bind(("127.0.0.1", 0))
-    return seat
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder

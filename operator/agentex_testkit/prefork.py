@@ -1,9 +1,9 @@
-"""Operators that start in a tenth of a second: forked from a process that has imported everything, and done nothing.
+"""Start operators in a tenth of a second, by forking a process that has imported everything and done nothing.
 
 A fault programme starts the operator thousands of times, and importing its libraries is nine tenths of each start.
 What is forked is the operator's own command line, in a process and a session of its own, that dies like any other.
 
-Run as `python -m agentex_testkit.prefork`: each line of standard input is an request, `{"told": [...], "log": path,
+Run as `python -m agentex_testkit.prefork`: each line of standard input is a request, `{"told": [...], "log": path,
 "folder": path}`; the answer on standard output is the process id. It ends, and all its children with it, when its
 standard input does.
 """
@@ -11,6 +11,8 @@ standard input does.
 from __future__ import annotations
 
 import ctypes
+import gc
+import importlib
 import json
 import os
 import select
@@ -28,9 +30,10 @@ from typing import Any, Self
 from agentex_testkit.operator_process import NOT_FOR_IT
 
 PR_SET_PDEATHSIG = 1
+IMPORTED_LATE = ("httpcore", "anyio._backends._asyncio", "sniffio")  # by httpx, when the first call is made
 
 
-# --- in the prefork -------------------------------------------------------------------------------------------------
+# --- in the prefork server ------------------------------------------------------------------------------------------
 
 
 def serve() -> None:
@@ -38,6 +41,10 @@ def serve() -> None:
     from agentex_operator import bootstrap  # noqa: F401, PLC0415 - imported for the children, who find it there
     from agentex_operator.cli.main import main  # noqa: PLC0415 - as above
 
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # no operator looks through what it inherited for garbage
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the dead are not kept: their pid is theirs until they are gone
     for line in sys.stdin:
         request = json.loads(line)
@@ -99,7 +106,7 @@ class PreforkServer:
         self._process.wait(10)
 
     def start(self, told: Sequence[str], log: Path, folder: Path) -> int:
-        """Have an operator started; its process id."""
+        """Start an operator; its process id."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -109,7 +116,7 @@ class PreforkServer:
 
 
 class ForkedProcess:
-    """One operator of the prefork; speaks as agentex_dev.parts.Part does, to any thread."""
+    """One forked operator, with the methods of agentex_dev.parts.Part; for any thread."""
 
     def __init__(self, prefork: PreforkServer, told: Sequence[str], log: Path, folder: Path) -> None:
         self._watch: int | None = None
@@ -126,13 +133,13 @@ class ForkedProcess:
             return self._watch is not None and not select.select([self._watch], [], [], 0)[0]
 
     def send(self, how: signal.Signals) -> None:
-        """Send a signal; to one that is gone, nothing."""
+        """Send a signal; does nothing once the process is gone."""
         with self._lock, suppress(ProcessLookupError):
             if self._watch is not None:
                 signal.pidfd_send_signal(self._watch, how)
 
     def end(self, how: signal.Signals = signal.SIGTERM, grace: float = 20.0) -> bool:
-        """Send the signal and see the process gone; killed when it stays. Whether it went by itself."""
+        """Send the signal and wait for the end, then SIGKILL; whether it ended by itself."""
         self.send(how)
         went = self._gone_within(grace)
         if not went:
@@ -141,7 +148,7 @@ class ForkedProcess:
         return went
 
     def close(self) -> None:
-        """Let the process id go."""
+        """Release the process id."""
         with self._lock:
             if self._watch is not None:
                 os.close(self._watch)

@@ -50,7 +50,7 @@ class Held:
         self.let_go.set()
 
     def catches(self, request: web.Request, point: Point) -> bool:
-        """Whether this is the call, at the point; the first one only."""
+        """Whether this is the first call at this point that matches."""
         named = self.method == request.method and re.search(self.pattern, request.path)
         return bool(named) and point == self.point and not self.caught.is_set()
 
@@ -93,12 +93,12 @@ class Server:
 
     @staticmethod
     def trust(ca: bytes | None) -> Any:
-        """What vouches for an upstream; None where it speaks plain HTTP."""
+        """The TLS context for an upstream; None where it speaks plain HTTP."""
         return ssl.create_default_context(cadata=ca.decode()) if ca else None
 
     @staticmethod
     def session(trust: Any) -> aiohttp.ClientSession:
-        """A client that adds nothing, changes nothing and waits for ever."""
+        """A client that changes nothing of a request, and has no timeout."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=trust or True, limit=0), auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=None),

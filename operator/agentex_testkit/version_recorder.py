@@ -10,11 +10,11 @@ from contextlib import suppress
 
 import httpx
 
-from agentex_testkit.api_server import GROUP, ApiServer, Object, eventually
+from agentex_testkit.api_server import GROUP, LOOK_EVERY, ApiServer, Object, eventually
 
 
 class VersionRecorder:
-    """Every version that the objects of one kind ever had, from one watch that begins anew when it breaks off."""
+    """Every version that the objects of one kind ever had, from one watch that is opened again when it breaks off."""
 
     def __init__(self, api: ApiServer, kind: str, namespace: str) -> None:
         self.versions: list[Object] = []
@@ -25,6 +25,8 @@ class VersionRecorder:
         self._newest = 0       # the revision up to which everything is written down
         self._gone: set[str] = set()  # the uids of those whose end is written down
         self._over = threading.Event()
+        self._news = threading.Condition()
+        self.written = 0       # how many versions and ends were written down so far
         self._thread = threading.Thread(target=self._follow, name=f"version recorder of {kind}", daemon=True)
         self._thread.start()
 
@@ -47,10 +49,15 @@ class VersionRecorder:
             over = {uid for uid in tracked | known.keys() if uid not in there and known.get(uid, 0) <= now}
             return sorted((late | over) - self._gone)
 
-        eventually(behind, lambda found: not found)
+        eventually(behind, lambda found: not found, between=lambda: self.wait_for_news(self.written, LOOK_EVERY))
+
+    def wait_for_news(self, written: int, seconds: float) -> None:
+        """Return when more than so many versions and ends are written down, or after so many seconds."""
+        with self._news:
+            self._news.wait_for(lambda: self.written > written, seconds)
 
     def forget(self) -> None:
-        """Begin a new chapter: of what there is, the newest version is where it begins."""
+        """Keep only the newest version of what exists."""
         newest = {one["metadata"]["uid"]: one for one in self.versions}
         there = {one["metadata"]["uid"] for one in self._api.http.get(self._path).json()["items"]}
         self.versions = [one for uid, one in newest.items() if uid in there]
@@ -64,7 +71,7 @@ class VersionRecorder:
         self._thread.join(5)
 
     def _follow(self) -> None:
-        """Go on where it broke off, so that no version is missed; what the watch has forgotten etcd still knows."""
+        """Open the watch again where it broke off, so that no version is missed."""
         while not self._over.is_set():
             with suppress(httpx.HTTPError, KeyError):
                 self._since = self._since or self._listed()
@@ -72,7 +79,7 @@ class VersionRecorder:
             self._over.wait(0.2)
 
     def _listed(self) -> str:
-        """Write down what there is, and what there was since the newest that is known; the version of the list."""
+        """Record what exists, and every version since the newest that is known; the revision of the list."""
         listing = self._api.http.get(self._path).json()
         newest = int(listing["metadata"]["resourceVersion"])
         if self._newest:
@@ -85,7 +92,9 @@ class VersionRecorder:
         return str(newest)
 
     def _write_missed(self, newest: int) -> None:
-        """One list of each revision that nobody told of, as after a restart of the API server."""
+        """Record the versions that no watch told of, as after a restart of the API server: one list for each
+        revision.
+        """
         for revision in range(self._newest + 1, newest + 1):
             exactly = {"resourceVersion": str(revision), "resourceVersionMatch": "Exact"}
             items = self._api.http.get(self._path, params=exactly).json()["items"]
@@ -96,7 +105,7 @@ class VersionRecorder:
             self._write("ADDED", {**self._kind, **obj})
 
     def _watch(self) -> None:
-        """Write down what happens, until the watch breaks off."""
+        """Record what happens, until the watch breaks off."""
         since = {"watch": "1", "resourceVersion": self._since, "allowWatchBookmarks": "true"}
         with self._api.http.stream("GET", self._path, params=since, timeout=None) as answer:
             self._socket = answer.extensions["network_stream"].get_extra_info("socket")
@@ -116,3 +125,6 @@ class VersionRecorder:
             self.versions.append(obj)
         if happened == "DELETED":
             self._gone.add(obj["metadata"]["uid"])
+        with self._news:
+            self.written += 1
+            self._news.notify_all()

@@ -23,13 +23,14 @@ from agentex_testkit.operator_process import Operator
 from agentex_testkit.version_recorder import VersionRecorder
 
 REMOTE = ("AgentDeployment", "AgentBuild")
+LOOK_AGAIN = 0.5  # seconds: whoever waits looks again after so long, though nothing was written
 TIME_SCALE = 60  # a build of two minutes takes two seconds, a rollout of one minute one
 TRUST = ssl.create_default_context()  # once: reading the certificates costs more than most tests
 
 
 @dataclass
 class World:
-    """What a test works in. `apply` and `wait` are most of it; what it applied is judged when the test is over."""
+    """What a test on a cluster works in; what was applied is judged when the test ends."""
 
     api: ApiServer
     namespace: str
@@ -44,7 +45,7 @@ class World:
     # --- the cluster ----------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Write everything down from now on."""
+        """Begin to record every version."""
         self._recorders = {kind: VersionRecorder(self.api, kind, self.namespace) for kind in OURS}
 
     def apply(self, *objects: Object) -> Object:
@@ -78,7 +79,17 @@ class World:
 
     def wait(self, kind: str, name: str, until: Callable[[Object | None], bool] = ready, seconds: float = 60) -> Object:
         """The object as soon as it is so: ready, stalled(reason), says(type, status, reason), gone or your own."""
-        return eventually(lambda: self.get(kind, name), until, seconds) or {}
+        recorder = self._recorders.get(kind)
+        if recorder is None:
+            return eventually(lambda: self.get(kind, name), until, seconds) or {}
+        written = 0
+
+        def look() -> Object | None:
+            nonlocal written
+            written = recorder.written
+            return self.get(kind, name)
+
+        return eventually(look, until, seconds, lambda: recorder.wait_for_news(written, LOOK_AGAIN)) or {}
 
     def remove(self, kind: str, name: str) -> None:
         """Delete it and see it go."""
@@ -98,11 +109,11 @@ class World:
         return self._recorders[kind].of(obj["metadata"]["uid"]) if obj else []
 
     def versions_so_far(self, kind: str, uid: str) -> list[Object]:
-        """Those of them that are written down: for whoever looks again and again, and need not wait."""
+        """The recorded versions of an object; without waiting for those that are not recorded yet."""
         return self._recorders[kind].of(uid)
 
     def catch_up(self) -> None:
-        """Have everything that happened by now written down."""
+        """Wait until everything that happened by now is recorded."""
         for kind, recorder in self._recorders.items():
             recorder.catch_up(one.uid for one in self._known if one.kind == kind)
 
@@ -137,7 +148,7 @@ class World:
         one.creates, one.unanswered, one.beside = creates, unanswered, beside
 
     def leaves_behind(self, kind: str, name: str) -> None:
-        """What is remote of this resource may outlive it (deletionPolicy: Orphan)."""
+        """Remote objects of this resource may outlive it (deletionPolicy: Orphan)."""
         self._tracked(kind, name).orphan = True
 
     def judge(self) -> None:
@@ -156,7 +167,7 @@ class World:
         return tuple(dict.fromkeys([*of_each, *strangers(evidence)]))
 
     def evidence(self, ambiguous: int = 0) -> Evidence:
-        """What the judge goes by, as it is now."""
+        """What the judge needs, as it is now."""
         self.catch_up()
         versions = {one.uid: self._recorders[one.kind].of(one.uid) for one in self._known}
         return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
@@ -175,7 +186,7 @@ class World:
         self.close()
 
     def delete_all(self) -> Iterable[tuple[str, str]]:
-        """Ask for the deletion of every build and deployment; which they are."""
+        """Ask for the deletion of every build and deployment; their kinds and names."""
         left = [(kind, one["metadata"]["name"]) for kind in REMOTE for one in self.api.list(kind, self.namespace)]
         for kind, name in left:
             self.delete(kind, name)

@@ -1,4 +1,4 @@
-"""The operator's rights are read from the audit log bit by bit, each told once."""
+"""The operator's rights are read from the audit log bit by bit, and each is news once."""
 
 from __future__ import annotations
 

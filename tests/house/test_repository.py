@@ -21,6 +21,7 @@ REGISTRIES = tuple("".join(halves) for halves in (
 ))
 LOCKS = ("requirements/run.txt", "requirements/dev.txt", "requirements/build.txt")
 UNCHECKED_COPY = "model" + "_copy("
+IMPORT_PATH = "sys" + ".path"
 SKIPPED = re.compile(r"pytest\.(skip|xfail|importorskip)|mark\.(skip|skipif|xfail)\b|unittest\.skip|SkipTest")
 
 
@@ -59,6 +60,10 @@ def test_no_file_names_a_package_registry() -> None:
 
 def test_no_model_is_copied_past_the_type_checker() -> None:
     assert [name for name, text in readable() if name.endswith(".py") and UNCHECKED_COPY in text] == []
+
+
+def test_no_file_changes_the_import_path() -> None:
+    assert [name for name, text in readable() if name.endswith(".py") and IMPORT_PATH in text] == []
 
 
 def test_no_test_is_skipped() -> None:

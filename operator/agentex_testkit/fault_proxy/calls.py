@@ -1,4 +1,4 @@
-"""How a call is named, so that it is the same call in every run: who is asked, the verb, what for, and the how-manieth.
+"""The names of calls, the same in every run: the server, the verb, the object, and the number of the call.
 
     kube PATCH agentbuilds/quote/status #2        the second write of this status
     remote POST /v5/builds #1                     the first create
@@ -32,7 +32,7 @@ class Call(NamedTuple):
 
     @property
     def site(self) -> str:
-        """The place in the code that makes such calls: the name without the object's own, and without the number.
+        """The call site: the name without the object and the number. Accounts of both scopes share one.
 
         One place serves accounts of both scopes.
         """
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
     @property
     def mutates(self) -> bool:
-        """Whether it changes a build or a deployment, here or remotely; Events and accounts only tell of them."""
+        """Whether it changes a build or a deployment, here or remotely; Events and accounts do not count."""
         return self.verb in MUTATING and not self.what.startswith(("events", "agentexaccounts"))
 
     @property

@@ -17,7 +17,7 @@ ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
 
 @dataclass(frozen=True)
 class Case:
-    """One resource before the judge: every version of it, and every remote mutation that concerns it, oldest first."""
+    """One resource: every version of it, and every remote mutation that concerns it, oldest first."""
 
     tracked: Tracked
     versions: Sequence[Object]
@@ -26,7 +26,7 @@ class Case:
 
     @property
     def unanswered(self) -> int:
-        """How many creates may have taken effect that the operator was not told of."""
+        """How many creates may have taken effect without an answer."""
         return self.ambiguous + self.tracked.unanswered
 
     @property
@@ -41,7 +41,7 @@ class Case:
 
     @property
     def removals(self) -> list[Entry]:
-        """What the operator had removed of it."""
+        """The removals that the operator asked for."""
         return [one for one in self.entries if one["verb"] in ("delete", "cancel") and one["cause"] == "api"]
 
     @property
@@ -56,7 +56,7 @@ class Case:
 
     @property
     def last(self) -> dict[str, Entry]:
-        """What the ledger last says of each id."""
+        """The last entry of the ledger for each id."""
         return {one["id"]: one for one in self.entries}
 
     def id_in(self, status: Object) -> str | None:
@@ -65,14 +65,14 @@ class Case:
         return found
 
     def ids_in(self, status: Object) -> set[str | None]:
-        """Every remote id that one of its statuses names: as its own, as what goes before, as what must go."""
+        """Every remote id that this status names: its own, its predecessor, its removals."""
         removal = (status.get("removal") or {}).get("id")
         return {self.id_in(status), status.get("predecessorID"), removal, *status.get("condemned", ())} - {None}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything of one world."""
+    """Everything that was recorded in one world."""
 
     cluster: str
     ledger: Sequence[Entry]
@@ -89,17 +89,17 @@ class Evidence:
 
     @property
     def by_us(self) -> list[Entry]:
-        """What was committed through the API, to builds and deployments."""
+        """The mutations of builds and deployments that were made through the API."""
         return [it for it in self.ledger if it["cause"] == "api" and it["kind"] in REMOTE.values()]
 
     @staticmethod
     def owner_of(entry: Entry) -> str | None:
-        """Whose it is, by its token; None where it carries none."""
+        """The token of the owner; None where it carries none."""
         return owner_in(entry)
 
     @property
     def owners(self) -> set[str]:
-        """The tokens of every resource that there ever was."""
+        """The tokens of all resources."""
         return {one.owner(self.cluster) for one in self.known}
 
 
@@ -111,12 +111,12 @@ def carriers(entry: Entry) -> tuple[str, ...]:
 
 
 def attempt_in(entry: Entry) -> int | None:
-    """Which attempt of its owner it was made by."""
+    """The attempt of its owner that made the record."""
     found = next((it for text in carriers(entry) if (it := ATTEMPT.search(text))), None)
     return int(next(filter(None, found.groups()))) if found else None
 
 
 def wish_in(entry: Entry) -> str | None:
-    """The digest of what it was made from; None where the token does not say."""
+    """The digest of the inputs that the record was made from; None where the token does not say."""
     found = next((it for text in carriers(entry) if (it := WISH.match(text))), None)
     return next(filter(None, found.groups())) if found else None

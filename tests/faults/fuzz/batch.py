@@ -46,7 +46,7 @@ LIGHT = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;
 
 @dataclass
 class FuzzedResource:
-    """One fuzzed object, and what became of it."""
+    """One fuzzed object, its uid if the API server accepted it, and the findings about it."""
 
     plan: str
     kind: str
@@ -56,7 +56,7 @@ class FuzzedResource:
 
     @classmethod
     def of(cls, plan: str) -> FuzzedResource:
-        """The one of that name."""
+        """The resource of the plan of that name."""
         _, kind, seed = plan.split("/")
         return cls(plan, kind, a_fuzzed(kind, int(seed.removeprefix("seed-"))))
 
@@ -66,16 +66,16 @@ class FuzzedResource:
 
     @property
     def title(self) -> str:
-        """How a finding names it."""
+        """The name of the resource in findings."""
         return f"{self.kind} {self.name}"
 
     def find(self, invariant: str, text: str, harm: Harm = Harm.OTHER) -> None:
-        """Something is wrong with it."""
+        """Add a finding."""
         self.findings.append(Finding(invariant, f"{self.title}: {text[:1500]}", harm))
 
 
 class FuzzBatch:
-    """Applies fuzzed resources, waits for their conditions, deletes them; then tells what went wrong on the way."""
+    """Applies fuzzed resources, waits for their conditions, deletes them, and finds what went wrong on the way."""
 
     def __init__(self, runner: Runner, resources: Sequence[FuzzedResource]) -> None:
         self.runner, self.resources = runner, resources
@@ -103,13 +103,13 @@ class FuzzBatch:
             recorder.close()
 
     def _operator(self) -> object:
-        """Which process it is."""
+        """The process id of the operator; false where none runs."""
         return self.runner.operator.running and self.runner.operator.part and self.runner.operator.part.pid
 
     # --- in -------------------------------------------------------------------------------------------------------
 
     def apply(self) -> None:
-        """Create them all; who is refused is told why."""
+        """Create all of them; a refusal must have a message."""
         list(self._pool.map(self._create, self.resources))
 
     def _create(self, one: FuzzedResource) -> None:
@@ -131,7 +131,7 @@ class FuzzBatch:
     # --- what is said ---------------------------------------------------------------------------------------------
 
     def wait_for_conditions(self) -> None:
-        """The operator says something of each that was accepted, and what it says is whole."""
+        """Wait until every accepted object has a condition of its generation, and check its status."""
         newest: dict[str, Object] = {}
         read = dict.fromkeys(self.kinds, 0)
 
@@ -156,7 +156,7 @@ class FuzzBatch:
     # --- out ------------------------------------------------------------------------------------------------------
 
     def delete(self) -> None:
-        """Delete them all, and see them go."""
+        """Delete all of them, and wait until they are gone."""
         api = self.runner.world.api
         list(self._pool.map(lambda one: api.http.delete(self._path(one.kind, one.name)), self.accepted))
 
@@ -174,7 +174,7 @@ class FuzzBatch:
     # --- what there is to tell ------------------------------------------------------------------------------------
 
     def loops(self) -> Iterator[Finding]:
-        """Objects that were written without end, and calls without end."""
+        """A finding for every object that is written in a loop, and for calls that are repeated in a loop."""
         for kind, recorder in self._recorders.items():
             written = Counter(one["metadata"]["uid"] for one in list(recorder.versions))
             for one in self.accepted:
@@ -192,7 +192,7 @@ class FuzzBatch:
         return self.runner.simulator.calls(self._calls_began)
 
     def log_errors(self) -> Iterator[Finding]:
-        """The operator ended, or found a bug of its own."""
+        """A finding if the operator ended, and for every error of its own in its log."""
         if self._operator() != self._pid:
             yield Finding("I13", f"the operator ended:\n{self.runner.operator.log[-3000:]}", Harm.OTHER)
         lines = self.runner.operator.log[self._log_began:].splitlines()
@@ -201,7 +201,7 @@ class FuzzBatch:
             yield Finding("I19", f"{named}the log says {line[-2500:]}", Harm.OTHER)
 
     def left(self) -> Iterator[Finding]:
-        """What lives on remotely of what is gone here, though nobody said Orphan."""
+        """A finding for every deleted object of which something is still alive remotely, Orphan aside."""
         cluster, state = self.runner.world.cluster, self.runner.simulator.state()
         alive = Counter(owner_in(one) for one in (*state["builds"], *state["deployments"]) if is_alive(one))
         for one in self.accepted:
@@ -212,7 +212,7 @@ class FuzzBatch:
 
 
 def _wait(left: Callable[[], list[FuzzedResource]], seconds: float) -> list[FuzzedResource]:
-    """Until nobody is left, or the time is over: who is."""
+    """Wait until `left` returns nothing, at most so many seconds; what it returned last."""
     end = time.monotonic() + seconds
     while (waiting := left()) and time.monotonic() < end:
         time.sleep(LOOK_EVERY)
@@ -226,7 +226,7 @@ def _message(answer: httpx.Response) -> str:
 
 
 def _unknown(value: Any, schema: Schema, path: str) -> Iterator[str]:
-    """Members that no schema knows."""
+    """The paths of the members that the schema does not know."""
     if isinstance(value, dict) and "properties" in schema:
         for name, one in value.items():
             if name not in schema["properties"]:
@@ -239,7 +239,7 @@ def _unknown(value: Any, schema: Schema, path: str) -> Iterator[str]:
 
 
 def _is_reported(obj: Object | None) -> bool:
-    """Whether a condition Ready speaks of its present generation."""
+    """Whether the condition Ready is about the present generation of the object."""
     if obj is None:
         return False
     generation, status = obj["metadata"]["generation"], obj.get("status") or {}
@@ -247,7 +247,7 @@ def _is_reported(obj: Object | None) -> bool:
 
 
 def _check_status(one: FuzzedResource, obj: Object) -> None:
-    """The status contract (ecosystem.md), and nothing of the status that the user wrote."""
+    """Check the status contract (ecosystem.md), and that nothing of a status that a user wrote was kept."""
     status = obj["status"]
     for fault in conditions.lint(CONDITIONS.validate_python(status["conditions"]), status["observedGeneration"]):
         one.find("I19", fault)

@@ -24,12 +24,12 @@ MORE = 4  # times as many, with everything
 
 
 class Fuzz:
-    """The family."""
+    """The fuzz family."""
 
     name = "fuzz"
 
     def batches(self, scale: Scale) -> Iterator[Sequence[str]]:
-        """Batches of one kind each; in the gate, one small batch of both kinds."""
+        """Batches of one kind each; in the gate, one small batch of two kinds."""
         if scale.gate:
             yield tuple(plan for kind, amount in GATE.items() for plan in plans(kind, amount))
             return
@@ -38,7 +38,7 @@ class Fuzz:
             yield from (tuple(named[at:at + TOGETHER]) for at in range(0, len(named), TOGETHER))
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Apply them all, wait_for_conditions what is said of each, delete them all."""
+        """Apply all resources, wait for their conditions, and delete them."""
         resources = [FuzzedResource.of(plan) for plan in plans]
         with runner.exclusively(one.kind for one in resources), FuzzBatch(runner, resources) as batch:
             batch.apply()
@@ -54,5 +54,5 @@ class Fuzz:
 
 
 def plans(kind: str, amount: int) -> Iterator[str]:
-    """The first so many of this kind."""
+    """The first so many plans of this kind."""
     return (f"fuzz/{kind}/seed-{seed}" for seed in range(amount))

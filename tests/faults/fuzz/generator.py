@@ -27,7 +27,7 @@ Path = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """One object, how strictly the API server is asked to look at it, and how many times it was broken on purpose."""
+    """One object, the field validation to ask the API server for, and in how many places it was broken."""
 
     obj: Object
     validation: str
@@ -47,7 +47,7 @@ def a_fuzzed(kind: str, seed: int) -> Fuzzed:
 
 
 def _agreeing(spec: Object) -> Object:
-    """The spec without what its other members forbid."""
+    """The spec without the members that its other members forbid."""
     if "image" in spec.get("source", ()):
         return {key: one for key, one in spec.items() if key not in ("platform", "buildArgs")}
     if "fromBuild" in spec.get("manifest", ()) and "buildRef" not in spec:
@@ -56,7 +56,7 @@ def _agreeing(spec: Object) -> Object:
 
 
 def _metadata(kind: str, seed: int, dice: random.Random) -> Object:
-    """A name that nobody else has; seldom one that no object may have."""
+    """A unique name; seldom a name that is not allowed."""
     metadata: Object = {"name": f"f-{kind[5:].lower()}-{seed}"}
     if dice.random() < SELDOM:
         metadata["name"] = dice.choice(NAMES)(metadata["name"])
@@ -71,13 +71,13 @@ def _metadata(kind: str, seed: int, dice: random.Random) -> Object:
 
 
 class _Maker:
-    """Makes values that a schema allows, as far as it says so."""
+    """Makes values that a schema allows, as far as the schema says."""
 
     def __init__(self, kind: str, dice: random.Random) -> None:
         self._meant, self._dice = MEANT[kind], dice
 
     def value(self, schema: Schema, path: tuple[str, ...]) -> Any:
-        """A value for what stands at this path: one that means something, or any."""
+        """A value for the place at this path: one with a meaning, or any."""
         meant = self._meant.get(".".join(path))
         if meant and self._dice.random() < OFTEN:
             return self._dice.choice(meant)
@@ -96,7 +96,7 @@ class _Maker:
         return {name: self.value(schema["properties"][name], (*path, name)) for name in self._members(schema)}
 
     def _members(self, schema: Schema) -> Iterator[str]:
-        """What must be there, one of each choice, and some of the rest."""
+        """The required members, one of each choice, and some of the others."""
         required, either, neither = schema.get("required", ()), one_of(schema), at_most_one_of(schema)
         chosen = {*required, *([self._dice.choice(either)] if either else ()), *self._at_most_one(neither)}
         for name in schema["properties"]:
@@ -129,13 +129,13 @@ class _Maker:
 
 
 def broken(spec: Any, dice: random.Random) -> Any:
-    """The spec with something wrong at some place of it."""
+    """The spec, broken in one place."""
     path = dice.choice(list(_places(spec, ())))
     return _changed(spec, path, dice.choice((_gone, _another, _more, _longer, _far, _deep)), dice)
 
 
 def _places(value: Any, path: Path) -> Iterator[Path]:
-    """Every place in it, itself last."""
+    """The paths of all values in it, the innermost first."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, one in inside:
         yield from _places(one, (*path, key))
@@ -162,12 +162,12 @@ def _gone(_value: Any, _dice: random.Random) -> Any:
 
 
 def _another(_value: Any, dice: random.Random) -> Any:
-    """Something of any type, hostile where it is a text."""
+    """A value of any type, or a malicious text."""
     return dice.choice([*WRONG, *HOSTILE])
 
 
 def _more(value: Any, dice: random.Random) -> Any:
-    """What nobody asked for: an unknown member, an item twice, a text that goes on."""
+    """The value with something added: an unknown member, a repeated item, more text."""
     if isinstance(value, dict):
         return {**value, dice.choice(("x-unknown", "namespace", "", "é\n", "__proto__", "$ref")): dice.choice(WRONG)}
     if isinstance(value, list):
@@ -185,7 +185,7 @@ def _far(_value: Any, dice: random.Random) -> Any:
 
 
 def _deep(value: Any, dice: random.Random) -> Any:
-    """Wrapped in itself, a few times or very often."""
+    """The value, wrapped in lists or objects once or very often."""
     for _ in range(dice.choice((1, 3, 200))):
         value = [value] if dice.random() < 0.5 else {"a": value}
     return value

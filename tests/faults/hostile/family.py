@@ -42,7 +42,7 @@ Given = TypeVar("Given")
 
 
 def refused_address(url: str, names: dict[str, list[list[str]]] | None = None, redirect: str | None = None) -> Told:
-    """I17: not asked; of a redirect, only whoever redirected was."""
+    """I17: no connection is made; after a redirect, only the one to the server that redirected."""
     start = f"https://{HOME}/c"
     outside = Outside(names or {}, {start: redirect} if redirect else {})
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def refused_address(url: str, names: dict[str, list[list[str]]] | None = None, r
 
 
 def rebinding() -> Told:
-    """The DNS answers something else the second time: the judged address is the one connected to."""
+    """The second DNS answer differs: the connection goes to the address that was checked."""
     outside = Outside({"rebinding.example.com": [[PUBLIC], ["127.0.0.1"]]})
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(outside.fetch("https://rebinding.example.com/c", Path(folder)))
@@ -64,7 +64,7 @@ def rebinding() -> Told:
 
 
 def addresses() -> Iterator[tuple[str, Check]]:
-    """By shape, as a literal, by name alone and beside a public address, behind a redirect, and rebound."""
+    """Addresses as literals, by name, beside a public address, behind a redirect, and rebound."""
     yield from ((f"url {url}", partial(refused_address, url)) for url in URLS)
     for address in PRIVATE:
         literal = f"[{address}]" if ":" in address else address
@@ -82,7 +82,7 @@ def addresses() -> Iterator[tuple[str, Check]]:
 
 
 def refused_archive(make: Callable[[], bytes], limits: dict[str, int], reason: str) -> Told:
-    """Refused with its reason, and nothing of it on disk."""
+    """The archive is refused with its reason, and nothing of it is left on disk."""
     packed = make()
     with tempfile.TemporaryDirectory() as folder:
         read = partial(refusal, Path(folder), packed, **limits)
@@ -102,7 +102,7 @@ def archives() -> Iterator[tuple[str, Check]]:
 
 
 def refused_yaml(text: str) -> Told:
-    """Refused in one short printable sentence."""
+    """The YAML is refused with one short printable sentence."""
     error = yield from within(partial(_error_of, text), SECONDS_OF_YAML, MEMORY_OF_YAML)
     if error is None or error.reason != "InvalidManifest":
         yield f"it ended with {error!r}, not with InvalidManifest"
@@ -123,7 +123,7 @@ def yaml_texts() -> Iterator[tuple[str, Check]]:
 
 
 def within(act: Callable[[], Given], seconds: float, memory: int) -> Generator[str, None, Given]:
-    """I18: what the act gives, once by the clock and once by the memory; and what it took too much of."""
+    """I18: what `act` returns, run once by the clock and once by the memory; yields the budgets it exceeded."""
     began = time.thread_time()
     act()
     if (took := time.thread_time() - began) > seconds:
@@ -146,7 +146,7 @@ BROKEN = {"ssrf": "I17", "archive": "I18", "yaml": "I18"}
 
 
 def name_of(sort: str, words: str) -> str:
-    """Printable and on one line, whatever the vector."""
+    """The name of the plan of this vector: printable, on one line."""
     return f"hostile/{sort}/{re.sub(r'[^!-~]+', '-', ascii(words)[1:-1])}"
 
 
@@ -154,12 +154,12 @@ PLANS: dict[str, Check] = {name_of(sort, words): check for sort, vectors in SORT
 
 
 class Hostile:
-    """Every vector is a plan of its own."""
+    """The hostile family: one plan for each vector."""
 
     name = "hostile"
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """One batch of each sort; they are quick, so the gate has them all."""
+        """One batch of each sort; they are quick, so the gate has all of them."""
         for sort in SORTS:
             yield [name for name in PLANS if name.startswith(f"hostile/{sort}/")]
 

@@ -28,7 +28,7 @@ Figures = dict[str, Any]
 
 
 def many_at_once(setup: LoadSetup, count: int, figures: Figures) -> Found:
-    """L1: all of them converge, with at most four mutating remote calls each."""
+    """L1: all resources become Ready, with at most four mutating remote calls each."""
     began = time.monotonic()
     setup.gather(count)
     figures["seconds to apply"] = round(time.monotonic() - began, 1)
@@ -42,7 +42,7 @@ def many_at_once(setup: LoadSetup, count: int, figures: Figures) -> Found:
 
 
 def steady(setup: LoadSetup, count: int, figures: Figures, seconds: float = 15) -> Found:
-    """L2: while nothing changes nothing is written, lists are as planned, and nobody asks for one record."""
+    """L2: at rest nothing is written, lists are as often as planned, and no single record is read."""
     if not setup.resources():
         setup.gather(count)
         yield from setup.await_ready(seconds=120 + count)
@@ -77,7 +77,9 @@ SOME_OF_EACH: tuple[dict[str, Any], ...] = (
 
 
 def churn(setup: LoadSetup, seconds: float, figures: Figures) -> Found:
-    """L3: created, edited and deleted all the time, with one in a hundred of each fault: in the end all is well."""
+    """L3: resources are created, edited and deleted all the time, with some of each fault; all become Ready in the
+    end.
+    """
     dice = random.Random(3)  # noqa: S311 - the same every time
     end, number = time.monotonic() + seconds, 0
     gone_by: set[str] = set()
@@ -99,7 +101,7 @@ def churn(setup: LoadSetup, seconds: float, figures: Figures) -> Found:
 
 
 def _one_change(setup: LoadSetup, dice: random.Random, number: int, gone_by: set[str]) -> None:
-    """A new one; now and then an edit of another, or its end."""
+    """Create one; now and then edit or delete an earlier one."""
     name, earlier = f"churned-{number}", f"churned-{dice.randint(0, max(number - 1, 0))}"
     setup.apply(registered(name))
     if earlier in gone_by or earlier == name:
@@ -115,7 +117,8 @@ def _one_change(setup: LoadSetup, dice: random.Random, number: int, gone_by: set
 
 
 def outages(setup: LoadSetup, seconds: float, figures: Figures) -> Found:
-    """L4: the remote is out for a while, then the API server: both come back to no herd, and nobody starves."""
+    """L4: the remote API is away for a while, then the API server: afterwards the rate is kept, and all become Ready.
+    """
     setup.gather(30, "before")
     time.sleep(1)
     out = setup.runner.simulator.fault("outage", mode="rst", match={"account": "acct-1"}, forever=True)
@@ -157,7 +160,7 @@ def _no_herd(setup: LoadSetup, seen: int, figures: Figures, when: str) -> Found:
 
 
 def one_that_fails(setup: LoadSetup, count: int, seconds: float, figures: Figures) -> Found:
-    """L5: its neighbours in the account, and everybody else, are as well as ever; it is tried at a decent rate."""
+    """L5: an account that always fails is called at a bounded rate, and all other resources become Ready."""
     setup.runner.simulator.set_keys("acct-bad", "key-bad")
     setup.world.apply(a_secret("bad", "key-bad"))
     setup.open_account("bad", "acct-bad", "bad")
@@ -178,7 +181,7 @@ def one_that_fails(setup: LoadSetup, count: int, seconds: float, figures: Figure
 
 
 def restart_storm(setup: LoadSetup, count: int, seconds: float, figures: Figures) -> Found:
-    """L7: killed again and again while everybody converges; in the end there is one of everything."""
+    """L7: the operator is killed again and again; in the end there is one remote object for each resource."""
     dice = random.Random(7)  # noqa: S311 - the same every time
     end, kills = time.monotonic() + seconds, 0
     setup.gather(count, "stormy")
@@ -215,7 +218,7 @@ SMALL = (("load/L5-small",), ("load/L7-small",))
 
 
 class Load:
-    """One plan per scenario; L2 looks on at what L1 gathered."""
+    """The load family: one plan for each load; L2 continues with the resources of L1."""
 
     name = "load"
 

@@ -31,7 +31,7 @@ SERVER_ONE_IN = 5   # one of so many resources is a deployment
 
 
 class TcpProxy:
-    """Bytes to and from the API server: `cut`, nobody gets through; `mend`, they do again."""
+    """A TCP proxy in front of the API server: `cut` ends and refuses connections, `mend` lets them through again."""
 
     def __init__(self, upstream: str) -> None:
         host, _, port = upstream.removeprefix("https://").partition(":")
@@ -45,7 +45,7 @@ class TcpProxy:
         self.url = f"https://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def cut(self) -> None:
-        """Every connection ends, and every further one too."""
+        """End every connection, and refuse new ones."""
         self._is_cut = True
         self._loop.call_soon_threadsafe(self._end_all)
 
@@ -85,7 +85,7 @@ async def _pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
 
 
 class LoadSetup:
-    """`with LoadSetup(runner) as rig: rig.gather(250); rig.await_ready()`; its operator is one that nobody directs."""
+    """`with LoadSetup(runner) as setup: setup.gather(250); setup.await_ready()`; its operator has no fault proxy."""
 
     def __init__(self, runner: Runner, *flags: str) -> None:
         self.runner, self._flags = runner, (*CALM, *flags)
@@ -119,13 +119,13 @@ class LoadSetup:
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def open_account(self, name: str, account: str = "acct-1", key_in: str = "agentex") -> None:
-        """An account at the simulator itself."""
+        """Apply an account whose endpoint is the simulator itself."""
         key, limits = {"name": key_in, "key": "api-key"}, {"requestsPerSecond": RATE}
         url = self.runner.simulator.url
         self.world.apply(an_account(url, name, accountID=account, apiKeySecretRef=key, limits=limits))
 
     def gather(self, count: int, prefix: str = "one") -> list[str]:
-        """So many resources, one in five a deployment of the one before it; their names."""
+        """Apply so many resources, one in five a deployment of the build before it; their names."""
         names = [f"{prefix}-{number}" for number in range(count)]
         for number, name in enumerate(names):
             is_deployment = number % SERVER_ONE_IN == SERVER_ONE_IN - 1
@@ -133,7 +133,7 @@ class LoadSetup:
         return names
 
     def apply(self, obj: Object) -> None:
-        """One more create is explained, for it is new or it changed."""
+        """Apply the object, and expect one more create of it."""
         self.world.apply(obj)
         self.creates[obj["metadata"]["name"]] += 1
 
@@ -146,7 +146,7 @@ class LoadSetup:
         return [one["metadata"]["name"] for one in self.resources() if not ready(one)]
 
     def await_ready(self, seconds: float = STUCK, but: Sequence[str] = ()) -> Iterator[Finding]:
-        """Everybody is Ready in the end; whoever is not is stuck (I13, I20)."""
+        """I13, I20: a finding if some resource is not Ready in time."""
         end = time.monotonic() + seconds
         while (left := set(self.unready()) - set(but)) and time.monotonic() < end:
             time.sleep(0.5)
@@ -154,7 +154,7 @@ class LoadSetup:
             yield Finding("I20", f"{len(left)} are not Ready after {seconds:.0f} s, as {sorted(left)[:3]}", Harm.STUCK)
 
     def quiet(self, seconds: float = 4.0, most: float = STUCK) -> Iterator[Finding]:
-        """Nothing is written any more."""
+        """I11: wait until nothing is written for so many seconds; a finding if writes go on."""
         end, seen, since = time.monotonic() + most, self.written(), time.monotonic()
         while time.monotonic() < since + seconds:
             time.sleep(0.3)
@@ -165,15 +165,15 @@ class LoadSetup:
                 return
 
     def written(self) -> tuple[int, int]:
-        """How much was written so far, in the cluster and remotely."""
+        """How many versions and how many remote mutations there were so far."""
         return self.world.amount_written, len([one for one in self.runner.simulator.ledger() if one["cause"] == "api"])
 
     def calls(self, since: int = 0) -> list[Object]:
-        """What was asked of the remote."""
+        """The calls of the remote API."""
         return self.runner.simulator.calls(since)
 
     def memory(self) -> str:
-        """What the operator's process takes."""
+        """The resident memory of the operator's process."""
         with suppress(OSError, AttributeError):
             lines = Path(f"/proc/{self.operator.part.pid}/status").read_text().splitlines()  # type: ignore[union-attr]
             found = dict(line.split(":", 1) for line in lines)
@@ -183,7 +183,7 @@ class LoadSetup:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def judged(self) -> Iterator[Finding]:
-        """What the judge says of everybody: one more create for each of its creates whose answer was spoilt."""
+        """What the judge finds; a create whose answer was spoilt by a fault may be repeated."""
         evidence = self.world.evidence()
         spoilt = {one["seq"] for one in self.calls() if one["faults"] or one["dropped"] or one["status"] is None}
         for one in self.world.tracked:
@@ -195,7 +195,7 @@ class LoadSetup:
         yield from strangers(evidence)
 
     def cleared(self, seconds: float = STUCK) -> Iterator[Finding]:
-        """Everything is deleted, goes, and leaves nothing alive (I21)."""
+        """I21: delete everything; a finding if something stays, here or remotely."""
         end = time.monotonic() + seconds
         list(self.world.delete_all())
         while (left := self.resources()) and time.monotonic() < end:
@@ -209,18 +209,18 @@ class LoadSetup:
 
 
 def registered(name: str, tag: int = 1, **spec: Any) -> Object:
-    """A build that registers an image, and another one with another tag."""
+    """A build that registers an image; another tag makes another image."""
     return a_build(name, source={"image": {"url": f"elsewhere.invalid/{name}:{tag}"}}, **spec)
 
 
 def deployed(name: str, build: str, description: str = "answers") -> Object:
-    """A deployment of another's build."""
+    """A deployment of the build of that name."""
     obj = a_deployment(build, manifest={"inline": a_manifest(build, description)})
     return {**obj, "metadata": {"name": name}}
 
 
 def busiest_second(calls: Sequence[Object]) -> int:
-    """How many calls were made within one second, at most."""
+    """The largest number of calls within one second."""
     times = sorted(one["elapsed"] for one in calls)
     first, most = 0, 0
     for last, moment in enumerate(times):

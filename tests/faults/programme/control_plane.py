@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from agentex_dev.programs import find_programs
 from agentex_testkit.installation import Installation, installed
 
 AUDIT_LOG = "audit.log"
+COLLECT_AT = "400"  # percent: API server and etcd take more memory, and less of the two cores that all workers share
 OPERATOR = f"system:serviceaccount:{demo_access.NAMESPACE}:{demo_access.ACCOUNT}"
 POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -35,6 +37,7 @@ def on_control_plane(folder: Path) -> Iterator[ClusterAccess]:
 @contextmanager
 def plane_with_access(folder: Path) -> Iterator[tuple[ControlPlane, ClusterAccess]]:
     """The same, for whoever wants to stop parts of it."""
+    os.environ.setdefault("GOGC", COLLECT_AT)
     audit = Audit(folder / "policy.json", folder / AUDIT_LOG)
     audit.policy.write_text(json.dumps(POLICY))
     with ControlPlane(find_programs(), audit) as plane, installed(plane.cluster) as installation:

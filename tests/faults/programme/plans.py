@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one plan outcome; no findings is how it should. `reached`: what it is about came to pass; `log`: where the
-    operator's log of a plan with findings is kept.
+    """How one plan ended: the findings (none is good), and whether its faults came to pass (`reached`).
+
+    `log`: where the operator's log of a plan with findings is kept.
     """
 
     plan: str
@@ -38,7 +39,7 @@ class Scale:
 
 
 class Family(Protocol):
-    """One sort of plans. Its batches are independent: each runs in a world of its own, several at the same time."""
+    """Plans of one sort. The batches are independent: each runs in a world of its own, several at the same time."""
 
     name: str
 
@@ -47,5 +48,5 @@ class Family(Protocol):
         ...
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterable[Outcome]:
-        """Run these plans, and say of each how it outcome; one that raises is stuck."""
+        """Run these plans, and return the outcome of each; one that raises is stuck."""
         ...

@@ -17,17 +17,17 @@ FORBIDDEN = 403
 
 
 class AuditLog:
-    """Reads an audit log bit by bit, and tells each right once."""
+    """Reads an audit log bit by bit, and returns each right once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._told: set[tuple[Right, bool]] = set()
+        self._seen: set[tuple[Right, bool]] = set()
 
     def news(self) -> tuple[frozenset[Right], frozenset[Right]]:
         """The rights that requests needed, and those that were forbidden, first seen since the last call."""
         seen = {(right_of(one), one["responseStatus"]["code"] == FORBIDDEN) for one in self._requests()}
-        fresh, self._told = seen - self._told, self._told | seen
+        fresh, self._seen = seen - self._seen, self._seen | seen
         return frozenset(right for right, _ in fresh), frozenset(right for right, refused in fresh if refused)
 
     def _requests(self) -> Iterator[dict[str, Any]]:

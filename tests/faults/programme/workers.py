@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from multiprocessing.util import Finalize
 from pathlib import Path
 from urllib.parse import quote
 
 from tests.faults.programme.batches import Batch
 from tests.faults.programme.families import families
-from tests.faults.programme.plans import Outcome
+from tests.faults.programme.plans import Family, Outcome
 from tests.faults.runner.runner import ClusterAccess, Runner
 from tests.faults.scenarios import reference
 from tests.faults.scenarios.reference import Reference
@@ -74,13 +75,19 @@ def run_batch(batch: Batch) -> Finished:
     """Run a batch; a plan that raises has failed, and its finding is the traceback."""
     (runner,) = RUNNERS
     began = time.monotonic()
-    family = families(reference.load(runner.access.folder))[batch.family]
+    family = _families(runner.access.folder, reference.changed(runner.access.folder))[batch.family]
     try:
         outcomes = [with_log(one, runner.world.operator.log_path) for one in family.run(runner, batch.plans)]
     except Exception:  # a bug of the programme must not end the run, and must not pass either
         failed = Finding("-", traceback.format_exc()[-3000:], Harm.STUCK)
         outcomes = [Outcome(plan, (failed,)) for plan in batch.plans]
     return Finished(batch, tuple(outcomes), _calls(runner), time.monotonic() - began)
+
+
+@lru_cache(maxsize=1)
+def _families(folder: Path, _changed: int) -> dict[str, Family]:
+    """The families by the references in the folder, read again only when these have changed."""
+    return families(reference.load(folder))
 
 
 def _calls(runner: Runner) -> frozenset[Call]:

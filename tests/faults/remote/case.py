@@ -26,7 +26,7 @@ HERDED = 40  # calls of one account in one second that nobody but a hot loop mak
 
 
 def name_for(plan: str) -> str:
-    """A name that objects of the cluster can have, readable and of this plan alone."""
+    """A readable object name, unique to this plan."""
     words = re.sub(r"[^a-z0-9]+", "-", plan.lower()).strip("-").removeprefix("remote-")
     return f"{words[:44].strip('-')}-{hashlib.sha256(plan.encode()).hexdigest()[:6]}"
 
@@ -35,7 +35,7 @@ def name_for(plan: str) -> str:
 class RemoteCase:
     """One plan on the scheduler: an account, and the resource in it that has to live through everything.
 
-    `creates`: how many remote creates the steps explains; `ambiguous`: how many more may be alive for a moment, because
+    `creates`: how many remote creates the case explains; `ambiguous`: how many more may be alive for a moment, because
     nobody answered them; `settled`: remote ids that are no longer the resource's. `herded`: how many calls in one
     second are no hot loop; `patience`: for one wait, in seconds; `image`: whether a build only registers an image.
     """
@@ -67,7 +67,7 @@ class RemoteCase:
     # --- acting -----------------------------------------------------------------------------------------------------
 
     def open(self, endpoint: str = "", account: str = "") -> None:
-        """The account, in a remote that knows nothing of it yet; another object each time, for it cannot be changed."""
+        """Create the account object, for a remote account without history; anew each time, for it cannot be changed."""
         self.world.simulator.set_keys(account or self.account, self.key)
         self.world.delete("AgentexAccount", self.name)
         where = endpoint or self.world.simulator.url  # nothing between: what is broken off must arrive broken off
@@ -76,11 +76,11 @@ class RemoteCase:
         self.world.apply(a_secret(self.name, self.key), opened)
 
     def close(self) -> None:
-        """No more of the account; whoever comes next finds no trace of it."""
+        """Delete the account object."""
         self.world.delete("AgentexAccount", self.name)
 
     def apply(self, *objects: Object) -> None:
-        """Apply these; the one of our kind and name is the resource."""
+        """Apply these; the one of the case's kind and name is its resource."""
         for obj in objects:
             applied = self.world.apply(obj)
             if (obj["kind"], obj["metadata"]["name"]) == (self.kind, self.name):
@@ -88,18 +88,18 @@ class RemoteCase:
                 self.tracked = next(one for one in self.world.tracked if one.uid == uid)
 
     def inject(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
-        """Script a fault in this account, which the plan is about: it has to fire. Its id."""
+        """Script a fault in this account that has to fire; its id."""
         self.troubled_since = time.monotonic()
         id_ = self.inject_optional(kind, match, **how)
         self.fired[id_] = 0
         return id_
 
     def inject_optional(self, kind: str, match: Mapping[str, Any] | None = None, **how: Any) -> str:
-        """Script a fault that makes another one worse, if it fires at all; its id."""
+        """Script a fault that makes another one worse, and need not fire; its id."""
         return self.world.simulator.fault(kind, match={"account": self.account, **(match or {})}, **how)
 
     def remove_faults(self, *ids: str) -> None:
-        """Take faults away again; what they did is remembered. Whoever backed off may take as long once more."""
+        """Remove these faults. An operator that backed off may take as long once more."""
         self.patience = PATIENCE + 2 * (time.monotonic() - self.troubled_since)
         self.scheduler.refresh_faults()  # one may have fired since
         for id_ in ids:
@@ -126,26 +126,26 @@ class RemoteCase:
 
     @property
     def remotes(self) -> list[Object]:
-        """The remote objects that carry our token, as they truly are."""
+        """The remote objects that carry the resource's token, as they truly are."""
         owner = self.tracked.owner(self.world.cluster) if self.tracked else None
         return [one for one in self.scheduler.snapshot.remotes if owner and ledger.owner_in(one) == owner]
 
     def times(self, fault: str) -> int:
-        """How often a fault fired so far."""
+        """How often the fault has fired."""
         seen = self.scheduler.snapshot.faults.get(fault)
         self.fired[fault] = seen["fired"] if seen else self.fired[fault]
         return self.fired[fault]
 
     def calls(self) -> list[Object]:
-        """What was asked of this account, oldest first."""
+        """The operator's calls to this account, oldest first."""
         return self.scheduler.journal.of(self.account)
 
     def versions_so_far(self) -> list[Object]:
-        """The versions of the resource that are written down: to wait for all would keep every other steps waiting."""
+        """The recorded versions of the resource; waiting for all of them would hold up every other case."""
         return self.world.versions_so_far(self.kind, self.tracked.uid) if self.tracked else []
 
     def shown(self) -> str:
-        """Where it stands, for whoever reads a finding."""
+        """The resource's state, for a finding."""
         said = condition(self.resource, "Ready")
         return f"{self.kind} {self.name}: {said.get('status')} {said.get('reason')} {said.get('message', '')[:160]}"
 
@@ -153,35 +153,35 @@ class RemoteCase:
 
     def until(self, what: str, holds: Callable[[], object], seconds: float | None = None, harm: Harm = Harm.STUCK
               ) -> WaitUntil:
-        """Wait for anything."""
+        """Wait until this holds."""
         return WaitUntil(what, holds, seconds or self.patience, harm, self.shown)
 
     def becomes(self, wanted: Callable[[Object | None], bool], what: str) -> WaitUntil:
-        """Wait for the resource to be so."""
+        """Wait until the resource is so."""
         return self.until(what, lambda: wanted(self.resource))
 
     def passes(self, seconds: float) -> WaitUntil:
-        """Wait for time alone."""
+        """Wait for so many seconds."""
         end = time.monotonic() + seconds
         return self.until("time", lambda: time.monotonic() >= end, seconds + PATIENCE)
 
     def has_fired(self, fault: str, times: int = 1) -> WaitUntil:
-        """Wait for a fault to have fired."""
+        """Wait until the fault has fired so often."""
         return self.until(f"a fault that fires {times} times", lambda: self.times(fault) >= times)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def has_one(self) -> bool:
-        """Exactly one of ours is there, and it is the one on record (I20)."""
+        """I20: whether exactly one remote object is there, the one on record."""
         there = {one["id"] for one in self.remotes if one["status"] not in OVER} - self.settled
         return there == {self.remote_id}
 
     def is_alone(self) -> WaitUntil:
-        """Wait until whatever was made twice is gone."""
+        """Wait until every duplicate is gone."""
         return self.until("exactly one remote object, the one on record", self.has_one, harm=Harm.DUPLICATED)
 
     def leaves(self) -> Steps:
-        """Delete the resource: it goes, and nothing of it stays alive."""
+        """Delete the resource; it goes, and nothing of it stays alive."""
         self.delete()
         yield self.until("it is gone after its deletion", lambda: self.resource is None)
         alive = [one["id"] for one in self.remotes if ledger.is_alive(one)]
@@ -191,7 +191,7 @@ class RemoteCase:
         self.judge_calls()
 
     def judge_calls(self) -> None:
-        """No hot loop (I12), and every fault fired."""
+        """I12: no hot loop; and every injected fault has fired."""
         times = [one["elapsed"] for one in self.calls()]
         herd = max((sum(1 for other in times if 0 <= other - one < 1) for one in times), default=0)
         require(herd <= self.herded, "I12", f"{herd} calls within one second")

@@ -27,7 +27,7 @@ PLANS: dict[str, Plan] = {plan.name: plan for plan in (*matrix(), *of_their_own(
 
 
 class Remote:
-    """Plans are told side by side, forty to a world; what is peculiar to a setting has worlds of its own."""
+    """The remote family: forty plans share a world; plans with a setting of their own have worlds of their own."""
 
     name = "remote"
 
@@ -53,7 +53,7 @@ class Remote:
 
 
 def _shared(names: list[str]) -> Iterator[list[str]]:
-    """Near neighbours apart: each world gets plans of every row."""
+    """Worlds of at most TOGETHER plans; neighbours of the matrix go to different worlds."""
     worlds = -(-len(names) // TOGETHER)
     yield from (names[first::worlds] for first in range(worlds))
 
@@ -64,7 +64,7 @@ def _restart(runner: Runner) -> None:
 
 
 def _judge(evidence: Evidence, case: RemoteCase) -> Iterator[Finding]:
-    """What the judge says of the resource, and of everything in the account that belongs to nobody."""
+    """What the judge finds about the resource, and about objects of no resource in the account."""
     if case.tracked is None:
         return
     case.tracked.creates = case.creates

@@ -29,7 +29,7 @@ USUAL = "usual"
 
 @dataclass(frozen=True)
 class Target:
-    """One call of the remote API: the resource that makes it, and how to have it made."""
+    """One call of the remote API: the kind of resource that makes it, and how a case gets to it."""
 
     kind: str
     reach: ReachCall
@@ -55,7 +55,7 @@ WRITES = tuple(name for name, target in TARGETS.items() if target.writes)
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that goes wrong, and at which calls. `committed`: a write that meets it has happened all the same."""
+    """One fault, and the calls it is injected into. `committed`: a write takes effect all the same."""
 
     fault: Fault
     at: tuple[str, ...] = tuple(TARGETS)
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """A steps with its name; plans of one setting share worlds."""
+    """A named case; plans of one setting share worlds."""
 
     name: str
     kind: str
@@ -78,7 +78,7 @@ class Plan:
 
 
 def keeps_the_pause(seconds: float) -> Callable[[RemoteCase], None]:
-    """No call of the account before Retry-After is over; only what was on its way when it was said."""
+    """No call of the account before Retry-After is over, but for those that were under way."""
 
     def check(case: RemoteCase) -> None:
         calls = case.calls()
@@ -91,7 +91,7 @@ def keeps_the_pause(seconds: float) -> Callable[[RemoteCase], None]:
 
 
 def keeps_the_key(case: RemoteCase) -> None:
-    """Nobody but Agentex itself was called (I17); `elsewhere` is where every redirect leads."""
+    """I17: no server but Agentex was called; every redirect leads to `elsewhere`."""
     asked = [path for path, _ in case.scheduler.elsewhere.asked]
     require(not asked, "I17", f"{len(asked)} requests were redirected, the first to {asked[:1]}")
 
@@ -156,7 +156,7 @@ ROWS: dict[str, Row] = {
 
 
 def often(row: Row, target: Target) -> Mapping[str, Mapping[str, Any]]:
-    """Once, three times, and for a while: of what happens all the same, once is all there can be."""
+    """Once, three times, and for a while; a write that takes effect all the same can only go wrong once."""
     if target.once:
         return {"once": {}}
     if row.committed and target.writes:
@@ -165,7 +165,7 @@ def often(row: Row, target: Target) -> Mapping[str, Mapping[str, Any]]:
 
 
 def matrix() -> Iterator[Plan]:
-    """Every row at every call where it makes sense, as often as it can be."""
+    """Every row at each of its calls, as often as possible."""
     for words, row in ROWS.items():
         for at in row.at:
             for times, how in often(row, TARGETS[at]).items():
@@ -175,7 +175,7 @@ def matrix() -> Iterator[Plan]:
 
 
 def of_their_own() -> Iterator[Plan]:
-    """Rows with a steps of their own."""
+    """Rows with steps of their own."""
     for words, kind, steps in wrong_answers.cases():
         yield Plan(f"remote/{words}", kind, steps)
     reached_by = {name: (target.kind, target.reach) for name, target in TARGETS.items()}

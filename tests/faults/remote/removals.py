@@ -33,7 +33,7 @@ def running(case: RemoteCase) -> Steps:
 
 
 def ignored(case: RemoteCase, *, way: str, often: str) -> Steps:
-    """The cancel is accepted and comes to nothing: it is asked for again."""
+    """The cancel is accepted and has no effect: the operator asks again."""
     yield from running(case)
     times = {"once": 1, "3-times": 3}[often]
     cancel = case.inject("cancel-ignored", count=times)
@@ -48,7 +48,7 @@ def ignored(case: RemoteCase, *, way: str, often: str) -> Steps:
 
 
 def won_by_the_build(case: RemoteCase) -> Steps:
-    """The cancel is accepted, and the build succeeds all the same: what is done is done."""
+    """The cancel is accepted, and the build succeeds all the same."""
     yield from running(case)
     cancel = case.inject("cancel-ignored", forever=True)
     case.world.patch(case.kind, case.name, spec={"cancel": True})
@@ -58,7 +58,7 @@ def won_by_the_build(case: RemoteCase) -> Steps:
 
 
 def cancelled_by_another(case: RemoteCase) -> Steps:
-    """It was over when it was to be cancelled."""
+    """The build was cancelled by another client before."""
     yield from running(case)
     late = case.inject("stale-list", lists(case.kind), seconds=3600, forever=True)
     case.world.simulator.actor("finish-build", id=case.remote_id, status="cancelled")
@@ -82,7 +82,7 @@ def deletes() -> Rows:
 
 
 def deleted_by_another(case: RemoteCase, *, seen: bool) -> Steps:
-    """Somebody deletes it first; the lists may not show that yet."""
+    """Another client deletes the deployment first; lists may not show that yet."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")
@@ -94,7 +94,7 @@ def deleted_by_another(case: RemoteCase, *, seen: bool) -> Steps:
 
 
 def refused_and_still_there(case: RemoteCase) -> Steps:
-    """A refusal that lies: the record is as alive as before, and is deleted in the end."""
+    """The delete is refused as if the record were gone; it is deleted in the end."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")

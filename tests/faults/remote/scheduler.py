@@ -23,7 +23,7 @@ OPERATOR = "agentex-operator"  # in its User-Agent
 
 @dataclass(frozen=True)
 class WaitUntil:
-    """A steps goes on when this is so; if not in time, the harm is done."""
+    """A case continues when this holds; if it does not in time, that is a finding with this harm."""
 
     what: str
     holds: Callable[[], object]
@@ -34,14 +34,14 @@ class WaitUntil:
 
 @dataclass(frozen=True)
 class RestartOperator:
-    """A steps goes on when the operator was killed and started again, once every other steps wants that or ended."""
+    """A case continues when the operator was killed and started again, once all other cases want that or ended."""
 
 
 Steps = Generator[WaitUntil | RestartOperator, None, None]
 
 
 class BrokenError(Exception):
-    """A promise was broken in a steps, which goes no further."""
+    """A promise was broken in a case, which does not continue."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(str(finding))
@@ -49,7 +49,7 @@ class BrokenError(Exception):
 
 
 def require(holds: object, invariant: str, text: str, harm: Harm = Harm.OTHER) -> None:
-    """Break the steps off unless this is so."""
+    """Raise BrokenError unless this holds."""
     if not holds:
         raise BrokenError(Finding(invariant, text, harm))
 
@@ -75,7 +75,7 @@ def _scripted(world: World) -> dict[str, Object]:
 
 
 class Journal:
-    """Every call of the remote, read bit by bit: those that were under way are read again."""
+    """The calls of the remote API, read bit by bit; a call that was under way is read again."""
 
     def __init__(self, world: World) -> None:
         self._simulator = world.simulator
@@ -83,7 +83,7 @@ class Journal:
         self._whole = 0  # all up to this one have ended
 
     def of(self, account: str) -> list[Object]:
-        """What the operator asked of an account, oldest first."""
+        """The operator's calls to an account, oldest first."""
         self._calls |= {one["seq"]: one for one in self._simulator.calls(self._whole)}
         while self._calls.get(self._whole + 1, {}).get("seconds") is not None:
             self._whole += 1
@@ -91,7 +91,7 @@ class Journal:
 
 
 class CaseScheduler:
-    """The world, the newest snapshot of it, and every steps that is being told in it."""
+    """Runs cases in one world, and holds the newest snapshot of it."""
 
     def __init__(self, world: World, elsewhere: SourceServer, restart: Callable[[], None]) -> None:
         self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
@@ -100,7 +100,7 @@ class CaseScheduler:
         self._done: set[str] = set()
 
     def refresh(self) -> None:
-        """Have another snapshot of the world."""
+        """Take another snapshot."""
         self.snapshot = Snapshot.of(self.world)
 
     def refresh_faults(self) -> None:
@@ -108,13 +108,13 @@ class CaseScheduler:
         self.snapshot = replace(self.snapshot, faults=_scripted(self.world))
 
     def once(self, what: str, act: Callable[[], object]) -> None:
-        """Have this done for all cases together."""
+        """Do this once for all cases together."""
         if what not in self._done:
             self._done.add(what)
             act()
 
     def run(self, cases: Mapping[str, Steps]) -> dict[str, tuple[Finding, ...]]:
-        """Tell all of them to their ends; what each found broken, nothing for most."""
+        """Run all cases to their ends; the findings of each."""
         running = {name: _RunningCase(steps) for name, steps in cases.items()}
         while waiting := [one for one in running.values() if one.wait is not None]:
             if all(isinstance(one.wait, RestartOperator) for one in waiting):
@@ -129,7 +129,7 @@ class CaseScheduler:
 
 
 class _RunningCase:
-    """One steps, as far as it was told; `wait` is None at its end."""
+    """One case, as far as it has run; `wait` is None at its end."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps

@@ -24,13 +24,13 @@ KINDS = {"build": "AgentBuild", "deployment": "AgentDeployment", "preview": "Age
 
 
 def prepare(setting: str, world: World) -> None:
-    """What a setting has from the beginning."""
+    """Set up what a setting has from the beginning."""
     if setting in CLOCKS:
         world.simulator.fault("clock-skew", seconds=CLOCKS[setting])
 
 
 def cases(reached_by: ReachCalls) -> Iterator[NamedCase]:
-    """All of them; `reached_by`: by the call they lead to, the kind and the reach."""
+    """All cases; `reached_by`: the kind and how to get to the call, by the call."""
     for at, (kind, reach) in reached_by.items():
         rotated = InjectedFault(UNAUTHORIZED, healed=True, remedy=rotates_the_key)
         yield f"401-until-the-key-is-rotated/{at}/for-a-while", kind, partial(reach, injected=rotated), "usual"
@@ -49,7 +49,7 @@ PAUSES: Mapping[str, Mapping[str, Any]] = {"429-for-a-day": {"retry_after": "864
 
 
 def _patient(reach: ReachCall, injected: InjectedFault) -> Callable[[RemoteCase], Steps]:
-    """With time for the operator's slowest clock: a minute to the next probe, a minute for a call."""
+    """The case with time for the operator's slowest timers: a minute to the next probe, a minute for a call."""
 
     def steps(case: RemoteCase) -> Steps:
         case.patience, case.image = 150.0, True
@@ -62,7 +62,7 @@ def _patient(reach: ReachCall, injected: InjectedFault) -> Callable[[RemoteCase]
 
 
 def rotates_the_key(case: RemoteCase, fault: str) -> Steps:
-    """Nothing is given up meanwhile; another key in the Secret heals it."""
+    """Nothing is given up while the key is wrong; a new key in the Secret solves it."""
     yield case.passes(2)
     case.world.simulator.set_keys(case.account, f"{case.key}-2")
     case.remove_faults(fault)
@@ -70,7 +70,7 @@ def rotates_the_key(case: RemoteCase, fault: str) -> Steps:
 
 
 def outlives_the_pause(case: RemoteCase, fault: str) -> Steps:
-    """The account is left in peace; what another life of the operator does not know of, it asks for once."""
+    """The account is not called during the pause; an operator that was restarted calls it once."""
     yield case.passes(2 * ON_ITS_WAY)
     calls = case.calls()
     (said,) = [call["elapsed"] + call["seconds"] for call in calls if call["status"] == 429]
@@ -81,7 +81,7 @@ def outlives_the_pause(case: RemoteCase, fault: str) -> Steps:
 
 
 def lets_others_go_on(case: RemoteCase, _fault: str) -> Steps:
-    """While the call hangs, a resource of another account is created and becomes Ready (I13)."""
+    """I13: while the call hangs, a resource of another account is created and becomes Ready."""
     beside = f"{case.name[:40]}-beside"
     case.world.apply(an_image(beside))
     yield case.until("a resource of another account is Ready",
@@ -110,7 +110,7 @@ AT_ODDS: Mapping[str, Mapping[str, Any] | None] = {
 
 
 def at_another_time(case: RemoteCase, *, noun: str, fault: Mapping[str, Any] | None, jump: int = 0) -> Steps:
-    """The remote's clock is an hour off, or jumps by one: nothing is ordered, aged or given up by it."""
+    """The remote clock is an hour off, or jumps by one: no order, age or timeout depends on it."""
     case.open()
     if fault:
         case.inject(match=posts(case.kind), **fault)
@@ -135,7 +135,7 @@ def _accounts() -> Iterator[NamedCase]:
 
 
 def another_account(case: RemoteCase) -> Steps:
-    """The account object is another account: what is in the first one is neither given up nor made there again."""
+    """The account object names another account: the remote object in the first one is neither given up nor repeated."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")
@@ -146,7 +146,7 @@ def another_account(case: RemoteCase) -> Steps:
 
 
 def another_account_and_deleted(case: RemoteCase) -> Steps:
-    """Deleted while its account is another: it waits, for the finalizer must not go while the remote object lives."""
+    """Deleted while its account object names another account: the finalizer stays while the object lives."""
     case.open()
     case.apply(*(preview(case) if case.kind == "AgentDeployment" else a_resource(case)))
     yield case.until("something remote on record", lambda: case.remote_id)
@@ -164,7 +164,7 @@ def _says(case: RemoteCase, *reasons: str) -> bool:
 
 
 def no_secret(case: RemoteCase) -> Steps:
-    """The Secret goes and comes back: nothing of the resource is given up."""
+    """The Secret is deleted and comes back: nothing is given up."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")
@@ -175,7 +175,7 @@ def no_secret(case: RemoteCase) -> Steps:
 
 
 def no_tls_there(case: RemoteCase) -> Steps:
-    """Whoever listens at the endpoint speaks no TLS: said by the account, and healed by the right endpoint."""
+    """The server at the endpoint speaks no TLS: the account says so, and the right endpoint solves it."""
     case.open(endpoint=f"https://{case.scheduler.elsewhere.host}")
     case.apply(*a_resource(case))
     yield case.until("that nobody answers", lambda: _says(case, "AccountNotReady", "RemoteUnavailable"))

@@ -46,7 +46,7 @@ def gets(kind: str) -> Fault:
 
 
 def lists(kind: str) -> Fault:
-    """The listings, not an account's probe, which asks for one record."""
+    """The listings; an account's probe, which asks for one record, is none."""
     return {"method": "GET", "path": TO_COLLECTIONS[kind], "query": {"limit": "^100"}}
 
 
@@ -70,7 +70,7 @@ class InjectedFault:
     check: Callable[[RemoteCase], None] = field(default=lambda _: None)
 
     def script(self, case: RemoteCase, match: Fault) -> str:
-        """Have it go wrong at these calls; the fault's id."""
+        """Script the fault at these calls; its id."""
         fault = json.loads(json.dumps(dict(self.fault)).replace(KEY, case.key))
         if fault["kind"] == "redirect":
             fault["location"] = f"http://{case.scheduler.elsewhere.host}/v5/builds"
@@ -78,7 +78,7 @@ class InjectedFault:
         return case.inject(match=match, **often, **fault)
 
     def passes_by(self, case: RemoteCase, fault: str) -> Steps:
-        """The remote heals by itself after so many, or is healed after a while."""
+        """Wait until the fault has fired, and end it: by its count, its remedy, or after a while."""
         yield case.has_fired(fault)
         if self.remedy is not None:
             yield from self.remedy(case, fault)
@@ -87,7 +87,7 @@ class InjectedFault:
             case.remove_faults(fault)
 
     def lag(self, case: RemoteCase) -> None:
-        """Lists that are behind from here on, by less than the operator waits once it knows that an answer is lost."""
+        """Let lists lag from here on, by less than the operator waits after a lost answer."""
         if self.lagging:
             case.inject_optional("stale-list", seconds=0.5, forever=True)
 
@@ -120,14 +120,14 @@ def preview(case: RemoteCase, description: str = "answers", **spec: Any) -> tupl
 
 
 def ends_well(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """Ready, alone, and then deleted without a trace."""
+    """Ready, without a duplicate, and then deleted."""
     yield case.becomes(ready, "Ready")
     yield case.is_alone()
     yield from ends(case, injected)
 
 
 def ends(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """What the row asks for holds, and the deletion leaves nothing."""
+    """The check of the row holds, and the deletion leaves nothing."""
     injected.check(case)
     yield from case.leaves()
 
@@ -136,7 +136,7 @@ def ends(case: RemoteCase, injected: InjectedFault) -> Steps:
 
 
 def at_a_post(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """The create goes wrong."""
+    """The create fails."""
     case.open()
     fault = injected.script(case, posts(case.kind))
     injected.lag(case)
@@ -146,7 +146,7 @@ def at_a_post(case: RemoteCase, injected: InjectedFault) -> Steps:
 
 
 def at_a_list(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """The listings go wrong: the one before the create, and those that follow it."""
+    """The listings fail: the one before the create, and those after it."""
     case.open()
     fault = injected.script(case, lists(case.kind))
     case.apply(*a_resource(case))
@@ -155,7 +155,7 @@ def at_a_list(case: RemoteCase, injected: InjectedFault) -> Steps:
 
 
 def at_a_get(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """No listing shows the record any more, so that GETs have to follow it; and those go wrong."""
+    """No listing shows the record, so that GETs have to follow it; and those fail."""
     case.open()
     yield from followed_by_gets(case)
     fault = injected.script(case, gets(case.kind))
@@ -174,7 +174,7 @@ def followed_by_gets(case: RemoteCase) -> Steps:
 
 
 def let_it_end(case: RemoteCase) -> None:
-    """What `followed_by_gets` began ends well."""
+    """Let the build of `followed_by_gets` succeed."""
     if _is_run(case):
         case.world.simulator.actor("finish-build", id=case.remote_id)
 
@@ -184,7 +184,7 @@ def _is_run(case: RemoteCase) -> bool:
 
 
 def at_a_cancel(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """A build that runs for ever is cancelled: by deletion, by an edit of its source, or by its user's wish."""
+    """A running build is cancelled: by deletion, by an edit of its source, or by spec.cancel."""
     case.open()
     case.apply(a_context(case.name, STUCK), a_build(case.name, **case.ref))
     yield case.until("a build that runs", lambda: any(one["status"] == "running" for one in case.remotes))
@@ -220,7 +220,7 @@ def _cancelled_by_wish(case: RemoteCase, injected: InjectedFault, fault: str) ->
 
 
 def at_a_delete(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """A deployment is removed: as the predecessor of an edited preview, or because it is deleted."""
+    """A deployment is deleted remotely: as the predecessor of an edited preview, or with its resource."""
     way = _removed_as_predecessor if injected.count > 1 else _removed_by_deletion
     yield from way(case, injected)
 
@@ -248,7 +248,7 @@ def _removed_as_predecessor(case: RemoteCase, injected: InjectedFault) -> Steps:
 
 
 def at_the_log(case: RemoteCase, injected: InjectedFault) -> Steps:
-    """A build fails, and the log that says why cannot be read."""
+    """A build fails, and its log cannot be read."""
     case.open()
     fault = injected.script(case, LOGS)
     case.apply(a_context(case.name, FAILING), a_build(case.name, **case.ref))

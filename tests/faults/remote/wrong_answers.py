@@ -36,7 +36,7 @@ NOTHING = InjectedFault({})
 
 
 def cases() -> Iterator[NamedCase]:
-    """All of them."""
+    """All cases."""
     for noun, kind in KINDS.items():
         for named in (_words, _backwards, _lost, _of_others, _listings):
             yield from ((f"{words.replace('*', noun)}", kind, steps) for words, steps in named(kind))
@@ -71,7 +71,7 @@ def _words(kind: str) -> Rows:
 
 
 def a_strange_word(case: RemoteCase, *, fault: Mapping[str, Any], by: str, often: str) -> Steps:
-    """A word that nobody knows is no end: it is shown as it is, and nothing is decided by it."""
+    """An unknown status word ends nothing: it is shown as it is, and decides nothing."""
     case.open()
     if by == "get":
         yield from followed_by_gets(case)
@@ -96,7 +96,7 @@ def _backwards(_kind: str) -> Rows:
 
 
 def going_backwards(case: RemoteCase, *, by: str, often: str) -> Steps:
-    """What succeeded is running again, it says: nothing is made anew, and a build that ended has ended."""
+    """A finished record is said to be running again: nothing is created, and a build stays finished."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")
@@ -146,13 +146,13 @@ def missing_for_a_while(case: RemoteCase, *, often: str) -> Steps:
 
 
 def missing_for_ever(case: RemoteCase, *, policy: str) -> Steps:
-    """Beyond the grace it is lost: a build is made anew, a deployment only where the user wants that."""
+    """After the grace period the record is lost: a build is created again, a deployment only under Correct."""
     case.open()
     case.apply(*_with_policy(case, policy))
     yield case.becomes(ready, "Ready")
     lose(case)
     look_again(case)
-    yield from made_anew_or_told(case, policy, "DeletedExternally")
+    yield from created_again_or_reported(case, policy, "DeletedExternally")
 
 
 def _with_policy(case: RemoteCase, policy: str) -> tuple[Object, ...]:
@@ -163,7 +163,7 @@ def _with_policy(case: RemoteCase, policy: str) -> tuple[Object, ...]:
 
 
 def lose(case: RemoteCase) -> None:
-    """The record on record vanishes, whoever asks for it."""
+    """Let the record on record vanish from every answer."""
     actor = "delete-build" if case.kind == "AgentBuild" else "delete-deployment"
     id_ = str(case.remote_id)
     case.world.simulator.actor(actor, id=id_)
@@ -171,8 +171,8 @@ def lose(case: RemoteCase) -> None:
     case.inject_optional("not-found", {**gets(case.kind), "id": id_}, forever=True)
 
 
-def made_anew_or_told(case: RemoteCase, policy: str, reason: str) -> Steps:
-    """A build, and a deployment to be corrected, are made anew; otherwise it is said what happened."""
+def created_again_or_reported(case: RemoteCase, policy: str, reason: str) -> Steps:
+    """A build, and a deployment under Correct, are created again; otherwise a condition says what happened."""
     if case.kind == "AgentBuild" or policy == "Correct":
         lost, case.creates = case.remote_id, 2
         yield case.until("another on record", lambda: case.remote_id not in (None, lost))
@@ -187,24 +187,24 @@ def made_anew_or_told(case: RemoteCase, policy: str, reason: str) -> Steps:
 def _of_others(kind: str) -> Rows:
     for by in SEEN_BY:
         for policy in ("Report", "Correct") if kind == "AgentDeployment" else ("Report",):
-            yield f"an-id-given-to-another/{by}-*/{policy.lower()}", partial(found_in, by=by, policy=policy)
+            yield f"an-id-given-to-another/{by}-*/{policy.lower()}", partial(id_given_away, by=by, policy=policy)
         yield f"an-id-given-to-another/{by}-*/deleted", partial(given_away_and_deleted, by=by)
     yield "answered-with-anothers-id/post-*/once", answered_with_anothers
 
 
-def found_in(case: RemoteCase, *, by: str, policy: str) -> Steps:
-    """The id on record names another's object: ours is lost, and the other's is never touched."""
+def id_given_away(case: RemoteCase, *, by: str, policy: str) -> Steps:
+    """The id on record names an object of another owner: ours is lost, and the other one is never touched."""
     case.open()
     case.apply(*_with_policy(case, policy))
     yield case.becomes(ready, "Ready")
     id_ = give_away(case, by)
     look_again(case)
-    yield from made_anew_or_told(case, policy, "DeletedExternally")
+    yield from created_again_or_reported(case, policy, "DeletedExternally")
     leaves_alone(case, id_)
 
 
 def given_away_and_deleted(case: RemoteCase, *, by: str) -> Steps:
-    """While it runs, its id becomes another's; the deletion must not stop the other's."""
+    """While it runs, its id becomes another owner's; the deletion does not cancel the other one."""
     case.open()
     case.apply(*a_resource(case, STUCK))
     yield case.until("something that lives", lambda: case.remotes and case.remote_id)
@@ -225,14 +225,14 @@ def give_away(case: RemoteCase, by: str) -> str:
 
 
 def leaves_alone(case: RemoteCase, id_: str) -> None:
-    """Nothing was asked of this id but to be shown (I4)."""
+    """I4: only GETs were made of this id."""
     asked = (one for one in case.calls() if id_ in one["path"])
     touched = [f"{one['method']} {one['path']}" for one in asked if one["method"] != "GET"]
     require(not touched, "I4", f"{id_} is another's, and {touched} was asked of it", Harm.WRONGLY_DELETED)
 
 
 def answered_with_anothers(case: RemoteCase) -> Steps:
-    """The create is answered with the record of somebody else."""
+    """The create is answered with the record of another owner."""
     case.open()
     another = crowd(case)[-1]
     case.creates, case.ambiguous = 2, 1
@@ -277,7 +277,7 @@ def _listings(kind: str) -> Rows:
 
 
 def in_a_crowd(case: RemoteCase, *, fault: Mapping[str, Any], often: str) -> Steps:
-    """Lists of many small pages, most of them about others, go wrong."""
+    """Lists of many small pages, most of them about others, are wrong."""
     case.open()
     crowd(case)
     case.inject_optional(match=lists(case.kind), **SMALL)
@@ -296,7 +296,7 @@ def in_a_crowd(case: RemoteCase, *, fault: Mapping[str, Any], often: str) -> Ste
 
 
 def pages_without_end(case: RemoteCase) -> Steps:
-    """Every page leads to another one, with records never seen before: a listing ends all the same."""
+    """Every page leads to another one with new records: a listing ends all the same."""
     case.open()
     crowd(case)
     case.herded = 2 * MOST_PAGES
@@ -311,7 +311,7 @@ MOST_PAGES = 2000
 
 
 def archived(case: RemoteCase, *, kind: str) -> Steps:
-    """Somebody archives it: no list shows it any more, and a GET does."""
+    """The record is archived: no list shows it any more, but a GET does."""
     case.open()
     case.apply(*a_resource(case))
     yield case.becomes(ready, "Ready")
@@ -323,7 +323,7 @@ def archived(case: RemoteCase, *, kind: str) -> Steps:
 
 
 def crowd(case: RemoteCase, name: str = "others") -> list[str]:
-    """Three records of somebody else in the same account, of the case's kind; their ids."""
+    """Create three records of other owners in the same account; their ids."""
     key = {"x-api-key": case.key, "x-selected-account-id": case.account}
     with httpx.Client(base_url=case.world.simulator.url, headers=key, trust_env=False) as http:
         builds = {f"{name}-{number}": _registered(http, f"{name}-{number}") for number in range(3)}

@@ -17,12 +17,12 @@ LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
 
 @dataclass
 class ReusableWorld(World):
-    """A World that can begin anew; `sources` serves build contexts."""
+    """A World that can be emptied; `sources` serves build contexts."""
 
     sources: SourceServer = field(default_factory=SourceServer)
 
     def begin_anew(self) -> None:
-        """Remove whatever a plan left, by force; what is seen and tracked from now on belongs to the next."""
+        """Remove everything by force; what is recorded and tracked from now on belongs to the next plan."""
         for kind in LEFT_BEHIND:
             self._remove_all(kind)
         self._known.clear()
@@ -32,17 +32,17 @@ class ReusableWorld(World):
 
     @property
     def amount_written(self) -> int:
-        """How many versions were seen so far."""
+        """How many versions are recorded."""
         return sum(len(recorder.versions) for recorder in self._recorders.values())
 
     def last_written(self) -> Object:
-        """The newest version that was seen, without who wrote it."""
+        """The newest recorded version: its name and status."""
         newest = [one.versions[-1] for one in self._recorders.values() if one.versions]
         found = max(newest, key=lambda one: int(one["metadata"]["resourceVersion"]), default={})
         return {"name": found.get("metadata", {}).get("name"), "status": found.get("status")}
 
     def left_alive(self) -> Iterator[Finding]:
-        """What lives on when every resource is gone."""
+        """A finding for every remote object that is alive when every resource is gone."""
         orphans = {one.owner(self.cluster) for one in self._known if one.orphan}
         state = self.simulator.state()
         for one in (*state["builds"], *state["deployments"]):

@@ -40,7 +40,7 @@ REMOVAL = 40.0
 
 @dataclass(frozen=True)
 class ClusterAccess:
-    """Where the control plane is, and who may do what there; plain values, for other processes."""
+    """The address of the control plane, and tokens for it; plain values that can be sent to a process."""
 
     url: str
     ca: bytes
@@ -54,10 +54,10 @@ class ClusterAccess:
 
 
 class SecondOperator(Protocol):
-    """Who else lives in the world of a plan."""
+    """Another operator in the world of a plan."""
 
     def begin(self) -> None:
-        """Begin, in a world that is ready."""
+        """Start, in a world that is ready."""
         ...
 
     def ambiguous(self) -> int:
@@ -66,7 +66,7 @@ class SecondOperator(Protocol):
 
     @property
     def log(self) -> str:
-        """What it said in this plan."""
+        """Its log of this plan."""
         ...
 
 
@@ -116,21 +116,21 @@ class Runner:
         stack.callback(self.world.discard)
 
     def new_operator(self, proxy: FaultProxy) -> ForkedOperator:
-        """An operator that speaks to everybody through this proxy, whose doors are opened."""
-        door = proxy.open(KUBE, self.access.url, self.access.ca)
+        """A new operator that reaches the API server and the remote API through this fault proxy."""
+        address = proxy.open(KUBE, self.access.url, self.access.ca)
         proxy.open(AGENTEX, self.simulator.url)
-        config = write_kubeconfig(self.folder / f"kubeconfig-{door.rpartition(':')[2]}", Server(door, self.access.ca),
-                                  "operator", self.access.operator)
+        path = self.folder / f"kubeconfig-{address.rpartition(':')[2]}"
+        config = write_kubeconfig(path, Server(address, self.access.ca), "operator", self.access.operator)
         flags = (f"--allowed-source-hosts={self.sources.host}", *self.flags)
         return ForkedOperator(self.prefork, config, (self.namespace,), self.folder, flags)
 
     def interrupt(self) -> None:
-        """What the proxy does at a cue: the operator dies, and is started again."""
+        """Kill the operator, as the fault proxy asks; the supervisor starts it again."""
         self.supervisor.kill_now()
 
     @contextmanager
     def interrupting_with(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """While this lasts, that is what happens at a cue."""
+        """Within this context, a fault does this instead of killing the operator."""
         kill, self.proxy.interrupt = self.proxy.interrupt, interrupt
         try:
             yield
@@ -151,7 +151,7 @@ class Runner:
     # --- a plan ---------------------------------------------------------------------------------------------------
 
     def reset(self, *lives: Sequence[CallFault], watch_filter: WatchFilter | None = None) -> ReusableWorld:
-        """An empty world with an account, and an operator that has just started: from now on, calls are counted."""
+        """Empty the world, and start an operator and an account in it: from now on calls are counted."""
         self.supervisor.stop()
         self.never_rests = False
         self.operator.log_path.unlink(missing_ok=True)
@@ -169,20 +169,20 @@ class Runner:
         return self.world
 
     def _looked_at_account(self) -> None:
-        """Wait for this operator to say that the account is Ready; of the last plan's account one said so already."""
+        """Wait until this operator says that the account is Ready; the operator before it may have said so too."""
         asked = str(time.time_ns())
         self.world.annotate("AgentexAccount", "default", reconcile_requested_at=asked)
         self.world.wait("AgentexAccount", "default", lambda account: ready(account) and handled(account) == asked)
 
     def _plant(self) -> str:
-        """Fresh secrets, that are looked for at the end wherever nobody may see them; the API key."""
+        """Make new secrets to look for at the end of the plan; the API key."""
         self.planted = secret_markers.plant()
         self.leak_detector = secret_markers.LeakDetector(self.world, self.planted.all)
         self.simulator.set_keys("acct-1", self.planted.api_key.text, builders.KEY)
         return self.planted.api_key.text
 
     def attempt(self, act: Callable[[], None]) -> tuple[Finding, ...]:
-        """Do this; what is waited for in vain is stuck."""
+        """Do this; a wait that times out is a finding (stuck)."""
         try:
             act()
         except AssertionError as error:
@@ -190,11 +190,11 @@ class Runner:
         return ()
 
     def ambiguous(self) -> int:
-        """How many creates were sent whose answer no operator ever had."""
+        """How many creates were sent whose answer no operator had."""
         return self.proxy.ambiguous() + (self.second.ambiguous() if self.second else 0)
 
     def wait_for_rest(self, late: float = 0) -> tuple[Finding, ...]:
-        """I11: nothing is written, in the cluster or remotely, once all is done; `late`: how late views may be."""
+        """I11: wait until nothing is written, here or remotely; `late`: how many seconds late a view may be."""
         self.supervisor.wait_until_running()
         if self.never_rests:
             return ()
@@ -210,23 +210,23 @@ class Runner:
         return ()
 
     def judge(self) -> tuple[Finding, ...]:
-        """What the judge says of the world as it is, and of the operator's log."""
+        """The findings of the judge now, and the errors in the operator's log."""
         return (*self.world.findings(self.ambiguous()), *self.log_errors())
 
     def delete_everything(self) -> tuple[Finding, ...]:
-        """I21: everything is deleted, and goes, and leaves nothing alive."""
+        """I21: delete everything; findings if something stays, here or remotely."""
         return self.attempt(self._delete_everything) or tuple(self.world.left_alive())
 
     def finish(self) -> tuple[Finding, ...]:
-        """The end of every plan, once all is at rest: the judge, removal, the judge again, and no secret spilled."""
+        """The end of every plan: judge, delete everything, judge again, and look for leaked secrets."""
         return tuple(dict.fromkeys([*self.judge(), *self.delete_everything(), *self.judge(), *self.leaked_secrets()]))
 
     def log_errors(self) -> tuple[Finding, ...]:
-        """I19, of every operator of this plan."""
+        """I19: errors in the log of every operator of this plan."""
         return operator_log.errors(self.operator.log, self.second.log if self.second else "")
 
     def leaked_secrets(self) -> tuple[Finding, ...]:
-        """I16: every secret of this plan that was seen where nobody may see it."""
+        """I16: secrets of this plan that were seen where nobody may see them."""
         said = self.second.log if self.second else ""
         parts = secret_markers.parts_of(self.planted.all)
         second = [Finding("I16", f"{marker.what} in the second operator's log", Harm.OTHER)
@@ -234,12 +234,12 @@ class Runner:
         return (*self.leak_detector.leaks(), *second)
 
     def unexpected_exits(self) -> tuple[Finding, ...]:
-        """I13: the operator dies when it is killed, or when kopf gives its watch up, and never else."""
+        """I13: a finding if the operator ended although neither a fault nor kopf's watch ended it."""
         deaths = self.supervisor.deaths - self._deaths_before
         given_up = len(operator_log.GIVEN_UP.findall(self.operator.log))
         if deaths <= self.proxy.interruptions + given_up:
             return ()
-        return (Finding("I13", f"the operator ended {deaths} times, and was told to {self.proxy.interruptions} times",
+        return (Finding("I13", f"the operator ended {deaths} times, and was ended {self.proxy.interruptions} times",
                         Harm.OTHER),)
 
     # --- how ------------------------------------------------------------------------------------------------------
@@ -256,6 +256,6 @@ class Runner:
 
 
 def handled(obj: Object | None) -> str | None:
-    """Which request to be looked at was last answered."""
+    """The request for a pass that was answered last."""
     found: str | None = ((obj or {}).get("status") or {}).get("lastHandledReconcileAt")
     return found

@@ -28,7 +28,7 @@ SHOWN = 60
 
 @dataclass(frozen=True)
 class SecretMarker:
-    """One secret: what it is, its whole text, and the part of it that nobody can guess."""
+    """One secret: what it is, its whole text, and the random part of it."""
 
     what: str
     text: str
@@ -36,20 +36,20 @@ class SecretMarker:
 
     @staticmethod
     def of(what: str, before: str = "", after: str = "") -> SecretMarker:
-        """A fresh one; what stands around it has to survive encoding too."""
+        """A new marker between these texts."""
         part = "".join(secrets.choice(LETTERS) for _ in range(RANDOM))
         return SecretMarker(what, f"{before}{part}{after}", part)
 
     @property
     def parts(self) -> Iterator[str]:
-        """Every piece that gives it away."""
+        """Every piece that is a finding."""
         for spelling in (self.random, *_in_base64(self.random)):
             yield from (spelling[at:at + PART] for at in range(len(spelling) - PART + 1))
 
 
 @dataclass(frozen=True)
 class PlantedSecrets:
-    """The secrets of one world, each unique to it."""
+    """The secrets of one world, each unique."""
 
     api_key: SecretMarker
     source_token: SecretMarker
@@ -67,11 +67,11 @@ class PlantedSecrets:
         return _secret("source-token", token=self.source_token.text), _secret("source-password", **basic)
 
     def url(self, host: str, path: str = "/context.tar.gz") -> str:
-        """A URL with a password in it, which is refused."""
+        """A URL with a password in it, which the operator must refuse."""
         return f"https://reader:{quote(self.password.text, safe='')}@{host}{path}"
 
     def dockerfile(self, before: str = "FROM scratch\n") -> str:
-        """A Dockerfile of a context that is kept in a Secret."""
+        """A Dockerfile for a context that is kept in a Secret."""
         return f"{before}ENV TOKEN={self.context.text}\n"
 
 
@@ -80,7 +80,7 @@ def _secret(name: str, **texts: str) -> Object:
 
 
 def plant() -> PlantedSecrets:
-    """Fresh secrets: an API key, the credentials of a source, a password in a URL, the contents of a Secret."""
+    """Make new secrets: an API key, a source's token and password, the content of a Secret."""
     return PlantedSecrets(
         api_key=SecretMarker.of("the API key", "key-"),
         source_token=SecretMarker.of("a source's token", "tok_", "/+="),
@@ -91,7 +91,7 @@ def plant() -> PlantedSecrets:
 
 @dataclass
 class LeakDetector:
-    """Looks for the markers of one world, again and again: only at what is new since it last looked."""
+    """Looks for the markers of one world; each time only at what is new."""
 
     world: World
     markers: Sequence[SecretMarker]
@@ -100,7 +100,7 @@ class LeakDetector:
     _events: set[str] = field(default_factory=set)
 
     def leaks(self) -> tuple[Finding, ...]:
-        """Every marker that was seen where nobody may see it."""
+        """A finding for every marker that was seen where nobody may see it."""
         parts = parts_of(self.markers)
         return tuple(dict.fromkeys(
             Finding("I16", f"{marker.what} in {where}: {_around(text, part)}", Harm.OTHER)
@@ -114,7 +114,7 @@ class LeakDetector:
         yield "the names in its work directory", "\n".join(map(str, _files(self.world.operator.folder / "work")))
 
     def _new_log(self) -> str:
-        """From a little before where it was read to: a marker may lie across."""
+        """The log from a little before the last read: a marker may lie across."""
         path = self.world.operator.log_path
         if not path.exists():
             return ""
@@ -125,7 +125,7 @@ class LeakDetector:
         return text.decode(errors="replace")
 
     def _new_versions(self) -> Iterator[tuple[str, str]]:
-        """Everything of each version but the spec, which is the user's own."""
+        """New versions of the objects without their specs, which are the user's own."""
         for uid, versions in self.world.evidence().versions.items():
             begin, self._versions[uid] = self._versions.get(uid, 0), len(versions)
             for one in versions[begin:]:
@@ -140,12 +140,12 @@ class LeakDetector:
 
 
 def leaks(world: World, markers: Sequence[SecretMarker]) -> tuple[Finding, ...]:
-    """Every marker that was seen so far where nobody may see it; `LeakDetector` is for whoever looks more than once."""
+    """A finding for every marker that was seen so far where nobody may see it."""
     return LeakDetector(world, markers).leaks()
 
 
 def of_the_process(world: World) -> Iterator[tuple[str, str]]:
-    """What the whole machine can read of the operator's processes, which are those that work in its folder."""
+    """What every user of the machine can read about the operator's processes, found by their working directory."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if (process / "cwd").readlink() == world.operator.folder:
@@ -155,27 +155,27 @@ def of_the_process(world: World) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Parts:
-    """Every piece that gives a marker away, and whose it is; and everything of SEED letters in them."""
+    """The pieces of the markers with their markers, and everything of SEED letters in the pieces."""
 
     whose: Mapping[str, SecretMarker]
     seeds: frozenset[str]
 
 
 def parts_of(markers: Sequence[SecretMarker]) -> Parts:
-    """Which marker each piece gives away."""
+    """The pieces of these markers."""
     whose = {part: marker for marker in markers for part in marker.parts}
     return Parts(whose, frozenset(part[at:at + SEED] for part in whose for at in range(PART - SEED + 1)))
 
 
 def found_in(text: str, parts: Parts) -> list[tuple[str, SecretMarker]]:
-    """The markers in a text, each by one piece of it."""
+    """The markers in a text, each with one piece of it."""
     found = {parts.whose[piece].what: piece for at in _suspects(text, parts.seeds)
              for piece in _pieces(text[max(0, at + SEED - PART):at + PART]) & parts.whose.keys()}
     return [(piece, parts.whose[piece]) for piece in found.values()]
 
 
 def _suspects(text: str, seeds: Set[str]) -> Iterator[int]:
-    """Where a piece may be: of the places that are so far apart, each piece has exactly one, with a seed in it."""
+    """Where a piece may be: at these distances, every piece contains one of the seeds."""
     return (at for at in range(0, len(text), PART - SEED + 1) if text[at:at + SEED] in seeds)
 
 
@@ -184,13 +184,13 @@ def _pieces(text: str) -> set[str]:
 
 
 def _around(text: str, part: str) -> str:
-    """Where it is, without saying it again."""
+    """The place in the text, without the secret."""
     at = text.index(part)
     return f"...{text[max(0, at - SHOWN):at]}[here]"
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """The characters that depend on the text alone, wherever in a group of three it begins."""
+    """The base64 characters that depend on the text alone, for each offset in a group of three."""
     for offset in range(3):
         coded = base64.b64encode(bytes(offset) + text.encode()).decode().rstrip("=")
         yield coded[(0, 2, 3)[offset]:(offset + len(text)) * 8 // 6]

@@ -13,7 +13,7 @@ from agentex_testkit.operator_process import DRAIN, Operator
 from agentex_testkit.prefork import ForkedProcess, PreforkServer
 
 LONGEST_LIFE = 4     # seconds: T_max
-MISSING_GRACE = 12   # seconds: a story that heals a 404 as soon as it is said has to be in time on a busy machine
+MISSING_GRACE = 12   # seconds: a case that ends a 404 when it is reported must be in time on a busy machine
 QUICK_FLAGS = (
     "--settle=1s", f"--missing-grace={MISSING_GRACE}s", "--expiry-grace=1s", f"--create-longest-life={LONGEST_LIFE}s",
     "--resync=1s", "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
@@ -21,12 +21,12 @@ QUICK_FLAGS = (
 
 
 class ForkedOperator(Operator):
-    """The operator as a child of the prefork: the same process, started in a tenth of the time."""
+    """The operator as a child of the prefork server: the same program, started in a tenth of the time."""
 
     def __init__(self, prefork: PreforkServer, kubeconfig: Path, namespaces: Sequence[str], folder: Path,
                  flags: Sequence[str]) -> None:
         super().__init__(kubeconfig, namespaces, folder, (*QUICK_FLAGS, *flags))
-        self._nursery = prefork
+        self._prefork = prefork
         self.part: ForkedProcess | None = None
 
     @property
@@ -39,28 +39,28 @@ class ForkedOperator(Operator):
         eventually(self.is_ready, seconds=30)
 
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Start it, without waiting for it."""
         if self.part is not None:
             self.part.close()
-        self.part = ForkedProcess(self._nursery, self._command()[1:], self.log_path, self.folder)
+        self.part = ForkedProcess(self._prefork, self._command()[1:], self.log_path, self.folder)
 
     def kill(self) -> None:
         if self.part is not None:
             self.part.end(signal.SIGKILL)
 
     def stop(self) -> int | None:
-        """SIGTERM: 0 if it ended by itself in time, else None."""
+        """Send SIGTERM: 0 if it ended in time, else None."""
         assert self.part is not None
         return 0 if self.part.end(signal.SIGTERM, DRAIN + 10) else None
 
     def send_signal(self, how: signal.Signals) -> None:
-        """Send a signal, and do not wait for what comes of it."""
+        """Send a signal, without waiting."""
         if self.part is not None:
             self.part.send(how)
 
 
 class Supervisor:
-    """Starts an operator again whenever it has ended without being told to, as a kubelet does."""
+    """Starts the operator again whenever it has ended by itself, as a kubelet does."""
 
     def __init__(self, operator: ForkedOperator) -> None:
         self.operator = operator
@@ -71,14 +71,14 @@ class Supervisor:
         self._thread.start()
 
     def start(self) -> None:
-        """Start it, keep it alive from now on, and return when it is ready, in whichever of its lives."""
+        """Start it, keep it running from now on, and return when it is ready."""
         with self._lock:
             self.operator.launch()
         self._on.set()
         eventually(self.operator.is_ready, seconds=40)
 
     def stop(self) -> None:
-        """Kill it, and let it be dead."""
+        """Kill it, and do not start it again."""
         self._on.clear()
         with self._lock:
             self.operator.kill()
@@ -88,14 +88,14 @@ class Supervisor:
         self.operator.send_signal(signal.SIGKILL)
 
     def wait_until_running(self) -> None:
-        """Return when it is there."""
+        """Return when the process runs."""
         end = time.monotonic() + 40
         while self._on.is_set() and not self.operator.running:
             assert time.monotonic() < end, "the operator was not started again"
             time.sleep(0.05)
 
     def end(self) -> None:
-        """Keep it no more."""
+        """Stop supervising."""
         self._over.set()
         self._thread.join(45)
 

@@ -26,7 +26,9 @@ GATE_TOO = "answers/build-edited-running/kube PATCH agentexaccounts/default/stat
 
 
 class Answers:
-    """Every write of every scenario, answered badly in one way after the other; every call site in all ways; spells."""
+    """The answers family: every write of every scenario with one of the answers in turn, every call site with all,
+    spells.
+    """
 
     name = "answers"
 
@@ -34,14 +36,14 @@ class Answers:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """Each by itself; in the gate, the first writes of two scenarios."""
+        """Each plan by itself; in the gate, the first writes of two scenarios."""
         if scale.gate:
             return [[GATE_TOO], *([plan] for scenario in GATE for plan in islice(self._writes(scenario), 4))]
         scenarios = [plan for scenario in self._found for plan in (*self._writes(scenario), *self._spells(scenario))]
         return [[plan] for plan in dict.fromkeys((*scenarios, *self._sites()))]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play each; nobody dies but where kopf gives up."""
+        """Run each plan."""
         for plan in plans:
             _, scenario, name = plan.split("/", 2)
             fault = CallFault.parse(name)
@@ -52,18 +54,18 @@ class Answers:
         return [call for call in self._found[scenario].calls if call.server == KUBE]
 
     def _writes(self, scenario: str) -> Iterator[str]:
-        """Each scenario begins with another answer."""
+        """The writes of a scenario, each with the next answer; each scenario begins with another one."""
         writes = (call for call in self._calls(scenario) if call.mutates)
         turns = islice(cycle(ANSWERS), list(SCENARIOS).index(scenario), None)
         yield from (f"{self.name}/{scenario}/{call}/{answer}" for call, answer in zip(writes, turns, strict=False))
 
     def _spells(self, scenario: str) -> Iterator[str]:
-        """In the midst of it, from its second write on."""
+        """Spells of a few seconds from the second write on."""
         for call in islice((call for call in self._calls(scenario) if call.mutates), 1, 2):
             yield from (f"{self.name}/{scenario}/{call}/{spell}" for spell in SPELLS)
 
     def _sites(self) -> Iterator[str]:
-        """Where it is first met, each call site in every way that is possible there."""
+        """Each call site in the scenario that meets it first, with every answer that is possible there."""
         met: set[str] = set()
         for scenario in self._found:
             for call in self._calls(scenario):

@@ -65,7 +65,7 @@ def edited_while_running(world: ReusableWorld) -> None:
 
 
 def the_next_one_succeeds(world: ReusableWorld) -> None:
-    """The build of an edit runs, and then somebody at the provider lets it end."""
+    """Wait until the build of the edit runs, and let it succeed."""
     wait(world, BUILD, "quote", lambda obj: building(obj) and on_record(BUILD)(obj) and _attempt(obj) > 1)
     world.simulator.actor("finish-build", id=world.status(BUILD, "quote")["buildID"])
     wait(world, BUILD, "quote")
@@ -170,7 +170,7 @@ def an_account_is_made(world: ReusableWorld) -> None:
 
 @cache
 def five_megabytes() -> bytes:
-    """A context of five megabytes that no compression makes smaller; the same bytes every time."""
+    """A context of five megabytes that cannot be compressed; always the same bytes."""
     filler = random.Random(5).randbytes(5 * MEGABYTE).decode("latin-1")  # noqa: S311 - the same every time
     return an_archive({"Dockerfile": DOCKERFILE, "manifest.yaml": a_manifest("quote"), "project/filler": filler})
 

@@ -25,7 +25,7 @@ THEN = " then "
 
 
 class Crash:
-    """One death each."""
+    """The crash family: one SIGKILL in each plan."""
 
     name = "crash"
 
@@ -39,19 +39,19 @@ class Crash:
         return [[plan] for plan in (*self._plans(), *self._sites())]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play each with its deaths."""
+        """Run each plan."""
         for plan in plans:
             yield run(runner, plan, self._found)
 
     def _plans(self) -> Iterator[str]:
-        """Every call that changes something, in every scenario."""
+        """Every mutating call of every scenario, in every phase."""
         for name in self._found:
             for call in self._mutating(name):
                 uploads = UPLOAD if name == FIVE_MEGABYTES and call.creates else ()
                 yield from (f"{self.name}/{name}/{call}/{phase}" for phase in (*PHASES, *uploads))
 
     def _sites(self) -> Iterator[str]:
-        """Every other call site, where it is first met: what only reads is the same wherever it is."""
+        """Every other call site, in the scenario that meets it first."""
         met = {call.site for name in self._found for call in self._mutating(name)}
         for name in self._found:
             for call in self._found[name].calls:
@@ -60,9 +60,10 @@ class Crash:
                     yield from (f"{self.name}/{name}/{call}/{phase}" for phase in phases(call))
 
     def _has_lines(self, name: str, call: Call) -> bool:
-        """Of a watch, whether it has anything to tell in this scenario."""
-        told = any(one.verb in MUTATING and one.what.startswith(f"{call.what}/") for one in self._found[name].calls)
-        return call.verb != "WATCH" or told
+        """Whether a watch has any events in this scenario."""
+        has_events = any(one.verb in MUTATING and one.what.startswith(f"{call.what}/")
+                         for one in self._found[name].calls)
+        return call.verb != "WATCH" or has_events
 
     def _gate(self, name: str) -> Iterator[str]:
         return (f"{self.name}/{name}/{call}/{phase}" for call in self._mutating(name) for phase in ("mid", "post"))
@@ -72,12 +73,12 @@ class Crash:
 
 
 class Doubles(Crash):
-    """Two deaths: at every mutating call, and at every mutating call after the start that follows."""
+    """The doubles family: a SIGKILL at a mutating call, and another one after the restart."""
 
     name = "doubles"
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """None but in a full run."""
+        """All of them in a full run, else none."""
         return [[plan] for name in self._found for plan in self._pairs(name)] if scale.full else []
 
     def _pairs(self, name: str) -> Iterator[str]:
@@ -89,12 +90,12 @@ class Doubles(Crash):
 
 
 def phases(call: Call) -> tuple[str, ...]:
-    """In which phases the operator may die at such a call."""
+    """The phases of such a call in which the operator can be killed."""
     return LINES if call.verb == "WATCH" else PHASES
 
 
 def recounted(calls: Sequence[Call]) -> Iterator[Call]:
-    """The mutating calls from here on as they are counted by an operator that starts now."""
+    """These mutating calls, numbered as an operator that starts now counts them."""
     before: dict[tuple[str, str, str], int] = {}
     for call in calls:
         key = call[:3]
@@ -103,7 +104,7 @@ def recounted(calls: Sequence[Call]) -> Iterator[Call]:
 
 
 def run(runner: Runner, plan: str, found: dict[str, Reference]) -> Outcome:
-    """One plan, from an empty world to an empty world."""
+    """Run one plan, from an empty world to an empty world."""
     _, name, deaths = plan.split("/", 2)
     lives = [[CallFault.parse(text)] for text in deaths.split(THEN)]
     findings = reference.run_with_faults(runner, name, found[name], *lives)
@@ -111,12 +112,12 @@ def run(runner: Runner, plan: str, found: dict[str, Reference]) -> Outcome:
 
 
 def uncovered(ran: Iterable[str], seen: Iterable[Call]) -> list[str]:
-    """Call sites that were used somewhere in a run, and at which none of these plans had the operator die."""
+    """The call sites that were used in a run, and at which no plan killed the operator."""
     killed = (plan.split("/", 2)[2].split(THEN) for plan in ran if plan.startswith(f"{Crash.name}/"))
     covered = {CallFault.parse(death).call.site for deaths in killed for death in deaths}
     return sorted({call.site for call in seen if _matters(call)} - covered)
 
 
 def _matters(call: Call) -> bool:
-    """Discovery and events aside: the first is no part of any pass, and an event lost is an event lost."""
+    """Whether a call site must be covered: discovery and Events need not be."""
     return not (call.server == KUBE and (call.what.startswith(("/", "events"))))

@@ -21,12 +21,12 @@ from agentex_testkit.builders import (
 
 
 def image_of(tag: str = "1") -> dict[str, Any]:
-    """A deployment's image: nothing to build."""
+    """The spec of a deployment of an existing image."""
     return {"buildRef": None, "image": {"name": "quote", "tag": tag}}
 
 
 def with_an_agent(world: ReusableWorld) -> str:
-    """The agent quote, with an image of somebody else's: its build."""
+    """Register an image for the agent `quote` as another client; the id of the build."""
     with world.sdk() as sdk:
         made = sdk.build.create(agent_name="quote", image_name="quote", image_tag="1",
                                 image_url="elsewhere.invalid/quote:1")
@@ -34,12 +34,12 @@ def with_an_agent(world: ReusableWorld) -> str:
 
 
 def of_build(world: ReusableWorld) -> dict[str, Any]:
-    """A deployment's remote build."""
+    """The spec of a deployment of an existing remote build."""
     return {"buildRef": None, "buildID": with_an_agent(world)}
 
 
 def deployed(world: ReusableWorld) -> dict[str, Any]:
-    """A production deployment that is Ready; what it was made from."""
+    """Apply a production deployment and wait for it; what it is made from."""
     build = of_build(world)
     world.apply(a_deployment("quote", **build))
     wait(world, DEPLOYMENT, "quote")
@@ -57,7 +57,7 @@ def a_build_is_deployed(world: ReusableWorld) -> None:
 
 
 def a_deployment_follows(world: ReusableWorld) -> None:
-    """First its build is built from another context, then another text lies in the ConfigMap that it names."""
+    """Change the context of the deployment's build, and then the text in its ConfigMap."""
     named = {"configMapKeyRef": {"name": "quote", "key": "environments.yaml"}}
     world.apply(a_context("quote"), a_build("quote"), a_deployment("quote", environments=named))
     wait(world, DEPLOYMENT, "quote")

@@ -34,7 +34,7 @@ SCENARIOS = ("build-succeeds", "build-deleted-running", "preview-edited", "deplo
 
 
 def away(halt: Callable[[], None], resume: Callable[[], None]) -> None:
-    """Gone for a while."""
+    """Halt it for a while."""
     halt()
     time.sleep(AWAY)
     resume()
@@ -50,7 +50,7 @@ OUTAGES: dict[str, Callable[[ControlPlane], None]] = {
 
 
 class Outages:
-    """Each scenario with each outage."""
+    """The outages family: each of these scenarios with each outage."""
 
     name = "outages"
 
@@ -58,14 +58,14 @@ class Outages:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """A batch, and a control plane, for each scenario; one plan in the gate."""
+        """One batch, with one control plane, for each scenario; one plan in the gate."""
         chosen = SCENARIOS[:1] if scale.gate else SCENARIOS
         outages = list(OUTAGES)[:1] if scale.gate else OUTAGES
         return [[f"{self.name}/{scenario}/{outage}" for outage in outages]
                 for scenario in chosen if scenario in self._found]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play them one after the other, on a control plane of their own."""
+        """Run the plans one after the other, on a control plane of their own."""
         with tempfile.TemporaryDirectory(prefix="agentex-outages-") as folder, plane_with_access(Path(folder)) as (
                 plane, access), Runner(access, f"outages-{os.getpid()}", client=Patient) as own:
             for plan in plans:
@@ -91,10 +91,10 @@ class Outages:
 
 
 class Patient(Client):
-    """The tests' own client, which waits until the API server is there again."""
+    """A client for the tests that waits until the API server is back."""
 
     def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
-        """Everything the tests ask for can be asked again."""
+        """Send the request; repeat it until the API server answers, for everything the tests ask can be repeated."""
         end = time.monotonic() + PATIENCE
         while True:
             try:

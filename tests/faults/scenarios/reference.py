@@ -44,7 +44,7 @@ MOST_NUMBER = 6      # the calls of one site beyond this are the same again
 
 @dataclass(frozen=True)
 class Reference:
-    """Of one scenario: its calls in every run, in order, and how it ends."""
+    """The calls of a scenario that are made in every run, in order; and how it ends."""
 
     calls: tuple[Call, ...]
     end: dict[str, Any]
@@ -62,7 +62,7 @@ class Reference:
 
 
 def record_reference(runner: Runner, name: str) -> tuple[Reference, tuple[Finding, ...]]:
-    """Play a scenario twice without faults; what is the same in both, and what is wrong already."""
+    """Run a scenario twice without faults: what is common to both runs, and the findings."""
     (first, wrong), (second, also_wrong) = run_once(runner, name), run_once(runner, name)
     calls = tuple(call for call in first.calls if call in set(second.calls) and call.number <= MOST_NUMBER)
     unlike = () if first.end == second.end else (Finding("I24", unlike_each_other(first.end, second.end), Harm.OTHER),)
@@ -70,7 +70,7 @@ def record_reference(runner: Runner, name: str) -> tuple[Reference, tuple[Findin
 
 
 def run_once(runner: Runner, name: str) -> tuple[Reference, tuple[Finding, ...]]:
-    """One run without faults."""
+    """Run a scenario without faults."""
     world = runner.reset()
     stuck = run_and_settle(runner, world, name)
     reference = Reference(tuple(runner.proxy.trace), end_of(world, SCENARIOS[name]), creates(world), removals(world))
@@ -79,7 +79,7 @@ def run_once(runner: Runner, name: str) -> tuple[Reference, tuple[Finding, ...]]
 
 def run_with_faults(runner: Runner, name: str, found: Reference, *lives: Sequence[CallFault],
                     watch_filter: WatchFilter | None = None, late: float = 0) -> tuple[Finding, ...]:
-    """One run with faults, from an empty world to an empty world: what is broken, and what is not as without them."""
+    """Run a scenario with faults, from an empty world to an empty world: the findings."""
     world = runner.reset(*lives, watch_filter=watch_filter)
     stuck = run_and_settle(runner, world, name, late)
     unlike = () if stuck else differences(world, SCENARIOS[name], found, runner.ambiguous())
@@ -87,7 +87,7 @@ def run_with_faults(runner: Runner, name: str, found: Reference, *lives: Sequenc
 
 
 def run_and_settle(runner: Runner, world: ReusableWorld, name: str, late: float = 0) -> tuple[Finding, ...]:
-    """The scenario, and then rest; `late` seconds more of it, where views are late."""
+    """Run the scenario and wait for rest, `late` seconds longer where views are late."""
     runner.never_rests = SCENARIOS[name].never_rests
     stuck = runner.attempt(lambda: SCENARIOS[name].run(world)) or runner.wait_for_rest(late)
     explain(world, name)
@@ -107,8 +107,14 @@ def save(folder: Path, found: dict[str, Reference]) -> None:
     (folder / "reference.json").write_text(json.dumps({name: one.as_json() for name, one in found.items()}))
 
 
+def changed(folder: Path) -> int:
+    """When the references in the folder were last written; 0 before."""
+    path = folder / "reference.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
 def load(folder: Path) -> dict[str, Reference]:
-    """What was reference in this run; empty before."""
+    """The references in the folder; empty before they are saved."""
     path = folder / "reference.json"
     found = json.loads(path.read_text()) if path.exists() else {}
     return {name: Reference.from_json(found[name]) for name in SCENARIOS if name in found}
@@ -118,7 +124,7 @@ def load(folder: Path) -> dict[str, Reference]:
 
 
 def end_of(world: ReusableWorld, scenario: Scenario) -> dict[str, Any]:
-    """Every resource's status, without ids, times and tokens; of a never_rests scenario, between two tries."""
+    """The status of every resource without ids, times and tokens; where retries go on for ever, between two of them."""
     found: dict[str, Any] = {}
     for one in eventually(lambda: list(world.resources()), lambda seen: not (scenario.never_rests and _tries(seen))):
         found[f"{one['kind']} {one['metadata']['name']}"] = _plain({
@@ -139,12 +145,12 @@ def _plain(value: Any) -> Any:
 
 
 def creates(world: ReusableWorld) -> int:
-    """How many creates of ours there were."""
+    """How many remote objects the operator created."""
     return sum(one["verb"] == "create" for one in _mine(world))
 
 
 def removals(world: ReusableWorld) -> int:
-    """How many of ours were removed; asked for again, after a lost answer, it is still the one."""
+    """How many remote objects the operator had removed; a repeated request counts once."""
     return len({one["id"] for one in _mine(world) if one["verb"] in ("cancel", "delete")})
 
 
@@ -154,7 +160,7 @@ def _mine(world: ReusableWorld) -> Iterator[Entry]:
 
 
 def unlike_each_other(one: Any, other: Any) -> str:
-    """Where two ends differ."""
+    """Where two end states differ."""
     return "; ".join(_differences(one, other, ""))[:1500]
 
 
@@ -167,7 +173,7 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
 
 
 def differences(world: ReusableWorld, scenario: Scenario, reference: Reference, ambiguous: int) -> tuple[Finding, ...]:
-    """I24: the end is that of a run without faults; more creates and removals only where answers were lost."""
+    """I24: the end state is the reference's; more creates and removals are only allowed after lost answers."""
     end, found = end_of(world, scenario), []
     if end != reference.end:
         found.append(Finding("I24", f"ends otherwise: {unlike_each_other(reference.end, end)}", Harm.OTHER))

@@ -28,13 +28,13 @@ from agentex_testkit.fault_proxy.proxy import FaultProxy
 
 SHORT, LONG = 2.0, 6.0      # seconds frozen: less, and more, than the longest life of a create
 CREATES_LIVE = 4.0          # that life, as the benches set it; who wakes up later must not send it any more
-BEHIND = ("first=1", "late=3@agentbuilds", "late=3@agentdeployments")   # how the second one's watch_filter is bent
+BEHIND = ("first=1", "late=3@agentbuilds", "late=3@agentdeployments")   # the second operator's watch
 GATE = ("build-succeeds/both", "preview-edited/both", "build-recreated/both", "build-context-changes/second first=1",
         "build-succeeds/frozen 6 at remote POST /v5/builds #1/in")
 
 
 class Replicas:
-    """Both acting in every scenario; one that sees less, where something is made anew; and one frozen at every call."""
+    """The replicas family: two operators in every scenario; one that sees late; one frozen at every mutating call."""
 
     name = "replicas"
 
@@ -42,26 +42,28 @@ class Replicas:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """Each by itself."""
+        """Each plan by itself."""
         both = GATE if scale.gate else tuple(f"{scenario}/both" for scenario in self._found)
         more = () if scale.gate else (*self._behind(), *self._frozen())
         return [[f"{self.name}/{plan}"] for plan in (*both, *more)]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play each with two operators."""
+        """Run each plan with two operators."""
         for plan in plans:
             _, scenario, how = plan.split("/", 2)
             with second_operator(runner) as both:
                 yield both.played(plan, scenario, self._found[scenario], how)
 
     def _behind(self) -> Iterator[str]:
-        """Where there is something older to go back to."""
+        """Scenarios with more than one create, where the second operator sees late."""
         for scenario, found in self._found.items():
             if found.creates > 1:
                 yield from (f"{scenario}/second {distortion}" for distortion in BEHIND)
 
     def _frozen(self) -> Iterator[str]:
-        """Inside each create and removal; and between the write that announces one and the call itself."""
+        """The first operator is frozen inside each create and removal, and between the write that announces one and
+        the call.
+        """
         for scenario in self._found:
             mutating = [call for call in self._found[scenario].calls if call.mutates]
             for before, call in zip([None, *mutating], mutating, strict=False):
@@ -77,10 +79,10 @@ class Pair:
     def __init__(self, runner: Runner, supervisor: Supervisor, proxy: FaultProxy) -> None:
         self.runner, self.supervisor, self.proxy = runner, supervisor, proxy
         self.frozen_before_a_create = 0
-        self.watch_filter: WatchDistortion | None = None    # how the second one's is bent
+        self.watch_filter: WatchDistortion | None = None    # the second operator's
 
     def played(self, plan: str, scenario: str, found: Reference, how: str) -> Outcome:
-        """One scenario with both."""
+        """Run one plan."""
         faults, self.watch_filter = faults_of(how), filter_of(how)
         in_time = frozen_seconds(how) < CREATES_LIVE
         self.frozen_before_a_create = sum(fault.phase == "after" for fault in faults) if in_time else 0
@@ -90,7 +92,7 @@ class Pair:
         return Outcome(plan, findings, reached=all(fault.triggered.is_set() for fault in faults))
 
     def begin(self) -> None:
-        """Start the second operator, in the world that the first has found ready; it watches, and lists no more."""
+        """Start the second operator, and return when it watches."""
         self.proxy.begin([], watch_filter=self.watch_filter)
         self.supervisor.start()
         eventually(self._watched, lambda watched: watched >= set(OURS), 40)
@@ -100,16 +102,16 @@ class Pair:
 
     @property
     def log(self) -> str:
-        """What the second operator said."""
+        """The log of the second operator."""
         return self.supervisor.operator.log
 
     def ambiguous(self) -> int:
-        """How many creates one of the two could not know of: the second one's, and of one frozen for a moment."""
+        """How many creates one of the two operators could not know of."""
         return self.proxy.ambiguous() + self.frozen_before_a_create
 
     @contextmanager
     def freezing(self, seconds: float) -> Iterator[None]:
-        """While this lasts, a fault freezes the first operator for so long, instead of killing it."""
+        """Within this context, a fault freezes the first operator for so many seconds instead of killing it."""
         timers: list[threading.Timer] = []
 
         def interrupt() -> None:
@@ -125,7 +127,7 @@ class Pair:
 
 @contextmanager
 def second_operator(runner: Runner) -> Iterator[Pair]:
-    """A second operator for the runner, through a proxy of its own; started by `Pair.begin`."""
+    """A second operator with a fault proxy of its own; started by `Pair.begin`."""
     with ExitStack() as stack:
         proxy = FaultProxy(lambda: None)
         stack.callback(proxy.close)
@@ -140,15 +142,15 @@ def second_operator(runner: Runner) -> Iterator[Pair]:
 
 
 def faults_of(how: str) -> list[CallFault]:
-    """At which call the first operator is frozen, if it is."""
+    """The call at which the first operator is frozen, if any."""
     return [CallFault.parse(how.partition(" at ")[2])] if how.startswith("frozen") else []
 
 
 def filter_of(how: str) -> WatchDistortion | None:
-    """How the second operator's watch_filter is bent, if it is."""
+    """The distortion of the second operator's watch, if any."""
     return WatchDistortion.parse(how.removeprefix("second ")) if how.startswith("second ") else None
 
 
 def frozen_seconds(how: str) -> float:
-    """For how long it is frozen."""
+    """For how many seconds the first operator is frozen."""
     return float(how.split(" ")[1]) if how.startswith("frozen") else 0.0

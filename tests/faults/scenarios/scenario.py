@@ -15,7 +15,9 @@ PATIENCE = 45.0
 
 @dataclass(frozen=True)
 class Scenario:
-    """One scenario. `creates` by (kind, name) where it is not one; `extra_alive` where more than one may be alive."""
+    """One scenario. `creates` by (kind, name) where it is not one; `extra_alive`: how many more than one may be
+    alive.
+    """
 
     name: str
     run: Callable[[ReusableWorld], None]
@@ -26,7 +28,7 @@ class Scenario:
 
 
 def wait(world: ReusableWorld, kind: str, name: str, until: Callable[[Object | None], bool] = ready) -> Object:
-    """As World.wait, with the patience that a death and a restart need."""
+    """As World.wait, with time for a kill and a restart."""
     return world.wait(kind, name, until, PATIENCE)
 
 
@@ -37,7 +39,7 @@ def on_record(kind: str) -> Callable[[Object | None], bool]:
 
 
 def written_down(obj: Object | None) -> bool:
-    """Whether a create was announced, whatever became of it."""
+    """Whether a create was announced in the status."""
     return bool(((obj or {}).get("status") or {}).get("attempt"))
 
 

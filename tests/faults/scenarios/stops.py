@@ -23,7 +23,7 @@ GATE = ("build-succeeds", "preview-edited")
 
 
 class Stops:
-    """One stop each: at every create and removal of every scenario, and at its first write."""
+    """The stops family: SIGTERM at every create and removal of every scenario, and at its first write."""
 
     name = "stops"
 
@@ -31,11 +31,11 @@ class Stops:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """Each by itself; in the gate, two scenarios."""
+        """Each plan by itself; in the gate, two scenarios."""
         return [[plan] for scenario in (GATE if scale.gate else self._found) for plan in self._plans(scenario)]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play each."""
+        """Run each plan."""
         for plan in plans:
             _, scenario, moment = plan.split("/", 2)
             fault = CallFault.parse(moment)

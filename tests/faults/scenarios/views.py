@@ -22,7 +22,7 @@ GATE = (("build-edited-running", "late=3"), ("build-deleted-running", "newest=2"
 
 
 class Views:
-    """Every scenario with every distortion."""
+    """The views family: every scenario with every distortion."""
 
     name = "views"
 
@@ -30,12 +30,12 @@ class Views:
         self._found = found
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
-        """Each by itself."""
+        """Each plan by itself."""
         pairs = GATE if scale.gate else tuple(itertools.product(self._found, DISTORTIONS))
         return [[f"{self.name}/{scenario}/{distortion}"] for scenario, distortion in pairs]
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
-        """Play the scenario while the watch_filter is bent."""
+        """Run each scenario with its distorted watch."""
         for plan in plans:
             _, scenario, distortion = plan.split("/")
             how = WatchDistortion.parse(distortion)

@@ -33,7 +33,7 @@ PAUSE = 2.0
 
 @dataclass
 class WatchDistortion:
-    """One way to distortion the watches of our resources; `amount` is what stands after the `=`."""
+    """One way to distort the watches of our resources; `amount` is the number after the `=`."""
 
     how: str
     amount: float
@@ -50,23 +50,23 @@ class WatchDistortion:
 
     @property
     def happened(self) -> bool:
-        """Whether it came to that: what waits for so many events may wait in vain."""
+        """Whether the distortion came to pass; one that waits for so many events may wait in vain."""
         return bool(self._done) or self.how not in ("gone", "refused", "error", "torn")
 
     @property
     def late(self) -> float:
-        """How many seconds after all is done the operator may hear of it."""
+        """How many seconds late the operator may see the last event."""
         return self.amount if self.how in ("late", "newest", "silent", "first") else 0
 
     async def refuse(self, call: Call) -> tuple[int, bytes] | None:
-        """What a watch is answered instead, after it was cut."""
+        """The answer to a watch after it was cut, if any."""
         if call.what not in self.of or not self._refusals:
             return None
         status = self._refusals.pop(0)
         return status, json.dumps(EXPIRED if status == 410 else BROKEN).encode()
 
     def lines(self, call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The events as they are shown."""
+        """The events as the operator sees them."""
         if call.what not in self.of:
             return upstream
         shown: dict[str, Callable[[Call, AsyncIterator[bytes]], AsyncIterator[bytes]]] = {
@@ -77,7 +77,7 @@ class WatchDistortion:
         return shown[self.how](call, upstream)
 
     async def _late(self, _call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """In order, each so much later."""
+        """In order, each so many seconds late."""
         async with reading(upstream) as ahead:
             while (found := await ahead.next()) is not None:
                 came, line = found
@@ -93,7 +93,7 @@ class WatchDistortion:
             yield line
 
     async def _newest(self, _call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Of each object the last of what came meanwhile; what came and went meanwhile is never shown."""
+        """Of the events of a while, the last of each object; an object that came and went is never shown."""
         async with reading(upstream) as ahead:
             while (first := await ahead.next()) is not None:
                 await asyncio.sleep(self.amount)
@@ -112,7 +112,7 @@ class WatchDistortion:
             before = line
 
     async def _back(self, _call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """After each event the oldest one of the same object again, as if it had just happened."""
+        """After each event, the oldest event of the same object again."""
         first: dict[str, bytes] = {}
         async for line in upstream:
             yield line
@@ -161,7 +161,7 @@ class WatchDistortion:
             yield last[: len(last) // 2]
 
     async def _until(self, call: Call, upstream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The first events; all of them where this has happened before."""
+        """The first events; all of them if the watch was cut before."""
         number = 0
         async for line in upstream:
             yield line
@@ -176,18 +176,18 @@ class WatchDistortion:
 
 
 def uid_of(line: bytes) -> str:
-    """Whose event it is."""
+    """The uid of the object of an event."""
     return str(json.loads(line)["object"].get("metadata", {}).get("uid"))
 
 
 class Ahead:
-    """Lines that are read as they come, however late they are shown; each with the loop's time at which it came."""
+    """Lines that are read as they come, each with the time at which it came."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
 
     async def read(self, upstream: AsyncIterator[bytes]) -> None:
-        """Read to the end."""
+        """Read all lines."""
         try:
             async for line in upstream:
                 self._queue.put_nowait((asyncio.get_running_loop().time(), line))
@@ -195,11 +195,11 @@ class Ahead:
             self._queue.put_nowait(None)
 
     async def next(self) -> tuple[float, bytes] | None:
-        """The next one; None at the end."""
+        """The next line; None at the end."""
         return await self._queue.get()
 
     def waiting(self) -> Iterator[tuple[float, bytes]]:
-        """All that are there by now."""
+        """All lines that have come."""
         while not self._queue.empty():
             found = self._queue.get_nowait()
             if found is None:
@@ -210,7 +210,7 @@ class Ahead:
 
 @asynccontextmanager
 async def reading(upstream: AsyncIterator[bytes]) -> AsyncIterator[Ahead]:
-    """Read ahead for as long as this lasts."""
+    """Read ahead within this context."""
     ahead = Ahead()
     reader = asyncio.ensure_future(ahead.read(upstream))
     try:

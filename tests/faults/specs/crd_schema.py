@@ -35,12 +35,12 @@ class Property:
 
     @property
     def name(self) -> str:
-        """As a person would write it: `source.configMap.key`, `buildArgs[].name`."""
+        """The property as a person writes it: `source.configMap.key`, `buildArgs[].name`."""
         return ".".join(self.path).replace(f".{ITEM}", ITEM)
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it has a value of its own: text, a number, a list, a map; not only members."""
+        """Whether the property has a value of its own, not only members."""
         return "properties" not in self.schema
 
 
@@ -59,24 +59,24 @@ def properties(kind: str) -> tuple[Property, ...]:
 
 
 def leaves(kind: str) -> tuple[Property, ...]:
-    """Those that have values of their own."""
+    """The properties that have values of their own."""
     return tuple(one for one in properties(kind) if one.is_leaf)
 
 
 def one_of(schema: Schema) -> tuple[str, ...]:
-    """The members of which exactly one must be there; empty where there is no such rule."""
+    """The members of which exactly one must be there; empty where no rule says so."""
     rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
     return next((tuple(MEMBER.findall(rule)) for rule in rules if "exists_one" in rule), ())
 
 
 def at_most_one_of(schema: Schema) -> tuple[str, ...]:
-    """The members of which no two may be there."""
+    """The members of which at most one may be there."""
     rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
     return next((tuple(MEMBER.findall(rule)) for rule in rules if "size() <= 1" in rule), ())
 
 
 def span(schema: Schema) -> tuple[str, str] | None:
-    """The shortest and the longest duration that a text may name; None where it names none."""
+    """The shortest and the longest duration that the rule allows; None where there is no such rule."""
     said = (one["message"] for one in schema.get("x-kubernetes-validations", ()))
     return next(((found[1], found[2]) for found in map(BETWEEN.search, said) if found), None)
 

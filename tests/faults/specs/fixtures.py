@@ -69,21 +69,21 @@ def downloads(name: str, token: str) -> Object:
 
 
 def api_keys(right: str) -> Iterator[Object]:
-    """Secrets with the key, with the same key again, and with a wrong one."""
+    """Secrets with the right key twice, and with a wrong one."""
     for name, key in (("agentex", right), ("agentex-too", right), ("agentex-wrong", "wrong")):
         yield {**a_secret(name, key), "stringData": {"api-key": key, "same-key": key}}
 
 
 @dataclass
 class Fixtures:
-    """Everything there is beside the resources under test; `words` fill their specs in."""
+    """The objects that the resources under test refer to; `words` fill the braces in specs."""
 
     runner: Runner
     words: dict[str, str] = field(default_factory=dict)
     _ids: dict[str, str] = field(default_factory=dict)
 
     def set_up(self, kind: str) -> None:
-        """What all resources of this kind share."""
+        """Apply what all resources of this kind share."""
         sources = self.runner.sources
         sources.files |= {"/first.tar.gz": FIRST, "/again/first.tar.gz": FIRST, "/second.tar.gz": SECOND}
         digests = {word: f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -115,7 +115,7 @@ class Fixtures:
     # --- of one resource ------------------------------------------------------------------------------------------
 
     def needs(self, name: str, specs: list[dict[str, Any]]) -> list[Object]:
-        """What an AgentDeployment of this name must find: the builds it names, and the ConfigMaps."""
+        """What an AgentDeployment of this name refers to: builds and ConfigMaps."""
         said = json.dumps(specs)
         words, ref = {"name": name}, {"accountRef": specs[0].get("accountRef")}
         second = any(word in said for word in ('"{name}-second"', "{build-second}", '"v2"'))
@@ -134,21 +134,21 @@ class Fixtures:
         return [context, a_build(f"{name}-built", agentName=name, source=source, image={"name": name})]
 
     def words_for(self, kind: str, name: str) -> dict[str, str]:
-        """What fills the spec of this resource in."""
+        """The words for the spec of this resource."""
         if kind != "AgentDeployment":
             return {**self.words, "name": name}
         ids = {"build": self.build_id(name) or "", "build-second": self.build_id(f"{name}-second") or ""}
         return {**self.words, "name": name, **ids}
 
     def build_id(self, name: str) -> str | None:
-        """The remote build of an AgentBuild here."""
+        """The remote build of an AgentBuild."""
         if name not in self._ids and (found := self.runner.world.status("AgentBuild", name).get("buildID")):
             self._ids[name] = found
         return self._ids.get(name)
 
 
 def registered(name: str, agent: str, tag: str, **more: Any) -> Object:
-    """An AgentBuild that registers an image: Ready at once."""
+    """An AgentBuild that registers an image; Ready at once."""
     source = {"image": {"url": f"elsewhere.invalid/{name}:{tag}"}}
     return a_build(name, **{"agentName": agent, "source": source, "image": {"name": agent, "tag": tag}, **more})
 

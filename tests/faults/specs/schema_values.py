@@ -28,7 +28,7 @@ Values = dict[str, Any]
 
 
 def right(one: Property) -> Values:
-    """Every word of an enum, both booleans, both ends of a range and what is next to them; absent where it may be."""
+    """Every word of an enum, both booleans, the ends of a range and their neighbours; absent where it is optional."""
     schema = one.schema
     found = _words(schema) or _numbers(schema) or _spans(schema)
     return {"absent": ABSENT, **found} if found and not one.required else found
@@ -52,7 +52,9 @@ def _spans(schema: Schema) -> Values:
 
 
 def refused(one: Property) -> Values:
-    """What breaks the schema in one way each: type, length, pattern, range, word, span; absent where it must be."""
+    """Values that break the schema in one way each: type, length, pattern, range, word, span; absent where it is
+    required.
+    """
     schema = one.schema
     wrong = {"another type": _of_another_type(schema), **_too_short_or_long(schema), **_out_of_range(schema)}
     wrong |= {"no such word": "nonsense"} if "enum" in schema else {}
@@ -74,7 +76,7 @@ def _too_short_or_long(schema: Schema) -> Values:
 
 
 def _an_item(schema: Schema, number: int) -> Json:
-    """An item that is in order but for its company."""
+    """A valid item."""
     items = schema["items"]
     if items["type"] != "object":
         return f"item-{number}"
@@ -110,14 +112,14 @@ def put(spec: Mapping[str, Any], path: Sequence[str], value: Any) -> dict[str, A
 
 
 def _key(holder: Any, step: str) -> Any:
-    """Of a list the first item, of a map the first value."""
+    """The index of the first item of a list; the first key of a map."""
     if step == ITEM:
         return 0
     return next(iter(holder)) if step == VALUE else step
 
 
 def filled(value: Any, words: Mapping[str, str]) -> Any:
-    """The value with `{word}` replaced in every text of it; braces that are no word of ours stay."""
+    """The value with `{word}` replaced in every text; other braces stay."""
     if isinstance(value, str):
         for word, text in words.items():
             value = value.replace(f"{{{word}}}", text)

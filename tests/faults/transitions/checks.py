@@ -34,7 +34,7 @@ def _of(sequence: EditSequence, faults: list[str], invariant: str = "I24", harm:
 
 
 def transition(batch: EditBatch, sequence: EditSequence, fresh: EditSequence) -> Found:
-    """Differential, consistent and minimal."""
+    """The edit ends like a fresh create, the record agrees with the spec, and the costs are minimal."""
     found = creation(batch, fresh) + _of(sequence, _differential(sequence, fresh))
     if sequence.final_states[-1].record is not None and not _lasting(sequence):
         found += _of(sequence, _inconsistent(batch, sequence))
@@ -42,7 +42,7 @@ def transition(batch: EditBatch, sequence: EditSequence, fresh: EditSequence) ->
 
 
 def creation(batch: EditBatch, fresh: EditSequence) -> Found:
-    """What is created so is there so, at the cost there is, and is said to be."""
+    """A fresh create has the right record and reason, and costs what it must."""
     end, edited, value = fresh.final_states[0], fresh.edited, fresh.value
     faults = _inconsistent(batch, fresh) if end.record is not None else []
     if end.said["reason"] != edited.end(value):
@@ -96,7 +96,7 @@ def explained(sequence: EditSequence) -> int:
 
 
 def reaches(edited: EditedProperty) -> bool:
-    """Whether anything that the edited is made of reaches the remote."""
+    """Whether any leaf of the property reaches the remote."""
     path, table = edited.place.name, FIELD_MAP[edited.kind]
     below = [target for name, target in table.items() if not path or name == path or name.startswith(f"{path}.")]
     return any(target.field is not None for target in below)
@@ -106,7 +106,7 @@ def reaches(edited: EditedProperty) -> bool:
 
 
 def misoperation(sequence: EditSequence, wrong: str, fresh: EditSequence) -> Found:
-    """Said with a next step, the remote untouched; and, taken back, as if it had never been."""
+    """A bad value is reported and touches nothing remote; taken back, the end is as if it had never been."""
     before, during, after = sequence.final_states
     reason, shallow = sequence.edited.known.bad[wrong][1], sequence.value in sequence.edited.known.shallow
     faults = _unsaid(during, reason) + _touched(before, during)
@@ -132,7 +132,7 @@ def _touched(before: FinalState, during: FinalState) -> list[str]:
 
 
 def reapplied(batch: EditBatch, keys: Set[str]) -> dict[str, Found]:
-    """Apply the same again, in another order, and with labels: nothing is created, removed or said."""
+    """Apply the same again, reordered and with labels: nothing is created, removed or written."""
     sequences = [one for one in batch.sequences if one.key in keys and not one.stuck]
     began = batch.mark()
     list(batch.pool.map(lambda one: _reapply(batch, one), sequences))
@@ -155,7 +155,7 @@ def _reapply(batch: EditBatch, sequence: EditSequence) -> None:
 
 
 def _rewritten(batch: EditBatch, sequence: EditSequence, began: int) -> list[str]:
-    """Statuses that were written since, though there is nothing new to say."""
+    """The statuses that were written since, though nothing changed."""
     statuses = [_status_of(one) for one in batch.versions(sequence, began)]
     if all(one == _status_of(sequence.final_states[-1].obj) for one in statuses):
         return []
@@ -163,13 +163,13 @@ def _rewritten(batch: EditBatch, sequence: EditSequence, began: int) -> list[str
 
 
 def _status_of(obj: Object) -> Object:
-    """The status, without what counts others."""
+    """The status without the counts of other objects."""
     status = obj.get("status") or {}
     return {key: one for key, one in status.items() if key not in ("builds", "deployments", "throttled")}
 
 
 def refused(batch: EditBatch, edits: Set[tuple[str, str]]) -> dict[tuple[str, str], Found]:
-    """Each of these edits gets a no with a message from the API server, and changes nothing."""
+    """The API server refuses each of these edits with a message, and nothing changes."""
     sequences = {one.key: one for one in batch.sequences}
     pairs = [(sequences[key], value) for key, value in sorted(edits) if not sequences[key].stuck]
     answers = batch.pool.map(lambda it: _refusal(batch, *it), pairs)

@@ -33,7 +33,7 @@ LASTING = frozenset({"suspend", "cancel", "deletionPolicy"})  # what is left of 
 
 
 def start(batch: EditBatch) -> None:
-    """Take the first step of every sequence with a moment, and the second as soon as it has come."""
+    """Apply the first step of every sequence with a moment, and the second one when the moment has come."""
     list(batch.pool.map(lambda one: _go(batch, one), [one for one in batch.sequences if one.moment]))
 
 
@@ -61,7 +61,7 @@ def _await(batch: EditBatch, sequence: EditSequence, come: Callable[[Object], bo
 
 
 def _reached(moment: str) -> Callable[[Object], bool]:
-    """Whether a resource with this status has come that far."""
+    """Whether a resource with this status has come so far."""
     has_remote: Callable[[Object], bool] = lambda it: "buildID" in it or "deploymentID" in it  # noqa: E731
     runs: Callable[[Object], bool] = lambda it: str(it.get("remoteStatus", "")).lower() in (  # noqa: E731
         "running", "in_progress", "success", "healthy")
@@ -69,7 +69,7 @@ def _reached(moment: str) -> Callable[[Object], bool]:
 
 
 def _delete_and_edit(batch: EditBatch, sequence: EditSequence, obj: Object) -> list[Finding]:
-    """An edit of what is being deleted neither stops it nor starts anything."""
+    """An edit during the deletion neither stops the deletion nor starts anything."""
     api, where, title = batch.runner.world.api, batch.runner.world.namespace, f"{sequence.kind} {sequence.name}"
     api.delete(sequence.kind, sequence.name, where)
     _edit_once_more(batch, sequence)
@@ -82,7 +82,7 @@ def _delete_and_edit(batch: EditBatch, sequence: EditSequence, obj: Object) -> l
 
 
 def _edit_once_more(batch: EditBatch, sequence: EditSequence) -> None:
-    """Unless it is gone already; the operator writes at the same time, so a conflict is tried again."""
+    """Edit the resource unless it is gone; repeat after a conflict with the operator's write."""
     for _ in range(10):
         try:
             batch.replace(sequence, sequence.steps[-1])
@@ -95,7 +95,7 @@ def _edit_once_more(batch: EditBatch, sequence: EditSequence) -> None:
 
 
 def _alive(batch: EditBatch, sequence: EditSequence, obj: Object) -> list[str]:
-    """What lives on although nobody wants it to."""
+    """The remote objects that are still alive, Orphan aside."""
     if "Orphan" in sequence.all_steps:
         return []
     state, owner = batch.runner.simulator.state(), batch.owner(obj)

@@ -35,7 +35,7 @@ QUIET = 1.2  # seconds in which somebody who waits may still be woken
 
 @dataclass
 class EditSequence:
-    """One resource: `steps` are names of values that its edited takes one after the other."""
+    """One resource that takes these named values of a property one after the other."""
 
     key: str
     edited: EditedProperty
@@ -62,17 +62,17 @@ class EditSequence:
 
     @property
     def before(self) -> str:
-        """The value it began with."""
+        """The first value."""
         return self.all_steps[0]
 
     @property
     def value(self) -> str:
-        """The value it final_states with."""
+        """The last value."""
         return self.all_steps[-1]
 
 
 class EditBatch:
-    """The sequences of one batch, in step."""
+    """The sequences of one batch, step by step at the same time."""
 
     def __init__(self, runner: Runner, kind: str, sequences: Sequence[EditSequence]) -> None:
         self.runner, self.kind, self.sequences = runner, kind, sequences
@@ -82,7 +82,7 @@ class EditBatch:
         self.pool = ThreadPoolExecutor(THREADS)
 
     def set_up(self) -> None:
-        """Have everything there that the resources need."""
+        """Apply everything that the resources refer to."""
         self.runner.reset()
         self.fixtures.set_up(self.kind)
         if self.kind != "AgentDeployment":
@@ -93,13 +93,13 @@ class EditBatch:
         self._wait(self._looking_at("AgentBuild", builds), LONGEST)
 
     def apply_step(self, step: int) -> None:
-        """Everybody takes this step, and comes to rest."""
+        """Apply this step to all resources, and wait until they are settled."""
         going = [one for one in self.sequences if len(one.steps) > step and not one.stuck]
         list(self.pool.map(lambda one: self.take(one, step), going))
         self.wait_for_rest([one for one in going if not one.stuck])
 
     def take(self, sequence: EditSequence, step: int) -> None:
-        """Bring the resource to this value; every step is one that the API server must take."""
+        """Apply this value to the resource; the API server must accept it."""
         try:
             sequence.generation = self.apply(sequence, sequence.steps[step])["metadata"]["generation"]
         except RefusedError as refusal:
@@ -124,7 +124,7 @@ class EditBatch:
         return {"apiVersion": GROUP, "kind": sequence.kind, "metadata": metadata, "spec": spec}
 
     def spec(self, sequence: EditSequence, value: str) -> dict[str, Any]:
-        """The spec with everything filled in."""
+        """The spec with its braces filled."""
         return dict(filled(sequence.edited.spec(value), self.fixtures.words_for(sequence.kind, sequence.name)))
 
     def status(self, sequence: EditSequence) -> Object:
@@ -134,7 +134,7 @@ class EditBatch:
     # --- rest -----------------------------------------------------------------------------------------------------
 
     def wait_for_rest(self, sequences: Sequence[EditSequence]) -> None:
-        """See all of these come to rest, and write down where."""
+        """Wait until all of these are settled, and record their final states."""
         objects: dict[str, Object] = {}
 
         def unrested() -> list[EditSequence]:
@@ -159,12 +159,12 @@ class EditBatch:
             one.final_states.append(final_state_of(obj, record, created[owner], removed[owner]))
 
     def owner(self, obj: Object) -> str:
-        """How remote objects name this one."""
+        """The token by which remote objects name this resource."""
         whole = f"{self.runner.world.cluster}/{obj['metadata']['uid']}"
         return hashlib.sha256(whole.encode()).hexdigest()[:8] if self.kind == "AgentBuild" else whole
 
     def counted(self) -> tuple[Counter[str | None], Counter[str | None]]:
-        """How many creates, and how many removals, were committed of each owner."""
+        """How many creates, and how many removals, were committed for each owner."""
         ours = [one for one in self.runner.simulator.ledger() if one["cause"] == "api" and one["kind"] != "secret"]
         ours = [one for one in ours if one["kind"] in ("build", "deployment")]
         return (Counter(owner_in(one) for one in ours if one["verb"] == "create"),
@@ -184,7 +184,7 @@ class EditBatch:
 
     @staticmethod
     def _wait(left: Callable[[], list[Any]], seconds: float) -> list[Any]:
-        """Until nobody is left, or the time is over: who is."""
+        """Wait until `left` returns nothing, at most so many seconds; what it returned last."""
         end = time.monotonic() + seconds
         while (waiting := left()) and time.monotonic() < end:
             time.sleep(LOOK_EVERY)
@@ -193,18 +193,18 @@ class EditBatch:
     # --- what was written ----------------------------------------------------------------------------------------
 
     def mark(self) -> int:
-        """This moment, for `versions`."""
+        """The newest revision, for `versions`."""
         return max((int(one["metadata"]["resourceVersion"]) for one in self._objects(self.kind).values()), default=0)
 
     def versions(self, sequence: EditSequence, since: int) -> list[Object]:
-        """What was written of the resource since a mark; nothing is known of the whole cluster's."""
+        """The versions of the resource since a mark; only the last one of a cluster-scoped object."""
         if self.kind in CLUSTER_SCOPED:
             return [self._objects(self.kind)[sequence.name]]
         seen = self.runner.world.versions(sequence.kind, sequence.name)
         return [one for one in seen if int(one["metadata"]["resourceVersion"]) > since]
 
     def judge(self) -> dict[str, list[Finding]]:
-        """What the judge says before and after everything is deleted, by the name of whom it speaks of; "": nobody."""
+        """The findings of the judge, by the name of the resource that each is about; "" where it is about none."""
         for one in self.sequences:
             self._explain(one)
         of_each: dict[str, list[Finding]] = defaultdict(list)
@@ -223,7 +223,7 @@ class EditBatch:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Leave nothing of the whole cluster's behind."""
+        """Delete the cluster-scoped objects."""
         self.pool.shutdown()
         for sequence in self.sequences if self.kind in CLUSTER_SCOPED else ():
             self.runner.world.api.delete(sequence.kind, sequence.name)

@@ -46,7 +46,7 @@ class Known:
 
 @dataclass(frozen=True)
 class EditedProperty:
-    """A property in a setting, with all its schema_values."""
+    """A property with the spec around it, and all its values."""
 
     name: str
     place: Property
@@ -71,16 +71,16 @@ class EditedProperty:
         return schema_values.put(self.setting, self.place.path, self.value(name))
 
     def lasting(self, before: str, after: str) -> str | None:
-        """The reason that is still said after an edit that by design changes nothing."""
+        """The reason that stays after an edit that by design changes nothing."""
         lasts = self.known.lasts
         return lasts.get((before, after)) or lasts.get((before, EVER)) or lasts.get((EVER, after))
 
     def creates(self, name: str) -> int:
-        """How many creates the value costs a resource that is created with it."""
+        """How many creates the value costs a new resource."""
         return self.known.creates.get(name, 1)
 
     def end(self, name: str) -> str:
-        """The reason that is said of a resource that is created with the value."""
+        """The reason of a new resource with this value."""
         return self.known.ends.get(name, "Healthy" if self.kind == "AgentDeployment" else "Succeeded")
 
 
@@ -295,7 +295,7 @@ def _refused(place: Property, name: str) -> Values:
 
 
 def is_changed(one: Property, kind: str) -> bool:
-    """A leaf, a choice between members, or something that can be left out as a whole."""
+    """Whether it is edited by itself: a leaf, a choice between members, or something optional."""
     chosen = {(*parent.path, member) for parent in properties(kind) for member in one_of(parent.schema)}
     whole = one_of(one.schema) or (not one.required and one.path not in chosen and one.path not in ROOT_CHOICE)
     return one.is_leaf or bool(whole)
@@ -305,5 +305,5 @@ ROOT_CHOICE = {("buildRef",), ("image",)}
 
 
 def edited_property(kind: str, name: str) -> EditedProperty:
-    """The one of that name."""
+    """The property of that name."""
     return next(one for one in edited_properties(kind) if one.name == name)

@@ -38,7 +38,7 @@ GATE_PAIRS = 4  # plans of each of these edited_properties
 
 @dataclass(frozen=True)
 class Transition:
-    """One plan: of this edited, from a value to a value, at this moment (at rest where there is none)."""
+    """One plan: this property is edited from a value to a value, at rest or at this moment."""
 
     kind: str
     edited: str
@@ -48,7 +48,7 @@ class Transition:
 
     @classmethod
     def parse(cls, plan: str) -> Transition:
-        """The one of that name."""
+        """The transition of the plan of that name."""
         _, kind, name, way = plan.split("/", 3)
         way, _, moment = way.partition(WHILE)
         before, _, after = way.partition(ARROW)
@@ -56,7 +56,7 @@ class Transition:
 
     @property
     def plan(self) -> str:
-        """Its name."""
+        """The name of the plan."""
         moment = f"{WHILE}{self.moment}" if self.moment else ""
         return f"transitions/{self.kind}/{self.edited}/{self.before}{ARROW}{self.after}{moment}"
 
@@ -66,7 +66,7 @@ class Transition:
 
     @property
     def wrong(self) -> str:
-        """The wrong value, where that is where it goes."""
+        """The wrong value it goes to; empty where it goes to a right one."""
         return self.after.removeprefix("!") if self.after.startswith("!") else ""
 
     @property
@@ -77,7 +77,7 @@ class Transition:
         return fixed or self.wrong in self.of.refused
 
     def sequence(self) -> EditSequence:
-        """What its own resource does; a refused edit, or one that is none, needs none of its own."""
+        """The sequence of its own resource; a refused or empty edit shares one."""
         if self.refused or self.before == self.after:
             return self.fresh(self.before)
         on = (self.way_on,) if self.wrong else ()
@@ -85,23 +85,23 @@ class Transition:
 
     @property
     def way_on(self) -> str:
-        """After a mistake, back. What the remote itself refused had been sent: that is gone beyond, not undone."""
+        """The value after a wrong one: back, or on to another one if the remote had refused what was sent."""
         was_sent = self.of.known.bad[self.wrong][1] == checks.WAS_SENT
         return next(one for one in self.of.valid if one != self.before) if was_sent else self.before
 
     def fresh(self, value: str) -> EditSequence:
-        """One that is created so, and edited no more."""
+        """The sequence of a resource that is created with this value."""
         return EditSequence(f"{self.kind}/{self.edited}/{value}", self.of, (value,))
 
     def sequences(self) -> Iterator[EditSequence]:
-        """All it needs."""
+        """All sequences that the plan needs."""
         yield self.sequence()
         if not self.refused and self.moment != concurrent_edits.DELETING:
             yield self.fresh(self.way_on if self.wrong else self.after)
 
 
 class Transitions:
-    """The family."""
+    """The transitions family."""
 
     name = "transitions"
 
@@ -112,7 +112,7 @@ class Transitions:
             yield from (tuple(plans[at:at + TOGETHER]) for at in range(0, len(plans), TOGETHER))
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterable[Outcome]:
-        """EditSequence them all, and judge each by every oracle that speaks of it."""
+        """Apply all edits, and judge each by every check that applies to it."""
         going = [Transition.parse(plan) for plan in plans]
         for kind in dict.fromkeys(one.kind for one in going):
             yield from _run(runner, kind, [one for one in going if one.kind == kind])
@@ -133,7 +133,7 @@ def _walked(batch: EditBatch, going: Sequence[Transition]) -> list[Outcome]:
     concurrent_edits.start(batch)
     for step in range(3):
         batch.apply_step(step)
-    told = checks.reapplied(batch, {one.sequence().key for one in going if one.before == one.after})
+    unchanged = checks.reapplied(batch, {one.sequence().key for one in going if one.before == one.after})
     refusals = checks.refused(batch, {(one.sequence().key, one.after) for one in going if one.refused})
     verdicts = {one.plan: _verdict(batch, one, sequences[one.sequence().key], sequences)
                 for one in going if not one.refused}
@@ -142,7 +142,7 @@ def _walked(batch: EditBatch, going: Sequence[Transition]) -> list[Outcome]:
     for one in going:
         own = sequences[one.sequence().key]
         found = refusals.get((own.key, one.after), []) if one.refused else verdicts[one.plan]
-        same = told.get(own.key, []) if one.before == one.after else []
+        same = unchanged.get(own.key, []) if one.before == one.after else []
         outcomes.append(Outcome(one.plan, tuple(dict.fromkeys([*found, *same, *judged.get(own.name, ())]))))
     return _with_strangers(outcomes, judged.get("", ()))
 
@@ -161,7 +161,7 @@ def _verdict(batch: EditBatch, one: Transition, own: EditSequence, sequences: di
 
 
 def _with_strangers(outcomes: list[Outcome], strange: Iterable[Finding]) -> list[Outcome]:
-    """What nobody can be blamed for goes to the first."""
+    """Findings about no resource go to the first plan."""
     first, *others = outcomes
     return [Outcome(first.plan, (*first.findings, *strange)), *others]
 
@@ -170,14 +170,14 @@ def _with_strangers(outcomes: list[Outcome], strange: Iterable[Finding]) -> list
 
 
 def everything(kind: str) -> Iterator[Transition]:
-    """Every ordered pair of values, every wrong one, and some midway."""
+    """Every ordered pair of values, every wrong value, and some concurrent edits."""
     for one in edited_properties(kind):
         yield from of_subject(one)
     yield from (Transition(kind, *rest) for rest in concurrent_edits.PLANS.get(kind, ()))
 
 
 def of_subject(one: EditedProperty) -> Iterator[Transition]:
-    """Every ordered pair, the same twice too; and from the first to every wrong one."""
+    """Every ordered pair, also of equal values; and the first value with every wrong one."""
     for before, after in itertools.product(one.valid, repeat=2):
         yield Transition(one.kind, one.name, before, after)
     first = next(iter(one.valid))
@@ -186,7 +186,7 @@ def of_subject(one: EditedProperty) -> Iterator[Transition]:
 
 
 def gate(kind: str) -> Iterator[Transition]:
-    """A few that are different from one another."""
+    """A few plans of each sort."""
     for name in GATE[kind]:
         found = list(of_subject(edited_property(kind, name)))
         bad = [one for one in found if one.wrong and not one.refused][:1]

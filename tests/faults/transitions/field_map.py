@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FieldTarget:
-    """A leaf's way. `field`: of the remote record; None: it stays here, and `why` says what it does instead."""
+    """The field of the remote record that a leaf reaches; or None, and `why` says what the leaf does instead."""
 
     field: str | None
     why: str = ""

@@ -37,7 +37,7 @@ MASKS = (
 
 @dataclass(frozen=True)
 class FinalState:
-    """One rest. `creates` and `removals`: how many of either there were so far."""
+    """A settled resource. `creates` and `removals`: how many there were so far."""
 
     obj: Object
     record: Mapping[str, Any] | None
@@ -56,7 +56,7 @@ class FinalState:
 
 
 def final_state_of(obj: Object, record: Mapping[str, Any] | None, creates: int, removals: int) -> FinalState:
-    """The end of this object."""
+    """The final state of this object."""
     name = obj["metadata"]["name"]
     status = _masked(obj.get("status") or {}, name, VARYING)
     kept = None if record is None else _masked(record, name, VARYING_IN_RECORDS)
@@ -64,7 +64,7 @@ def final_state_of(obj: Object, record: Mapping[str, Any] | None, creates: int, 
 
 
 def differences(one: FinalState, other: FinalState, *, shallow: bool = False) -> list[str]:
-    """Where two ends differ; `shallow`: in what Ready says, no deeper."""
+    """Where two final states differ; `shallow`: compares only status and reason of Ready."""
     if shallow:
         words = [(it.said["status"], it.said["reason"]) for it in (one, other)]
         return [] if words[0] == words[1] else [f"Ready is {words[0]}, and {words[1]} for one created so"]
@@ -96,7 +96,7 @@ def _plain(text: str, name: str) -> str:
 
 
 def is_settled(obj: Object | None, generation: int) -> bool:
-    """Whether nothing more is to come: it is Ready, or gave up, or waits for something that nobody will do."""
+    """Whether nothing more will happen: it is Ready, stalled, or waits for something that does not come."""
     if obj is None or obj["metadata"]["generation"] < generation:
         return False
     status, said = obj.get("status") or {}, condition(obj, "Ready")

@@ -27,7 +27,7 @@ LONGEST_LABEL = 30
 
 
 def record_of(fixtures: Fixtures, kind: str, status: Mapping[str, Any]) -> Record | None:
-    """The remote record on record, as the simulator truly has it; None where there is none."""
+    """The remote record on record, as the simulator has it; None where there is none."""
     world = fixtures.runner.simulator.simulator.simulation.world
     if kind == "AgentBuild":
         build = world.builds.shelves.anywhere(status.get("buildID", ""))
@@ -61,7 +61,7 @@ def _deployment(one: Deployment) -> Record:
 
 
 def faults_of(fixtures: Fixtures, kind: str, name: str, spec: Mapping[str, Any], record: Record) -> list[str]:
-    """Every field of the record that does not say what the spec wants; and every one that nobody compares."""
+    """Every field of the record that differs from the spec, and every field that is not compared."""
     wanted = {"AgentBuild": _wanted_build, "AgentDeployment": _wanted_deployment}[kind](fixtures, name, spec)
     reached = {target.field for leaf, target in FIELD_MAP[kind].items() if target.field and _is_set(spec, leaf)}
     forgotten = [f"the remote {field} is not compared with the spec" for field in sorted(reached - wanted.keys())]
@@ -71,7 +71,7 @@ def faults_of(fixtures: Fixtures, kind: str, name: str, spec: Mapping[str, Any],
 
 
 def _is_set(spec: Mapping[str, Any], leaf: str) -> bool:
-    """Whether the spec says anything there; of a list, whether it is there."""
+    """Whether the spec has this leaf; of a list, whether the list is there."""
     value: Any = spec
     for part in leaf.partition("[]")[0].split("."):
         if not isinstance(value, Mapping) or part not in value:
