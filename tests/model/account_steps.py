@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.model.accounts import PRESENT, TROUBLES, is_replaced, reconciled, uses_main, wakes
+from tests.model.accounts import PRESENT, TROUBLES, is_replaced, reconciled, wakes
 from tests.model.states import Edge, State
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def account_steps(model: Model, state: State) -> Iterator[Edge]:
         return
     for at, replica in enumerate(state.replicas):
         if replica.account.state != state.account:
-            yield from account_passes(model, state, at)
+            yield account_pass(model, state, at)
     if state.account != PRESENT:
         if (spent := model.spend(state, "restore")) is not None:
             yield Edge(("the account is as it was",), spent._replace(account=PRESENT))
@@ -27,22 +27,13 @@ def account_steps(model: Model, state: State) -> Iterator[Edge]:
             yield Edge((f"the account {happens}",), spent._replace(account=found))
 
 
-def account_passes(model: Model, state: State, at: int) -> Iterator[Edge]:
-    """A pass over the account. If it closes the session, the pass of the resource that used that is cut off."""
+def account_pass(model: Model, state: State, at: int) -> Edge:
+    """A pass over the account. If it closes a session, nothing is followed through that any more."""
     replica, found = state.replicas[at], state.account
     after = reconciled(replica.account, found)
     known = replica._replace(account=after)
     if wakes(replica.account, found):
         known = known._replace(dirty=model.view(state, replica) is not None)
-    if after.session and not is_replaced(replica.account, found):
-        yield Edge(("account pass", at), model.with_replica(state, at, known), system=True)
-        return
-    closed = known._replace(follows=False, shown=0)
-    cut_off = uses_main(model.passes.memories[replica.memory].observed) if replica.memory else False
-    if cut_off:
-        closed = closed._replace(memory=0, fresh=False, fenced=False, due=0)
-    yield Edge(("account pass", at), model.with_replica(state, at, closed), system=True)
-    if cut_off and model.is_sending(replica) and (late := model.spend(state, "late")) is not None:
-        yield Edge(("account pass, a create is cut off", at),
-                   model.with_replica(model.fly(late, model.post_of(replica)), at, closed),
-                   violation=model.judged_create(replica))
+    if not after.session or is_replaced(replica.account, found):
+        known = known._replace(follows=False, shown=0)
+    return Edge(("account pass", at), model.with_replica(state, at, known), system=True)

@@ -80,9 +80,9 @@ def wakes(entry: Entry, state: int) -> bool:
     return entry.state != state and {entry.state, state} != {PRESENT, FORBIDDEN}
 
 
-def uses_main(observed: Any) -> bool:
-    """Whether a pass with these observations speaks through the session of `main`."""
-    return isinstance(observed.account, Account) and observed.account.name == MAIN
+def is_closed(entry: Entry, account: Account | AccountProblem) -> bool:
+    """Whether the session of a pass that began with this account was closed since: it can send nothing more."""
+    return isinstance(account, Account) and account.name == MAIN and not entry.used
 
 
 def after_binding(entry: Entry, account: Account | AccountProblem) -> Entry:

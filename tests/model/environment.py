@@ -50,6 +50,7 @@ from agentex_operator.core.remote import Listing
 KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS)}
 GONE = 0
 LOST = Unavailable("the connection was reset")
+CLOSED = Unavailable("not sent: the account is not in use any more")
 OVERLOADED = Unavailable("503", status=503)
 REFUSED = Rejected("422", status=422)
 TAKEN = Unavailable("409", status=409)
@@ -163,13 +164,13 @@ class Model:
         before, after = self.view(state, replica), self.objects[state.versions[-1 - lag]]
         seen = replica._replace(lag=lag, dirty=after is not None)
         if before is None or after is None or before.uid != after.uid:
-            seen = self.forgotten(seen)
+            seen = seen._replace(due=NEVER, follows=False, shown=0)
+            seen = seen if replica.memory else self.without_user(seen)
         return self.with_replica(state, at, seen)
 
-    def forgotten(self, replica: Replica) -> Replica:
-        """The replica after the resource has gone: nothing is due or followed for it, and no session kept."""
-        account = accounts.without_user(replica.account)
-        return replica._replace(due=NEVER, follows=False, shown=0, account=account)
+    def without_user(self, replica: Replica) -> Replica:
+        """The replica after the resource has gone and no pass over it is in flight: no session is kept for it."""
+        return replica._replace(account=accounts.without_user(replica.account))
 
     def with_replica(self, state: State, at: int, replica: Replica) -> State:
         """The state with that replica changed."""
@@ -264,13 +265,16 @@ class Model:
         if view is not None and metadata(view).uid == observed.meta.uid:
             follows = self.follows(replica, observed, planned)
             ended = ended._replace(follows=follows, shown=replica.shown if follows else 0, due=_due(planned))
+        else:
+            ended = self.without_user(ended)
         return self.with_replica(state, at, ended)
 
     def follows(self, replica: Replica, observed: Any, planned: plan.Plan[Any]) -> bool:
         """Whether the inventory wakes it after this pass: without an account, not unless that is temporary."""
         if isinstance(observed.account, AccountProblem):
             return replica.follows and observed.account.temporary
-        return planned.follow is not None and not observed.object_gone
+        closed = self.has_actor and accounts.is_closed(replica.account, observed.account)
+        return planned.follow is not None and not observed.object_gone and not closed
 
     def settle(self, state: State, at: int, key: Hashable, outcome: Any) -> State:
         """The answer arrives."""
@@ -309,7 +313,16 @@ class Model:
     def call_steps(self, state: State, at: int) -> Iterator[Edge]:
         """The next call of a pass, and every way in which it can end; judged by where it goes to."""
         observed, planned = self.passes.memories[state.replicas[at].memory]
-        fault = self.judged(accounts.addressed(observed)) if isinstance(planned.call, REMOTE) else None
+        if not isinstance(planned.call, REMOTE):
+            yield from self.call_edges(state, at, planned.call)
+            return
+        replica = state.replicas[at]
+        if self.has_actor and accounts.is_closed(replica.account, observed.account):
+            unsent = self.with_replica(state, at, replica._replace(fenced=False))
+            yield Edge(("not sent: the account is not in use any more", at, planned.call),
+                       self.settle(unsent, at, "closed", CLOSED), system=True)
+            return
+        fault = self.judged(accounts.addressed(observed))
         for edge in self.call_edges(state, at, planned.call):
             yield edge if fault is None else edge._replace(violation=fault)
 
@@ -459,7 +472,7 @@ class Model:
         state = self.push(state, after, by=at)
         replica = state.replicas[at]._replace(fresh=True, fenced=isinstance(call, calls.WriteIntent))
         if after is None:
-            replica = self.forgotten(replica._replace(dirty=False))
+            replica = replica._replace(dirty=False, due=NEVER, follows=False, shown=0)
         state = self.with_replica(state, at, replica)
         if after is None:
             return self.settle(state, at, "gone", None)
