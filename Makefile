@@ -23,8 +23,8 @@ test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k nam
 	@$(MAKE) ready WANTED=helm
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
-test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive search
-	@$(BIN)/pytest -m "not needs_cluster and not needs_helm and not exhaustive" $(PYTEST_ARGS)
+test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive search; coverage of reconcile/ is gated
+	@$(if $(CHOSEN),$(BIN)/pytest $(QUICK) $(PYTEST_ARGS),$(BOTH_HALVES))
 
 model: $(READY) ## every way in which the create protocol can go wrong, and 18 mutants of it (FULL=1: millions of states)
 	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
@@ -44,6 +44,17 @@ crds: $(READY) ## write crds/, and the chart's copy of it, from the models in op
 clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.cache/agentex-operator)
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build operator/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A run of all quick tests has two halves, side by side: the tests of the shell, whose coverage is measured and gated
+# (measuring makes them twice as slow), and the rest. What the first half says is shown when the second has ended.
+QUICK := -m "not needs_cluster and not needs_helm and not exhaustive"
+CHOSEN := $(filter-out -% no:%,$(PYTEST_ARGS))
+define BOTH_HALVES
+log=$$(mktemp); \
+( $(BIN)/coverage run -m pytest tests/reconcile $(QUICK) $(PYTEST_ARGS) && $(BIN)/coverage report ) > $$log 2>&1 & shell=$$!; \
+$(BIN)/pytest --ignore=tests/reconcile $(QUICK) $(PYTEST_ARGS); rest=$$?; \
+wait $$shell; measured=$$?; cat $$log; rm -f $$log; exit $$(( rest || measured ))
+endef
 
 # --- how ------------------------------------------------------------------------------------------------------------
 

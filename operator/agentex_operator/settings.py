@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class Settings:
             )
 
 
+@cache
 def version() -> str:
     """The version of the installed operator, as in its User-Agent."""
     try:

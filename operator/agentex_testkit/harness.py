@@ -200,7 +200,7 @@ class Harness:
 
     async def with_account(self) -> None:
         """Create the account `default` with its Secret, and see it Ready."""
-        self.apply(builders.a_secret(), builders.an_account(self.simulator.url))
+        self.apply(builders.a_secret(), builders.an_account(self.simulator.url, pollInterval="5s"))
         await self.wait("AgentexAccount", "default")
 
     # --- the remote side ------------------------------------------------------------------------------------------

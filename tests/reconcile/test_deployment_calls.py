@@ -43,8 +43,8 @@ async def deployed(harness: Harness) -> Harness:
 
 @pytest.fixture
 async def previewed(harness: Harness) -> Harness:
-    """A registered image and a preview of it that lives for an hour, Ready."""
-    harness.apply(an_image(), a_preview())
+    """A registered image and a preview of it that lives for ten minutes, Ready."""
+    harness.apply(an_image(), a_preview(ttl="10m"))
     await harness.wait("AgentDeployment", "quote")
     return harness
 
@@ -130,7 +130,7 @@ async def test_remove_finalizer_of_an_orphan_leaves_its_deployment_serving(harne
 
 
 async def test_delete_self_removes_a_preview_that_expired(harness: Harness) -> None:
-    preview = {"label": "pr-1", "ttl": "1h", "onExpiry": "Delete"}
+    preview = {"label": "pr-1", "ttl": "10m", "onExpiry": "Delete"}
     harness.apply(an_image(), a_preview(preview=preview))
     await harness.wait("AgentDeployment", "quote")
     of = owner(harness)
@@ -141,7 +141,7 @@ async def test_delete_self_removes_a_preview_that_expired(harness: Harness) -> N
 
 
 async def test_delete_self_that_meets_another_writer_leaves_the_preview_to_the_next_pass(harness: Harness) -> None:
-    preview = {"label": "pr-1", "ttl": "1h", "onExpiry": "Delete"}
+    preview = {"label": "pr-1", "ttl": "10m", "onExpiry": "Delete"}
     harness.apply(an_image(), a_preview(preview=preview))
     await harness.wait("AgentDeployment", "quote")
     edit = Fault("delete", AGENT_DEPLOYMENT, act=lambda: harness.annotate("AgentDeployment", "quote", note="1"))

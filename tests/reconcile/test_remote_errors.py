@@ -134,7 +134,7 @@ async def test_a_pause_that_the_remote_asks_for_is_kept_by_all_and_said_by_the_a
 
 
 TROUBLES: list[Script] = [
-    ("throttle", {"retry_after": "5"}), ("outage", {}), ("outage", {"mode": "rst"}), ("html-502", {}),
+    ("throttle", {"retry_after": "5"}), ("outage", {"mode": "rst"}), ("html-502", {}),
     ("truncated", {}), ("status", {"status": 404}), ("redirect", {"location": "http://elsewhere.invalid/"}),
     ("unauthorized", {}),
 ]
@@ -157,7 +157,7 @@ async def test_lists_that_fail_leave_what_is_ready_and_creates_nothing_anew(
 
 
 @pytest.mark.parametrize("kind", POSTS)
-@pytest.mark.parametrize("script", TROUBLES[:5], ids=named)
+@pytest.mark.parametrize("script", TROUBLES[:4], ids=named)
 async def test_a_get_that_fails_leaves_what_no_list_shows(harness: Harness, kind: str, script: Script) -> None:
     harness.apply(an_image(), a_deployment())
     await harness.wait("AgentDeployment", "quote")
@@ -203,7 +203,7 @@ async def test_a_cancel_that_fails_is_sent_again_until_the_build_has_ended(harne
     assert no_bug(harness)
 
 
-@pytest.mark.parametrize("script", [*TROUBLES[:5], ("status", {"status": 404})], ids=named)
+@pytest.mark.parametrize("script", [*TROUBLES[:4], ("status", {"status": 404})], ids=named)
 async def test_a_log_that_cannot_be_read_keeps_nobody_from_hearing_that_the_build_failed(
     harness: Harness, script: Script
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -71,6 +72,7 @@ class ApiRequest:
         return min(self.deadline, left)
 
 
+@cache  # reading the certificates costs as much as many calls
 def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
     """The TLS context: it trusts the public authorities, and those of `ca_bundle` (PEM). Share it between accounts.
 

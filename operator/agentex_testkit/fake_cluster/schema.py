@@ -15,6 +15,9 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,), "integer": (int,), "number": (int, float),
 }
 
+NOTHING: Schema = {}
+LIMITS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minimum",
+                    "maximum", "pattern"})
 BOUNDS = ((str, ("minLength", "maxLength")), (list, ("minItems", "maxItems")),
           (dict, ("minProperties", "maxProperties")))
 
@@ -30,13 +33,15 @@ def pruned(schema: Schema, value: Any) -> Any:
 
 
 def defaulted(schema: Schema, value: Any) -> Any:
-    """Return a copy of the value with every default that it lacks."""
+    """Return a copy of the value, all the way down, with every default that it lacks."""
     if isinstance(value, dict):
-        missing = {key: copy.deepcopy(member["default"]) for key, member in _properties(schema).items()
-                   if "default" in member and key not in value}
-        return {key: defaulted(_member(schema, key) or {}, member) for key, member in {**value, **missing}.items()}
+        known = _properties(schema)
+        missing = {key: member["default"] for key, member in known.items() if "default" in member and key not in value}
+        return {key: defaulted(known.get(key) or _member(schema, key) or NOTHING, member)
+                for key, member in (value | missing).items()}
     if isinstance(value, list):
-        return [defaulted(schema.get("items", {}), item) for item in value]
+        items = schema.get("items", NOTHING)
+        return [defaulted(items, item) for item in value]
     return value
 
 
@@ -65,6 +70,8 @@ def _member_errors(schema: Schema, value: Mapping[str, Any], path: str) -> Itera
 
 
 def _bounds(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    if LIMITS.isdisjoint(schema):
+        return
     size = len(value) if isinstance(value, str | list | dict) else value
     low, high = next((bound for kind, bound in BOUNDS if isinstance(value, kind)), ("minimum", "maximum"))
     if not schema.get(low, size) <= size <= schema.get(high, size):

@@ -110,7 +110,7 @@ class ObjectStore:
         self._announce(key[0], "DELETED", self._seen(key[0], {**obj, "metadata": {**obj["metadata"], **version}}))
 
     def _seen(self, kind: Kind, stored: Object) -> Object:
-        return self.served[kind].read(copy.deepcopy(stored))
+        return self.served[kind].read(stored)
 
     def _first_metadata(self, key: Key, wished: Mapping[str, Any], *, counted: bool) -> Object:
         kept = {name: value for name, value in wished.items() if name not in (*FIXED, "resourceVersion") and value}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -34,7 +33,7 @@ class FakeWatch:
     def add(self, kind: Kind, event: str, obj: Mapping[str, Any]) -> None:
         """Queue an event: ADDED, MODIFIED or DELETED; it is told by the next `deliver`."""
         if kind in self._kinds and self._observe is not None:
-            self._events.append((kind, event, copy.deepcopy(dict(obj))))
+            self._events.append((kind, event, dict(obj)))
 
     def hold(self) -> None:
         """Keep the events from now on, as a watch does that is broken or behind."""
