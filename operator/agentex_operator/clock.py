@@ -1,4 +1,4 @@
-"""The one place that reads the clock."""
+"""The only module that reads the clock and sets timers."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
 
 
 class Timer(Protocol):
-    """Something that will happen, unless cancelled first."""
+    """A callback that is scheduled."""
 
     def cancel(self) -> None:
-        """Make it not happen; harmless afterwards."""
+        """Keep the callback from being called; does nothing once it was called."""
 
 
 class Clock:
-    """The wall clock, the monotonic clock and the event loop's timers, as the rest of the program sees them."""
+    """The wall clock, the monotonic clock and the timers of the event loop; tests replace it by one moved by hand."""
 
     def now(self) -> datetime:
-        """The time of day, aware, in UTC; only for what people and other machines read."""
+        """The time of day in UTC, aware; for timestamps that people and other machines read, not for durations."""
         return datetime.now(UTC)  # noqa: TID251 - this is the place that may
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start that never jump; for every duration."""
+        """Seconds since an arbitrary start, which never jump; for every duration."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        """Let others run for that many seconds."""
+        """Suspend the task for that many seconds."""
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """Call back once, on the running loop, not before `seconds` have passed."""
+        """Call `callback` once on the running event loop, when `seconds` have passed."""
         return asyncio.get_running_loop().call_later(seconds, callback)

@@ -1,4 +1,4 @@
-"""What an operator can be told, in one frozen value. Nothing is read here: cli/run.py reads flags and environment."""
+"""The settings of the operator as one frozen value, and durations as text. cli/run.py reads flags and environment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOST_PORT = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How this operator runs. Raises ValueError, with the flag's name and what it wants, for what cannot work."""
+    """The settings. Raises ValueError, with the name of the flag and what it requires, for an invalid value."""
 
     namespace: str = "agentex-system"
     watch_namespaces: tuple[str, ...] = ()
@@ -43,9 +43,7 @@ class Settings:
         _require(self.workers >= 1, "--workers", "at least 1")
         _require(0 <= self.health_port <= 65535, "--health-port", "a port, or 0 for any free one")
         _require(self.log_format in {"json", "text"}, "--log-format", "json or text")
-        _require(
-            self.log_level in {"debug", "info", "warning", "error"}, "--log-level", "debug, info, warning or error"
-        )
+        _require(self.log_level in LEVELS, "--log-level", "debug, info, warning or error")
         _require(self.context is None or self.kubeconfig is not None, "--context", "a --kubeconfig to choose from")
         for name in ("resync", "reference_resync", "create_longest_life", "drain_timeout"):
             _require(getattr(self, name) > timedelta(), _flag(name), "more than zero, for example 30s or 5m")
@@ -57,7 +55,7 @@ class Settings:
 
 @cache
 def version() -> str:
-    """The version of the installed operator, as in its User-Agent."""
+    """The version of the installed package, as in the User-Agent."""
     try:
         return metadata.version("agentex-operator")
     except metadata.PackageNotFoundError:
@@ -74,13 +72,13 @@ def parse_duration(text: str) -> timedelta:
 
 
 def format_duration(span: timedelta) -> str:
-    """Write a span as `parse_duration` reads it: 5m, 90s, 0s."""
+    """Write a duration as `parse_duration` reads it: 5m, 90s, 0s."""
     seconds = span.total_seconds()
     return f"{seconds / 60:g}m" if seconds and seconds % 60 == 0 else f"{seconds:g}s"
 
 
-def _require(holds: bool, flag: str, wanted: str) -> None:
-    if not holds:
+def _require(valid: bool, flag: str, wanted: str) -> None:
+    if not valid:
         message = f"{flag} wants {wanted}"
         raise ValueError(message)
 
