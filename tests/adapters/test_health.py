@@ -28,14 +28,14 @@ def fine() -> str | None:
     return None
 
 
-async def test_a_process_with_nothing_to_complain_of_is_live_and_ready() -> None:
+async def test_a_process_whose_checks_pass_is_live_and_ready() -> None:
     async with probes(fine, fine) as client:
         answers = [await client.get("/livez"), await client.get("/readyz")]
 
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "ok\n")] * 2
 
 
-async def test_what_is_wrong_is_said_where_it_matters_and_only_there() -> None:
+async def test_a_failed_check_fails_only_the_probe_that_it_belongs_to() -> None:
     async with probes(fine, has_started(lambda: None)) as client:
         live, ready = await client.get("/livez"), await client.get("/readyz")
 
@@ -43,7 +43,7 @@ async def test_what_is_wrong_is_said_where_it_matters_and_only_there() -> None:
     assert (ready.status_code, ready.text) == (503, "watch: not started yet\n")
 
 
-async def test_no_connection_is_kept_that_could_hold_up_a_stop() -> None:
+async def test_connections_are_closed_so_that_none_delays_a_stop() -> None:
     async with probes(fine, has_started(timedelta)) as client:
         answer = await client.get("/readyz")
 
@@ -51,7 +51,7 @@ async def test_no_connection_is_kept_that_could_hold_up_a_stop() -> None:
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_port_that_somebody_else_has_is_named_with_the_way_out_of_it() -> None:
+async def test_the_error_of_a_port_in_use_names_the_flags_that_change_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Unavailable) as caught:

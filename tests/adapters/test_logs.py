@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, with context, and no secret in any spelling."""
+"""Log lines: one JSON object each, with its context, and no secret in any encoding."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def spellings(secret: str) -> list[str]:
     return [*plain, base64.urlsafe_b64encode(raw).decode(), *joined]
 
 
-def test_a_secret_is_struck_out_wherever_it_is_said_and_however_it_is_spelled(said: io.StringIO) -> None:
+def test_a_secret_is_redacted_in_every_field_and_every_encoding(said: io.StringIO) -> None:
     log = logs.logger("agentex_operator.test")
     for spelling in spellings(SECRET):
         log.info("said", text=spelling, nested={"list": [spelling], spelling: 1})
@@ -67,7 +67,7 @@ def test_a_secret_is_struck_out_wherever_it_is_said_and_however_it_is_spelled(sa
     assert base64.b64encode(SECRET.encode()).decode()[:16] not in out
 
 
-def test_a_record_that_cannot_be_written_is_told_of_without_what_is_in_it(
+def test_a_record_that_cannot_be_written_is_reported_without_its_content(
     said: io.StringIO, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = logging.getLogger()
@@ -97,7 +97,7 @@ def test_no_eight_bytes_of_a_secret_survive_in_a_longer_base64(secret: str, befo
     assert whole_groups[:8] not in cleaned or len(whole_groups) < 8
 
 
-def test_a_line_carries_what_controller_runtime_would_say(redactor: logs.Redactor) -> None:
+def test_a_line_has_the_keys_of_controller_runtime(redactor: logs.Redactor) -> None:
     line = logs.JsonLines(redactor)
     record = logging.LogRecord("agentex_operator.x", logging.INFO, __file__, 1, "plan", (), None)
     record.fields = {"reason": "Building", "revision": None}
@@ -123,7 +123,7 @@ async def test_context_belongs_to_its_task_and_ends_with_its_block(said: io.Stri
     assert len(lines) == 4
 
 
-def test_an_error_comes_with_its_trace_in_one_line_of_json(redactor: logs.Redactor) -> None:
+def test_an_error_is_one_line_of_json_with_its_trace(redactor: logs.Redactor) -> None:
     try:
         raise ValueError("bad\nvalue")
     except ValueError as error:
@@ -146,7 +146,7 @@ def test_a_message_cannot_forge_a_second_line(redactor: logs.Redactor) -> None:
         assert "\x1b" not in line
 
 
-def test_kopf_is_not_heard_on_every_event(said: io.StringIO) -> None:
+def test_kopf_logs_nothing_for_every_event(said: io.StringIO) -> None:
     logging.getLogger("kopf.objects").info("Handler succeeded.")
     logging.getLogger("kopf.objects").warning("odd", extra={"k8s_ref": {"name": "thing-a", "namespace": "team"}})
 
@@ -154,7 +154,7 @@ def test_kopf_is_not_heard_on_every_event(said: io.StringIO) -> None:
     assert "thing-a" in said.getvalue()
 
 
-def test_what_is_too_short_to_be_a_secret_blacks_out_nothing() -> None:
+def test_a_value_too_short_to_be_a_secret_is_not_redacted() -> None:
     redactor = logs.Redactor()
     for trifle in ("", " ", "a", "abc", b"ab"):
         redactor.add(trifle)

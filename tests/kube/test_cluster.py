@@ -39,7 +39,7 @@ async def delete(kube: KubeCluster, thing: dict[str, Any], **condition: str) -> 
     await kube.delete(THING, metadata["namespace"], metadata["name"], **{"uid": metadata["uid"], **condition})
 
 
-async def test_what_is_there_is_read_and_what_is_not_is_none(kube: KubeCluster, make_thing: MakeThing) -> None:
+async def test_reading_an_object_that_is_not_there_returns_none(kube: KubeCluster, make_thing: MakeThing) -> None:
     thing = make_thing()
     absent = {"metadata": {**thing["metadata"], "name": "absent"}}
 
@@ -47,7 +47,7 @@ async def test_what_is_there_is_read_and_what_is_not_is_none(kube: KubeCluster, 
     assert await live(kube, absent) is None
 
 
-async def test_a_list_is_whole_however_many_chunks_it_comes_in(
+async def test_a_list_has_the_objects_of_all_its_chunks(
     kube: KubeCluster, make_thing: MakeThing, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agentex_operator.kube.cluster.CHUNK", 2)
@@ -57,7 +57,7 @@ async def test_a_list_is_whole_however_many_chunks_it_comes_in(
     assert len(await kube.list(THING, None)) >= 5
 
 
-async def test_a_conditional_write_applies_to_the_version_it_was_made_for_and_to_no_other(
+async def test_a_conditional_write_applies_to_its_own_version_only(
     kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -69,7 +69,7 @@ async def test_a_conditional_write_applies_to_the_version_it_was_made_for_and_to
     assert await live(kube, thing) == bare(written)
 
 
-async def test_a_write_meant_for_a_predecessor_does_not_reach_its_successor(
+async def test_a_conditional_write_does_not_change_a_new_object_of_the_same_name(
     kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     old = make_thing("same-name")
@@ -83,14 +83,14 @@ async def test_a_write_meant_for_a_predecessor_does_not_reach_its_successor(
     assert await live(kube, new) == new
 
 
-async def test_a_uid_alone_is_no_condition_and_is_refused(kube: KubeCluster, make_thing: MakeThing) -> None:
+async def test_a_write_with_a_uid_and_no_version_is_refused(kube: KubeCluster, make_thing: MakeThing) -> None:
     thing = make_thing()
 
     with pytest.raises(ValueError, match="resourceVersion"):
         await patch(kube, thing, {"metadata": {"uid": "another"}, "status": {"step": 9}}, status=True)
 
 
-async def test_a_write_to_what_has_gone_is_a_conflict(kube: KubeCluster, make_thing: MakeThing) -> None:
+async def test_a_write_to_a_deleted_object_is_a_conflict(kube: KubeCluster, make_thing: MakeThing) -> None:
     thing = make_thing()
     await delete(kube, thing)
 
@@ -100,7 +100,7 @@ async def test_a_write_to_what_has_gone_is_a_conflict(kube: KubeCluster, make_th
         await delete(kube, thing)
 
 
-async def test_a_merge_patch_removes_what_is_no_longer_said(kube: KubeCluster, make_thing: MakeThing) -> None:
+async def test_a_merge_patch_removes_members_that_are_no_longer_set(kube: KubeCluster, make_thing: MakeThing) -> None:
     thing = make_thing()
     old, new = {"kept": {"a": 1, "b": 2}, "dropped": "x"}, {"kept": {"a": 1}, "conditions": [{"type": "Ready"}]}
     thing = await patch(kube, thing, {"status": old}, status=True)
@@ -110,7 +110,7 @@ async def test_a_merge_patch_removes_what_is_no_longer_said(kube: KubeCluster, m
     assert written["status"] == new
 
 
-async def test_status_and_the_rest_are_written_apart_and_under_our_name(
+async def test_status_is_a_subresource_and_writes_have_our_field_manager(
     kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -124,7 +124,7 @@ async def test_status_and_the_rest_are_written_apart_and_under_our_name(
     assert "agentex-operator" in {entry["manager"] for entry in written["metadata"]["managedFields"]}
 
 
-async def test_what_the_schema_forbids_is_rejected(kube: KubeCluster, make_thing: MakeThing) -> None:
+async def test_a_write_against_the_schema_is_rejected(kube: KubeCluster, make_thing: MakeThing) -> None:
     thing = make_thing()
 
     with pytest.raises(Rejected) as raised:
@@ -135,7 +135,7 @@ async def test_what_the_schema_forbids_is_rejected(kube: KubeCluster, make_thing
 
 
 @pytest.mark.parametrize("condition", [{"uid": "00000000-0000-0000-0000-000000000000"}, {"resource_version": "1"}])
-async def test_a_delete_only_takes_what_it_was_meant_for(
+async def test_a_delete_removes_only_the_object_of_its_uid_and_version(
     kube: KubeCluster, make_thing: MakeThing, condition: dict[str, str]
 ) -> None:
     thing = make_thing()
@@ -147,7 +147,7 @@ async def test_a_delete_only_takes_what_it_was_meant_for(
     assert await live(kube, thing) is None
 
 
-async def test_without_the_right_to_it_is_unauthorized(
+async def test_a_request_without_permission_is_unauthorized(
     cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -186,7 +186,7 @@ async def test_config_maps_secrets_and_namespaces_are_read(
     assert await kube.secret(namespace, "absent") is None
 
 
-async def test_a_cluster_is_known_by_the_uid_of_kube_system(cluster: ClusterUnderTest, kube: KubeCluster) -> None:
+async def test_the_cluster_uid_is_the_uid_of_kube_system(cluster: ClusterUnderTest, kube: KubeCluster) -> None:
     known = json.loads(cluster.kubectl("get", "namespace", "kube-system", "-o", "json"))
 
     assert await kube.cluster_uid() == known["metadata"]["uid"] == await kube.cluster_uid()
@@ -222,7 +222,7 @@ def kubeconfig(tmp_path: Path) -> Any:
     return write
 
 
-async def test_a_server_that_is_not_there_is_unavailable(kubeconfig: Any) -> None:
+async def test_an_api_server_that_does_not_listen_is_unavailable(kubeconfig: Any) -> None:
     kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig(server="http://127.0.0.1:9")), Clock())
 
     with pytest.raises(Unavailable):
@@ -230,7 +230,7 @@ async def test_a_server_that_is_not_there_is_unavailable(kubeconfig: Any) -> Non
     await kube.aclose()
 
 
-async def test_a_server_nobody_vouches_for_is_not_talked_to(kubeconfig: Any, cluster: ClusterUnderTest) -> None:
+async def test_an_api_server_with_an_unknown_issuer_is_unavailable(kubeconfig: Any, cluster: ClusterUnderTest) -> None:
     kube = await KubeCluster.connect(Settings(kubeconfig=kubeconfig(server=cluster.url)), Clock())
 
     with pytest.raises(Unavailable, match="Certificate"):
@@ -238,7 +238,7 @@ async def test_a_server_nobody_vouches_for_is_not_talked_to(kubeconfig: Any, clu
     await kube.aclose()
 
 
-async def test_an_unusable_kubeconfig_is_said_with_its_name(kubeconfig: Any, tmp_path: Path) -> None:
+async def test_the_error_of_an_unusable_kubeconfig_names_the_file(kubeconfig: Any, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="absent"):
         await KubeCluster.connect(Settings(kubeconfig=tmp_path / "absent"), Clock())
     with pytest.raises(NotReady, match="no-such"):

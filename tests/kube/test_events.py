@@ -1,4 +1,4 @@
-"""Events on a real API server: said once, counted when repeated, dropped rather than in the way."""
+"""Events on a real API server: created once, counted when repeated, dropped when they cannot be written."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def events_of(cluster: ClusterUnderTest, namespace: str) -> list[dict[str, Any]]
     return json.loads(cluster.kubectl("get", "events.events.k8s.io", "-n", namespace, "-o", "json"))["items"]
 
 
-async def test_what_happened_is_said_about_the_object_with_all_that_tools_look_for(
+async def test_an_event_has_every_field_that_tools_look_for(
     cluster: ClusterUnderTest, namespace: str, kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing = make_thing("a")
@@ -47,7 +47,7 @@ async def test_what_happened_is_said_about_the_object_with_all_that_tools_look_f
     assert "BuildStarted" in described
 
 
-async def test_what_is_repeated_is_counted_in_one_event_across_restarts(
+async def test_repetitions_are_counted_in_one_event_across_restarts(
     cluster: ClusterUnderTest, namespace: str, kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -60,7 +60,7 @@ async def test_what_is_repeated_is_counted_in_one_event_across_restarts(
     assert event["series"]["count"] == 6
 
 
-async def test_what_has_expired_meanwhile_is_said_anew(
+async def test_an_event_that_has_expired_is_created_anew(
     cluster: ClusterUnderTest, namespace: str, kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -74,7 +74,7 @@ async def test_what_has_expired_meanwhile_is_said_anew(
     assert "series" not in event
 
 
-async def test_one_object_may_say_so_much_and_no_more(
+async def test_the_events_of_one_object_are_rate_limited(
     cluster: ClusterUnderTest, namespace: str, kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     thing, other = make_thing(), make_thing()
@@ -87,7 +87,7 @@ async def test_one_object_may_say_so_much_and_no_more(
     assert recorder.dropped == 10
 
 
-async def test_a_note_too_long_is_cut_where_a_character_ends(
+async def test_a_note_that_is_too_long_is_cut_at_the_end_of_a_character(
     cluster: ClusterUnderTest, namespace: str, kube: KubeCluster, make_thing: MakeThing
 ) -> None:
     async with recording(kube) as recorder:
@@ -98,7 +98,7 @@ async def test_a_note_too_long_is_cut_where_a_character_ends(
     assert len(cut("ä" * 2000, 1024).encode()) <= 1024
 
 
-async def test_a_namespace_that_is_not_there_or_not_ours_costs_only_the_event(
+async def test_an_event_that_cannot_be_written_is_dropped_and_the_next_one_is_written(
     cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
 ) -> None:
     thing = make_thing()
@@ -114,7 +114,7 @@ async def test_a_namespace_that_is_not_there_or_not_ours_costs_only_the_event(
     assert recorder.dropped == 2
 
 
-async def test_speaking_never_waits_even_when_nobody_writes(kube: KubeCluster) -> None:
+async def test_emitting_never_waits_even_when_no_event_is_written(kube: KubeCluster) -> None:
     recorder = Recorder(kube.api, Clock(), "operator-0")
     for number in range(QUEUE_SIZE + 5):
         recorder.emit({"metadata": {"name": "a", "uid": f"u{number}"}}, "Normal", "Ready", "Ready.", "Observe")

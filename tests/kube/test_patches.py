@@ -1,4 +1,4 @@
-"""Merge patches: what they say, the API server's rule applied to it, is what was wanted."""
+"""Merge patches: applied by the rule of the API server, they turn the old object into the new one."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def applied(target: Any, patch: Any) -> Any:
 
 @UNHURRIED
 @given(OBJECTS, OBJECTS)
-def test_applied_to_the_old_it_gives_the_new(old: dict[str, Any], new: dict[str, Any]) -> None:
+def test_the_patch_applied_to_the_old_object_gives_the_new_one(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert applied(old, merge_patch(old, new)) == new
 
 
 @UNHURRIED
 @given(OBJECTS)
-def test_nothing_differs_nothing_is_said(same: dict[str, Any]) -> None:
+def test_the_patch_between_equal_objects_is_empty(same: dict[str, Any]) -> None:
     assert merge_patch(same, same) == {}
 
 

@@ -1,4 +1,4 @@
-"""Shared reads: one call for all who ask at once, and nothing kept that should not be."""
+"""Shared reads: one request for concurrent readers, and no answer cached longer than it may be."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from agentex_testkit.clocks import HandClock, settle
 
 
 class Source:
-    """Answers when let, and counts."""
+    """Answers once `released` is set, and counts the requests."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.error: Exception | None = None
-        self.let = asyncio.Event()
+        self.released = asyncio.Event()
 
-    async def ask(self, path: str) -> dict[str, Any] | None:
-        self.asked += 1
-        await self.let.wait()
+    async def read(self, path: str) -> dict[str, Any] | None:
+        self.requests += 1
+        await self.released.wait()
         if self.error:
             raise self.error
-        return {"path": path, "asked": self.asked}
+        return {"path": path, "request": self.requests}
 
 
-async def test_who_asks_at_the_same_time_shares_one_call() -> None:
+async def test_concurrent_readers_share_one_request() -> None:
     source = Source()
-    reads = SharedReads(source.ask, HandClock(), 0)
-    asking = [asyncio.create_task(reads.get("/a")) for _ in range(5)]
+    reads = SharedReads(source.read, HandClock(), 0)
+    reading = [asyncio.create_task(reads.get("/a")) for _ in range(5)]
     await settle()
-    source.let.set()
+    source.released.set()
 
-    assert await asyncio.gather(*asking) == [{"path": "/a", "asked": 1}] * 5
+    assert await asyncio.gather(*reading) == [{"path": "/a", "request": 1}] * 5
     await reads.get("/a")
-    assert source.asked == 2
+    assert source.requests == 2
 
 
-async def test_answers_are_kept_for_their_time_and_no_longer() -> None:
+async def test_answers_are_cached_until_they_expire() -> None:
     source, clock = Source(), HandClock()
-    source.let.set()
-    reads = SharedReads(source.ask, clock, 2)
+    source.released.set()
+    reads = SharedReads(source.read, clock, 2)
     for seconds in (0, 1.9, 0.2):
         await clock.advance(seconds)
         await reads.get("/a")
 
-    assert source.asked == 2
+    assert source.requests == 2
 
 
-async def test_what_was_asked_for_too_early_is_asked_for_again_and_then_kept() -> None:
+async def test_an_answer_older_than_since_is_read_again_and_then_cached() -> None:
     source, clock = Source(), HandClock()
-    reads = SharedReads(source.ask, clock, 2)
+    reads = SharedReads(source.read, clock, 2)
     early = asyncio.create_task(reads.get("/a"))
     await clock.advance(1)
     late = [asyncio.create_task(reads.get("/a", since=clock.monotonic())) for _ in range(3)]
     await settle()
-    source.let.set()
+    source.released.set()
 
-    assert await asyncio.gather(early, *late) == [{"path": "/a", "asked": 2}] * 4
-    assert source.asked == 2
+    assert await asyncio.gather(early, *late) == [{"path": "/a", "request": 2}] * 4
+    assert source.requests == 2
     await reads.get("/a", since=clock.monotonic())
-    assert source.asked == 2
+    assert source.requests == 2
     await clock.advance(1)
     await reads.get("/a", since=clock.monotonic())
-    assert source.asked == 3
+    assert source.requests == 3
 
 
-async def test_an_answer_that_was_asked_for_earlier_and_comes_later_is_not_the_one_that_is_kept() -> None:
+async def test_an_answer_to_an_older_request_does_not_replace_a_newer_one_in_the_cache() -> None:
     clock, gates = HandClock(), [asyncio.Event(), asyncio.Event()]
     opening = iter(gates)
 
-    async def ask(_path: str) -> dict[str, Any] | None:
+    async def read(_path: str) -> dict[str, Any] | None:
         gate = next(opening)
         await gate.wait()
-        return {"asked": gates.index(gate)}
+        return {"request": gates.index(gate)}
 
-    reads = SharedReads(ask, clock, 2)
+    reads = SharedReads(read, clock, 2)
     early = asyncio.create_task(reads.get("/a"))
     await clock.advance(1)
     late = asyncio.create_task(reads.get("/a", since=clock.monotonic()))
@@ -87,31 +87,31 @@ async def test_an_answer_that_was_asked_for_earlier_and_comes_later_is_not_the_o
     await settle()
     gates[0].set()
 
-    assert [await early, await late, await reads.get("/a")] == [{"asked": 0}, {"asked": 1}, {"asked": 1}]
+    assert [await early, await late, await reads.get("/a")] == [{"request": 0}, {"request": 1}, {"request": 1}]
 
 
-async def test_a_failure_reaches_all_and_is_not_kept() -> None:
+async def test_a_failure_is_raised_to_all_readers_and_not_cached() -> None:
     source = Source()
     source.error = Unavailable("away")
-    reads = SharedReads(source.ask, HandClock(), 2)
-    asking = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
+    reads = SharedReads(source.read, HandClock(), 2)
+    reading = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
     await settle()
-    source.let.set()
-    assert [type(answer) for answer in await asyncio.gather(*asking, return_exceptions=True)] == [Unavailable] * 3
+    source.released.set()
+    assert [type(answer) for answer in await asyncio.gather(*reading, return_exceptions=True)] == [Unavailable] * 3
 
     source.error = None
     assert await reads.get("/a") is not None
 
 
-async def test_when_the_asker_is_cancelled_another_asks_again() -> None:
+async def test_when_the_reader_that_sent_the_request_is_cancelled_another_one_sends_it_again() -> None:
     source = Source()
-    reads = SharedReads(source.ask, HandClock(), 0)
-    asker, *others = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
+    reads = SharedReads(source.read, HandClock(), 0)
+    sender, *others = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
     await settle()
-    asker.cancel()
+    sender.cancel()
     await settle()
-    source.let.set()
+    source.released.set()
 
-    assert await asyncio.gather(*others) == [{"path": "/a", "asked": 2}] * 2
+    assert await asyncio.gather(*others) == [{"path": "/a", "request": 2}] * 2
     with pytest.raises(asyncio.CancelledError):
-        await asker
+        await sender

@@ -1,4 +1,4 @@
-"""kopf as the watcher only: every event reaches the engine, nothing is written, the end is orderly."""
+"""The watch on a real API server: every event reaches the engine, nothing is written, and every end is orderly."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def end_what_is_left(others: set[asyncio.Task[Any]]) -> None:
         await asyncio.gather(*left, return_exceptions=True)
 
 
-async def test_what_is_there_and_what_comes_reaches_the_engine_and_nothing_is_written(
+async def test_existing_and_new_objects_reach_the_engine_and_nothing_is_written(
     kube: KubeCluster, cluster: ClusterUnderTest, namespace: str, make_thing: MakeThing
 ) -> None:
     first = make_thing("first", finalizers=["kube-tests.example.com/ours"])
@@ -173,7 +173,7 @@ async def test_a_login_that_fails_ends_the_watch_with_an_error(things: Kind, clu
 OTHER = replace(THING, plural="others", kind="Other")
 
 
-async def test_a_watch_that_is_refused_while_another_is_tried_again_ends_with_an_error_and_not_never(
+async def test_a_watch_that_is_refused_while_another_is_retried_ends_with_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """kopf's second watcher outlives being cancelled, and kopf waits for it: found by the fault programme."""
