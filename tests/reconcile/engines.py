@@ -28,6 +28,7 @@ class Passes:
 
     outcome: Outcome | Exception = field(default_factory=Outcome)
     seen: list[View] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)  # the uids of passes that were not cancelled
     running: int = 0
     most_at_once: int = 0
     gate: asyncio.Event | None = None
@@ -41,6 +42,7 @@ class Passes:
                 await self.gate.wait()
         finally:
             self.running -= 1
+        self.ended.append(view.uid)
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome

@@ -101,6 +101,19 @@ async def test_gone_is_called_only_after_the_pass_in_flight_of_a_removed_object_
     assert [view.uid for view in setup.gone] == ["u1"]
 
 
+async def test_an_object_that_changed_and_was_removed_during_its_pass_has_no_other_pass_and_stops_no_worker() -> None:
+    async with running(workers=1) as setup:
+        setup.passes.gate = asyncio.Event()
+        await setup.observe(an_object("u1", 1, "a"))
+        await setup.observe(an_object("u1", 2, "a"))
+        await setup.observe(an_object("u1", 3, "a"), "DELETED")
+        setup.passes.gate.set()
+        await settle()
+        await setup.observe(an_object("u2", 4, "b"))
+
+        assert setup.passes.ended == ["u1", "u2"]
+
+
 async def test_gone_is_called_for_a_removed_object_whose_pass_is_cut_off_by_drain(setup: EngineSetup) -> None:
     setup.passes.gate = asyncio.Event()
     await setup.observe(an_object())

@@ -208,17 +208,21 @@ async def test_drain_waits_for_the_pass_in_flight_and_starts_no_other(setup: Eng
     setup.passes.gate.set()
     await draining
 
-    assert [view.uid for view in setup.passes.seen] == ["u1"]
+    assert [view.uid for view in setup.passes.seen] == setup.passes.ended == ["u1"]
     assert setup.engine.stats.in_flight == setup.clock.armed == 0
 
 
-async def test_drain_cancels_a_pass_that_takes_too_long(setup: EngineSetup) -> None:
+async def test_drain_cancels_a_pass_that_takes_too_long(
+        setup: EngineSetup, caplog: pytest.LogCaptureFixture) -> None:
     setup.passes.gate = asyncio.Event()
     await setup.observe(an_object())
 
     await setup.engine.drain(timedelta(milliseconds=20))
 
     assert setup.passes.running == 0
+    assert setup.passes.ended == []
+    assert setup.engine.bugs == 0
+    assert [record.message for record in caplog.records] == ["pass cut off by shutdown"]
 
 
 async def test_objects_observed_before_the_start_are_worked_on_at_the_start() -> None:
