@@ -27,7 +27,7 @@ from agentex_operator.reconcile.build import AGENT_BUILDS
 from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.registration import Registration, RemoteReconciler
-from agentex_operator.reconcile.world import World
+from agentex_operator.reconcile.runtime import Runtime
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
 from agentex_operator.sources.registry import Kinds as SourceKinds
@@ -87,32 +87,32 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     Enter before the watch starts: kopf cancels the tasks that were started after its own start.
     """
     engine, watch_health = Engine(clock, settings.workers, random.random), WatchHealth(clock)
-    world = make_world(settings, cluster, engine, redactor, clock, registry)
-    register(world, settings, registry)
+    runtime = make_runtime(settings, cluster, engine, redactor, clock, registry)
+    register(runtime, settings, registry)
     health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_started(watch_health.age)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
-    await world.recorder.start()
+    await runtime.recorder.start()
     await prime(engine, cluster, settings, registry.kinds)
     await engine.start()
 
     async def shutdown() -> None:
         """End the passes, then the sessions of accounts: kopf would wait five seconds for the tasks of a session."""
         await engine.drain(settings.drain_timeout)
-        await world.accounts.stop()
+        await runtime.accounts.stop()
 
     try:
         yield engine, watch_health, shutdown
     finally:
         await shutdown()
-        world.sources.close()
-        await world.recorder.drain(EVENT_DRAIN_TIMEOUT)
+        runtime.sources.close()
+        await runtime.recorder.drain(EVENT_DRAIN_TIMEOUT)
         await health.stop()
 
 
-def make_world(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
-               registry: Registry) -> World:
+def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
+               registry: Registry) -> Runtime:
     """All clients and adapters that the reconcilers need, made once."""
-    return World(
+    return Runtime(
         engine=engine, cluster=cluster, accounts=Accounts(engine, cluster),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
@@ -128,25 +128,25 @@ def policy_of(settings: Settings) -> Policy:
                   reference_resync=settings.reference_resync)
 
 
-def register(world: World, settings: Settings, registry: Registry) -> None:
+def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
     trust, remote_kinds = trusted(), tuple(one.run.remote for one in registry.resources)
 
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
         address = AccountAddress(entry.spec.endpoint, entry.spec.account_id)
-        return AccountSession(address, ApiKey(key), clock=world.clock, jitter=random.random, wake=world.engine.wake,
+        return AccountSession(address, ApiKey(key), clock=runtime.clock, jitter=random.random, wake=runtime.engine.wake,
                               rate=entry.rate, trust=trust, kinds=remote_kinds)
 
-    accounts = AccountReconciler(world, open_session, namespace=settings.namespace,
+    accounts = AccountReconciler(runtime, open_session, namespace=settings.namespace,
                                  plain_allowed=settings.allow_http_endpoints)
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
-        world.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)
+        runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)
     of_sources = references.source_references(registry.sources)
     for resource in registry.resources:
-        reconciler = RemoteReconciler(world, resource)
+        reconciler = RemoteReconciler(runtime, resource)
         refers_to = references.joined(resource.refers_to, of_sources)
-        world.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to)
+        runtime.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to)
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds: tuple[Kind, ...]) -> None:

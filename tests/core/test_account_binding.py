@@ -29,7 +29,7 @@ from agentex_operator.core.account_binding import (
     select,
 )
 from agentex_operator.core.errors import Unauthorized
-from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 NAMESPACED, CLUSTER = "AgentexAccount", "ClusterAgentexAccount"
 OWN, NAMED, SHARED = account_key(NAMESPACED, "team", "default"), account_key(NAMESPACED, "team", "prod"), (
@@ -260,7 +260,7 @@ def test_an_account_can_be_used_when_it_is_ready_or_only_temporarily_away(
 
 
 def test_a_create_records_the_account_at_hand_and_keeps_the_recorded_one_without() -> None:
-    account = Account(NAMESPACED, "prod", "acct-1", "https://api.example", an_account(NAMED).account.poll)  # type: ignore[arg-type]  # a kind of accounts
+    account = UsableAccount(NAMESPACED, "prod", "acct-1", "https://api.example", an_account(NAMED).account.poll)  # type: ignore[arg-type]  # a kind of accounts
 
     assert bound_account(account, None) == BOUND.bound
     assert bound_account(NOT_RECONCILED, BOUND.bound) == BOUND.bound

@@ -21,12 +21,12 @@ from agentex_operator.core.build.observed import Observed as BuildObserved
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.observed_records import ObservedRecords
-from agentex_operator.core.plan import Account, AccountProblem, Plan, Policy
+from agentex_operator.core.plan import AccountProblem, Plan, Policy, UsableAccount
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, RemoteState
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CLUSTER = "cluster-uid"
-ACCOUNT = Account("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
+ACCOUNT = UsableAccount("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
 LIVE = {RemoteState.WAITING, RemoteState.RUNNING, RemoteState.SUCCEEDED, RemoteState.FAILED}
 
 
@@ -40,7 +40,7 @@ class World:
 
     obj: dict[str, Any] | None
     now: datetime = T0
-    account: Account | AccountProblem = ACCOUNT
+    account: UsableAccount | AccountProblem = ACCOUNT
     policy: Policy = field(default_factory=Policy)
     records: dict[str, Any] = field(default_factory=dict)
     agents: dict[str, str] = field(default_factory=dict)

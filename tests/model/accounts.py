@@ -17,7 +17,7 @@ from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import BoundAccount, Condition
 from agentex_operator.core import account_binding, conditions, reasons
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
-from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,14 +80,14 @@ def wakes(entry: Entry, state: int) -> bool:
     return entry.state != state and {entry.state, state} != {PRESENT, FORBIDDEN}
 
 
-def is_closed(entry: Entry, account: Account | AccountProblem) -> bool:
+def is_closed(entry: Entry, account: UsableAccount | AccountProblem) -> bool:
     """Whether the session of a pass that began with this account was closed since: it can send nothing more."""
-    return isinstance(account, Account) and account.name == MAIN and not entry.used
+    return isinstance(account, UsableAccount) and account.name == MAIN and not entry.used
 
 
-def after_binding(entry: Entry, account: Account | AccountProblem) -> Entry:
+def after_binding(entry: Entry, account: UsableAccount | AccountProblem) -> Entry:
     """The entry after a pass of the resource was given this account."""
-    return entry._replace(used=True) if isinstance(account, Account) and account.name == MAIN else entry
+    return entry._replace(used=True) if isinstance(account, UsableAccount) and account.name == MAIN else entry
 
 
 def without_user(entry: Entry) -> Entry:
@@ -102,9 +102,9 @@ class Bindings:
     """Which account each pass uses, remembered."""
 
     def __init__(self) -> None:
-        self._found: dict[Any, Account | AccountProblem] = {}
+        self._found: dict[Any, UsableAccount | AccountProblem] = {}
 
-    def of(self, entry: Entry, deleting: bool, bound: BoundAccount | None) -> Account | AccountProblem:
+    def of(self, entry: Entry, deleting: bool, bound: BoundAccount | None) -> UsableAccount | AccountProblem:
         """What a pass over a resource is given that is bound to that account, or to none."""
         key = entry.state, entry.session, deleting, bound
         if key not in self._found:
@@ -135,9 +135,9 @@ def _conditions(state: int) -> Iterable[Condition]:
                       last_transition_time=ORIGIN),)
 
 
-def remote_account(account: Account | AccountProblem) -> int:
+def remote_account(account: UsableAccount | AccountProblem) -> int:
     """The remote account that a pass speaks to, by its number."""
-    assert isinstance(account, Account), "no call is made without an account"
+    assert isinstance(account, UsableAccount), "no call is made without an account"
     return REMOTES.index(account.account_id)
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tests.model.kinds import LOCAL, Kind, Object
 from tests.model.values import NOW, Pool, older
 
-from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 MOST_CALLS = 40
 
@@ -40,7 +40,7 @@ class Passes:
         self._aged: dict[tuple[int, int], int] = {}
         self._aged_status: dict[int, int] = {}
 
-    def begin(self, obj: Object, source: int, account: Account | AccountProblem) -> int:
+    def begin(self, obj: Object, source: int, account: UsableAccount | AccountProblem) -> int:
         """The memory of a pass that begins with this view and this account."""
         key = obj, source, account
         found = self._begun.get(key)

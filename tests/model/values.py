@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from agentex_operator.api.status import Condition
 from agentex_operator.core import conditions
-from agentex_operator.core.plan import Account, Policy
+from agentex_operator.core.plan import Policy, UsableAccount
 
 TICK = timedelta(minutes=1)
 HORIZON = 3                                       # ticks; no duration of the policy is longer
@@ -25,7 +25,7 @@ OLDEST, FAR = NOW - HORIZON * TICK, NOW + 60 * TICK
 LONGEST_LIFE = 2                                  # ticks: T_max
 POLICY = Policy(settle=TICK, longest_life=LONGEST_LIFE * TICK, missing_grace=TICK, expiry_grace=TICK,
                 resync=2 * TICK, reference_resync=TICK, skew=timedelta())
-ACCOUNT = Account("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
+ACCOUNT = UsableAccount("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
 
 ValueT = TypeVar("ValueT")
 
@@ -62,7 +62,7 @@ def older(value: Any) -> Any:
         return _older_moment(value)
     if isinstance(value, tuple):
         return tuple(older(one) for one in value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type | Account | Policy):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type | UsableAccount | Policy):
         return _older_fields(value)
     return value
 

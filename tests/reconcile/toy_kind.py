@@ -25,7 +25,7 @@ from agentex_operator.core.calls import Answer, Call, CommonCall
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.ownership import owner_of
-from agentex_operator.core.plan import Account, Plan, Progress, Verdict
+from agentex_operator.core.plan import Plan, Progress, UsableAccount, Verdict
 from agentex_operator.core.protocol import conversation, create, observed, settle, teardown
 from agentex_operator.core.remote import BuildRecord, BuildRequest, RemoteState
 from agentex_operator.kube.kinds import GROUP, VERSION, Kind
@@ -150,7 +150,7 @@ class Observed(observed.Observed[ToyStatus, ToyRecord]):
     @property
     def follow(self) -> timedelta:
         """The poll interval of the account."""
-        return self.account.poll if isinstance(self.account, Account) else self.policy.resync
+        return self.account.poll if isinstance(self.account, UsableAccount) else self.policy.resync
 
     def alive(self, record: ToyRecord) -> bool:
         """Whether it is in flight."""
@@ -241,8 +241,8 @@ class ToyPass(RemotePass[Toy, Observed, ToyCall, ToyRecord]):
     def observe(self, resource: Toy) -> Observed:
         """The observed state before any call."""
         return Observed(meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-                        cluster=self.cluster_uid, account=self.account, policy=self.world.policy,
-                        started_at=self.world.clock.now(), seen=ObservedRecords())
+                        cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
+                        started_at=self.runtime.clock.now(), seen=ObservedRecords())
 
     async def perform(self, call: ToyCall) -> Answer:
         """Make one call."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.api.status import BoundAccount
 from agentex_operator.core import conditions, reasons, selectors
-from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,10 +56,10 @@ class AccountSnapshot:
     gone: bool = False
 
     @property
-    def account(self) -> Account:
+    def account(self) -> UsableAccount:
         """The account as the rules of resources know it."""
         kind, _, name = self.key
-        return Account(cast("AccountKind", kind), name, self.spec.account_id, self.spec.endpoint, self.spec.poll)
+        return UsableAccount(cast("AccountKind", kind), name, self.spec.account_id, self.spec.endpoint, self.spec.poll)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def needs_namespace_labels(request: AccountRequest, accounts: KnownAccounts) -> 
 
 
 def bind(request: AccountRequest, accounts: KnownAccounts,
-         namespace_labels: Mapping[str, str] | None = None) -> Account | AccountProblem:
+         namespace_labels: Mapping[str, str] | None = None) -> UsableAccount | AccountProblem:
     """The account that the resource uses in this pass, or why it uses none.
 
     `namespace_labels`: needed where `needs_namespace_labels` says so; None matches as an empty map.
@@ -255,7 +255,7 @@ def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProb
     return None if usable else AccountProblem(ready.reason, ready.message)
 
 
-def bound_account(account: Account | AccountProblem, recorded: BoundAccount | None) -> BoundAccount | None:
+def bound_account(account: UsableAccount | AccountProblem, recorded: BoundAccount | None) -> BoundAccount | None:
     """`status.account` of a resource that creates something now; `recorded` where no account is at hand."""
     if isinstance(account, AccountProblem):
         return recorded

@@ -27,7 +27,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UsableAccount:
     """A usable remote account, as the accounts' reconciler last saw it."""
 
     kind: AccountKind

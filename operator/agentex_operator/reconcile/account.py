@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from agentex_operator.core.account import AccountCall
     from agentex_operator.core.calls import Answer
     from agentex_operator.reconcile.accounts import AccountEntry
+    from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
-    from agentex_operator.reconcile.world import World
 
 OpenSession = Callable[["AccountEntry", str], "AccountSession"]
 KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
@@ -33,8 +33,8 @@ KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
 class AccountReconciler:
     """One pass over an AgentexAccount or a ClusterAgentexAccount."""
 
-    def __init__(self, world: World, open_session: OpenSession, *, namespace: str, plain_allowed: bool) -> None:
-        self._world, self._open = world, open_session
+    def __init__(self, runtime: Runtime, open_session: OpenSession, *, namespace: str, plain_allowed: bool) -> None:
+        self._runtime, self._open = runtime, open_session
         self._namespace, self._plain_allowed = namespace, plain_allowed
 
     async def reconcile(self, view: View) -> Outcome:
@@ -42,31 +42,32 @@ class AccountReconciler:
         kind, model = KINDS[view.kind]
         resource = parsing.parsed(model.parse, view.obj)
         if isinstance(resource, InvalidObject):
-            return await parsing.report_invalid(self._world, kind, view, resource)
-        entry = self._world.accounts.entry(view, resource.spec, view.namespace or self._namespace)
+            return await parsing.report_invalid(self._runtime, kind, view, resource)
+        entry = self._runtime.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
 
     async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: AccountResource) -> Outcome:
-        one = AccountPass(self._world, kind, view, entry, self._open)
+        one = AccountPass(self._runtime, kind, view, entry, self._open)
         observed = self._observe(resource, entry)
-        observed, planned = await shell.run_pass(account, observed, one.perform, self._world.clock)
+        observed, planned = await shell.run_pass(account, observed, one.perform, self._runtime.clock)
         entry.proved_at = observed.proved_at
         if not observed.object_gone:  # what was not written is not so yet: the pass comes again
             entry.counted = observed.counts
             problem = account_binding.problem_of(observed.stored.conditions, has_session=entry.session is not None)
-            self._world.accounts.set_availability(entry, problem)
+            self._runtime.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
     def _observe(self, resource: AccountResource, entry: AccountEntry) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            policy=self._world.policy, started_at=self._world.clock.now(), counts=entry.counts(), counted=entry.counted,
-            plain_allowed=self._plain_allowed, proved_at=None if is_barred(entry) else entry.proved_at,
+            policy=self._runtime.policy, started_at=self._runtime.clock.now(),
+            counts=entry.counts(), counted=entry.counted, plain_allowed=self._plain_allowed,
+            proved_at=None if is_barred(entry) else entry.proved_at,
         )
 
     def gone(self, view: View) -> None:
         """The account object is no more."""
-        self._world.accounts.leave(view)
+        self._runtime.accounts.leave(view)
 
 
 def is_barred(entry: AccountEntry) -> bool:
@@ -77,10 +78,11 @@ def is_barred(entry: AccountEntry) -> bool:
 class AccountPass:
     """The calls of one pass."""
 
-    def __init__(self, world: World, kind: Kind, view: View, entry: AccountEntry, open_session: OpenSession) -> None:
-        self._world, self._entry, self._open = world, entry, open_session
+    def __init__(self, runtime: Runtime, kind: Kind, view: View, entry: AccountEntry,
+                 open_session: OpenSession) -> None:
+        self._runtime, self._entry, self._open = runtime, entry, open_session
         self._kind, self._view = kind, view
-        self._writer = world.writer(kind, view)
+        self._writer = runtime.writer(kind, view)
 
     async def perform(self, call: AccountCall) -> Answer:
         """Make one call. Raises what the adapter raises."""
@@ -97,7 +99,7 @@ class AccountPass:
 
     async def _read_key(self, ref: KeyRef) -> str:
         namespace = self._entry.secret_namespace
-        secret = await self._world.cluster.secret(namespace, ref.name)
+        secret = await self._runtime.cluster.secret(namespace, ref.name)
         if secret is None:
             raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
                                                      "Create it, or correct spec.apiKeySecretRef.")
@@ -105,7 +107,7 @@ class AccountPass:
 
     async def _use(self, key: str) -> bool:
         """Speak with this key from now on; True if it is another one than before. It is kept out of every log."""
-        self._world.keep_secret(key.strip())
+        self._runtime.keep_secret(key.strip())
         if self._entry.closed:
             raise Conflict(f"{self._kind.kind} {self._view.name!r} has gone.")
         if self._entry.session is None:
@@ -118,9 +120,9 @@ class AccountPass:
     async def _probe(self) -> None:
         """Only for an object that is still there: kopf does not tell of one that went while its watch was broken."""
         kind, namespace, name = self._kind, self._view.namespace, self._view.name
-        found = await self._world.cluster.get(kind, namespace, name)
+        found = await self._runtime.cluster.get(kind, namespace, name)
         if found is None or found["metadata"]["uid"] != self._view.uid:
-            self._world.engine.forget(self._view.uid)
+            self._runtime.engine.forget(self._view.uid)
             raise Conflict(f"{kind.kind} {name!r} has gone.")
         assert self._entry.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
         await self._entry.session.client.probe()

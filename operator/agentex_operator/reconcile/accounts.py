@@ -17,7 +17,7 @@ from agentex_operator.core import account, account_binding
 from agentex_operator.core.account import Counts
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
 from agentex_operator.core.errors import Unauthorized
-from agentex_operator.core.plan import Account, AccountProblem
+from agentex_operator.core.plan import AccountProblem, UsableAccount
 from agentex_operator.kube.kinds import CLUSTER_AGENTEX_ACCOUNT
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
 
-Found = tuple["Account | AccountProblem", "AccountSession | None"]
+Found = tuple["UsableAccount | AccountProblem", "AccountSession | None"]
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class Accounts:
         entry.followers.add(resource.meta.uid)
         return found, entry.session
 
-    async def _bind(self, request: AccountRequest) -> Account | AccountProblem:
+    async def _bind(self, request: AccountRequest) -> UsableAccount | AccountProblem:
         known = self._known(request)
         if not account_binding.needs_namespace_labels(request, known):
             return account_binding.bind(request, known)

@@ -34,15 +34,15 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
         """The observed state before any call."""
         return Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            cluster=self.cluster_uid, account=self.account, policy=self.world.policy,
-            started_at=self.world.clock.now(), seen=ObservedRecords(),
+            cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
+            started_at=self.runtime.clock.now(), seen=ObservedRecords(),
         )
 
     async def perform(self, call: BuildCall) -> Answer:
         """Make one call. Raises what the adapter raises."""
         match call:
             case calls.ResolveSource():
-                return call.answer(await self.world.sources.resolve(self.namespace, call.source))
+                return call.answer(await self.runtime.sources.resolve(self.namespace, call.source))
             case calls.StageContext():
                 return call.answer(await self._stage(call))
             case calls.FindAgent():
@@ -56,7 +56,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
 
     async def _stage(self, call: calls.StageContext) -> calls.StagedContext:
         self._drop_archive()
-        self.staged = await self.world.sources.stage(self.namespace, call.source, call.context, call.agent_name,
+        self.staged = await self.runtime.sources.stage(self.namespace, call.source, call.context, call.agent_name,
                                                      self.started_at)
         revision = self.staged.revision
         return calls.StagedContext(calls.Revision(revision, revision), self.staged.context_digest)

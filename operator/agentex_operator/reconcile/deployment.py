@@ -37,13 +37,13 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
         """The observed state before any call."""
         return Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
-            cluster=self.cluster_uid, account=self.account, policy=self.world.policy,
-            started_at=self.world.clock.now(), seen=ObservedRecords(), build=self._build(resource),
+            cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
+            started_at=self.runtime.clock.now(), seen=ObservedRecords(), build=self._build(resource),
         )
 
     def _build(self, resource: AgentDeployment) -> AgentBuild | None:
         ref = resource.spec.build_ref
-        view = self.world.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
+        view = self.runtime.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
         return as_build(view.obj if view else None)
 
     async def perform(self, call: DeploymentCall) -> Answer:
@@ -56,7 +56,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
             case calls.ConfirmBuild():
                 return call.answer(await self.session.client.get_build(call.id))
             case calls.ReadBuildManifest():
-                return call.answer(await self.world.sources.manifest(self.namespace, call.source, call.context,
+                return call.answer(await self.runtime.sources.manifest(self.namespace, call.source, call.context,
                                                                      self.started_at))
             case calls.CreateDeployment():
                 return call.answer(await self.session.client.create_deployment(call.request, until=self.until))
@@ -64,11 +64,11 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
                 return await self.perform_common(call)
 
     async def _read_build(self, name: str) -> AgentBuild | None:
-        return as_build(await self.world.cluster.get(AGENT_BUILD, self.namespace, name))
+        return as_build(await self.runtime.cluster.get(AGENT_BUILD, self.namespace, name))
 
     async def _read_text(self, call: calls.ReadText) -> str:
         ref = call.ref
-        found = await self.world.cluster.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
+        found = await self.runtime.cluster.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
                            f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.invalid import InvalidObject
     from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)
 
@@ -36,14 +36,14 @@ def parsed(parse: Callable[[Mapping[str, Any]], ResourceT], obj: Mapping[str, An
         return invalid.invalid_object(first["loc"], first["msg"])
 
 
-async def report_invalid(world: World, kind: Kind, view: View, found: InvalidObject) -> Outcome:
+async def report_invalid(runtime: Runtime, kind: Kind, view: View, found: InvalidObject) -> Outcome:
     """Report InvalidSpec, unless the status does so already; nothing remote is touched, not even to delete it."""
     stored = dict(view.obj.get("status") or {})
-    new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), world.clock.now())
+    new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), runtime.clock.now())
     if new is None:
         return Outcome()
     try:
-        await world.writer(kind, view).save({**stored, **status_as_dict(new)})
+        await runtime.writer(kind, view).save({**stored, **status_as_dict(new)})
     except ExternalError as error:
         log.info("call failed", call="SaveStatus", error=type(error).__name__, message=error.message)
         return Outcome(failed=True)

@@ -13,9 +13,9 @@ from agentex_operator.reconcile.remote import RemotePass, ResourceT
 if TYPE_CHECKING:
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.dependents import References
+    from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.work_queue import Outcome
-    from agentex_operator.reconcile.world import World
 
 Excerpt = Callable[["View"], object]
 
@@ -44,29 +44,29 @@ class Registration(Generic[ResourceT]):
 class RemoteReconciler(Generic[ResourceT]):
     """One pass over a resource of a registered kind; woken by the objects that the kind follows."""
 
-    def __init__(self, world: World, registration: Registration[ResourceT]) -> None:
-        self._world = world
+    def __init__(self, runtime: Runtime, registration: Registration[ResourceT]) -> None:
+        self._runtime = runtime
         self._registration: Registration[ResourceT] = registration
         for kind, excerpt in registration.follows.items():
-            world.engine.subscribe(kind, _Follower(world, registration.kind.kind, excerpt).wake_dependents)
+            runtime.engine.subscribe(kind, _Follower(runtime, registration.kind.kind, excerpt).wake_dependents)
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing that an adapter raises."""
         resource = parsing.parsed(self._registration.parse, view.obj)
         if isinstance(resource, InvalidObject):
-            return await parsing.report_invalid(self._world, self._registration.kind, view, resource)
-        return await self._registration.run.over(self._world, view, resource)
+            return await parsing.report_invalid(self._runtime, self._registration.kind, view, resource)
+        return await self._registration.run.over(self._runtime, view, resource)
 
     def gone(self, view: View) -> None:
         """Stop to follow the remote side of an object that is gone."""
-        self._world.accounts.forget(view)
+        self._runtime.accounts.forget(view)
 
 
 @dataclass(frozen=True, slots=True)
 class _Follower:
     """Wakes the objects of one kind when the object that they refer to changes."""
 
-    world: World
+    runtime: Runtime
     kind: str
     excerpt: Excerpt
 
@@ -75,6 +75,6 @@ class _Follower:
         changed = after or before
         if changed is None or (before and after and self.excerpt(before) == self.excerpt(after)):
             return
-        for view in self.world.engine.dependents(*changed.key):
+        for view in self.runtime.engine.dependents(*changed.key):
             if view.kind == self.kind:
-                self.world.engine.wake(view.uid)
+                self.runtime.engine.wake(view.uid)

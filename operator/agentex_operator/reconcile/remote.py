@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from agentex_operator.core.remote import Listing
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.accounts import Found
+    from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.world import World
 
 log = logs.logger(__name__)
 
@@ -43,32 +43,32 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     kind: Kind
     remote: RemoteKind[Record]
 
-    def __init__(self, world: World, view: View, resource: ResourceT, found: Found, cluster_uid: str) -> None:
-        self.world, self.uid = world, view.uid
+    def __init__(self, runtime: Runtime, view: View, resource: ResourceT, found: Found, cluster_uid: str) -> None:
+        self.runtime, self.uid = runtime, view.uid
         self.resource: ResourceT = resource
         self.namespace = view.namespace or ""
         self.account, self._session = found
         self.cluster_uid = cluster_uid
-        self._writer = world.writer(self.kind, view)
-        self.started_at = world.clock.monotonic()
+        self._writer = runtime.writer(self.kind, view)
+        self.started_at = runtime.clock.monotonic()
         self._answer_by: datetime | None = None
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
 
     @classmethod
-    async def over(cls, world: World, view: View, resource: ResourceT) -> Outcome:
+    async def over(cls, runtime: Runtime, view: View, resource: ResourceT) -> Outcome:
         """Make one pass over the resource. If cluster prerequisites cannot be read, fail and retry."""
         try:
-            one = await cls.begin(world, view, resource)
+            one = await cls.begin(runtime, view, resource)
         except ExternalError as error:
             log.info("pass not begun", error=type(error).__name__, message=error.message)
             return Outcome(failed=True)
         return await one.run()
 
     @classmethod
-    async def begin(cls, world: World, view: View, resource: ResourceT) -> Self:
+    async def begin(cls, runtime: Runtime, view: View, resource: ResourceT) -> Self:
         """Resolve the account, then look at the resource. Raises as Cluster does."""
-        found = await world.accounts.resolve(resource)
-        return cls(world, view, resource, found, await world.cluster.cluster_uid())
+        found = await runtime.accounts.resolve(resource)
+        return cls(runtime, view, resource, found, await runtime.cluster.cluster_uid())
 
     @property
     def has_session(self) -> bool:
@@ -91,17 +91,17 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         """On the event loop's clock: when the create that was written down must be over."""
         if self._answer_by is None:
             return None
-        return self.world.clock.monotonic() + (self._answer_by - self.world.clock.now()).total_seconds()
+        return self.runtime.clock.monotonic() + (self._answer_by - self.runtime.clock.now()).total_seconds()
 
     async def run(self) -> Outcome:
         """Run the pass, then set what is followed and counted."""
         observed = self.observe(self.resource)
         try:
-            observed, planned = await shell.run_pass(self.core, observed, self._call, self.world.clock)
+            observed, planned = await shell.run_pass(self.core, observed, self._call, self.runtime.clock)
             self._follow(observed, planned)
         finally:
             self.end(observed)
-        self.world.accounts.refresh_counts(self.resource)
+        self.runtime.accounts.refresh_counts(self.resource)
         return shell.outcome_of(planned)
 
     async def _call(self, call: CallT) -> Answer:
@@ -109,7 +109,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         try:
             return await self.perform(call)
         except Unauthorized:
-            self.world.accounts.recheck_account(self.resource)
+            self.runtime.accounts.recheck_account(self.resource)
             raise
 
     # -- what differs between kinds ------------------------------------------------------------------------------
@@ -147,12 +147,12 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     async def _write_intent(self, call: calls.WriteIntent[RemoteStatus]) -> Answer:
         written = await self._writer.write(call)
-        self._answer_by = memory.answer_by(memory.from_status(call.status), self.world.policy)
+        self._answer_by = memory.answer_by(memory.from_status(call.status), self.runtime.policy)
         return written
 
     async def _look(self, call: LookForOurs[Record]) -> Listing[Record]:
         request = WatchRequest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
-        now = self.world.clock.now()
+        now = self.runtime.clock.now()
         since = min(call.fresh_since, now) if call.fresh_since else None  # the API server's clock may be ahead
         listing = await self.inventory.find(request, fresh_since=since)
         self.saw_everything = listing.reaches_back_to is None
@@ -165,6 +165,6 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         if planned.follow is None or observed.object_gone:
             self.inventory.unfollow(self.uid)
             return
-        back_to = observed.meta.creation_timestamp - self.world.policy.skew
+        back_to = observed.meta.creation_timestamp - self.runtime.policy.skew
         self.inventory.follow(self.uid, WatchRequest(observed.owner, observed.ids, back_to, planned.follow,
                                                      observed.fingerprint))

@@ -10,7 +10,7 @@ from agentex_operator.core.calls import Agent, FindAgent, LookForOurs
 from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, FailureClass, classify
 from agentex_operator.core.observed_records import ObservedRecords
-from agentex_operator.core.plan import Account, Plan, Progress, Verdict
+from agentex_operator.core.plan import Plan, Progress, UsableAccount, Verdict
 from agentex_operator.core.protocol import conversation, create
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _wait_for_the_name(observed: Observed, name: str) -> Verdict | None:
     if observed.agent is Agent.BUSY:
         return Verdict(ready="Unknown", reason=reasons.AGENT_BUSY, phase="Pending", progress=Progress.RECONCILING,
                        message=f"Another AgentBuild is creating the agent {name!r}; this one follows it.",
-                       look_again=observed.account.poll if isinstance(observed.account, Account) else None,
+                       look_again=observed.account.poll if isinstance(observed.account, UsableAccount) else None,
                        follow=observed.follow)
     if observed.name_refused is None:
         return None

@@ -9,7 +9,7 @@ from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
 from agentex_operator.core import memory, reasons, source_facts
 from agentex_operator.core.build import inputs, records
 from agentex_operator.core.ownership import BuildToken, build_token, owner_of
-from agentex_operator.core.plan import Account
+from agentex_operator.core.plan import UsableAccount
 from agentex_operator.core.protocol import observed as protocol
 from agentex_operator.core.remote import BuildRecord, RemoteState, build_state
 
@@ -58,7 +58,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def follow(self) -> timedelta:
         """The account's poll interval while a build may be in flight, else the slow resync."""
-        if self.nothing_left or self.may_have_taken_its_own_name or not isinstance(self.account, Account):
+        if self.nothing_left or self.may_have_taken_its_own_name or not isinstance(self.account, UsableAccount):
             return self.policy.resync
         return self.account.poll
 

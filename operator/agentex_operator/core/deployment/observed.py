@@ -9,7 +9,7 @@ from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeployment
 from agentex_operator.core import conditions, memory, preview_labels
 from agentex_operator.core.deployment import records
 from agentex_operator.core.ownership import deployment_owner, deployment_token
-from agentex_operator.core.plan import Account
+from agentex_operator.core.plan import UsableAccount
 from agentex_operator.core.protocol import observed as protocol
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteState, deployment_state
 
@@ -69,7 +69,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     @property
     def follow(self) -> timedelta:
         """The poll interval while something moves; a slow look at one that serves; a slower one at one that is gone."""
-        if self.nothing_left or not isinstance(self.account, Account):
+        if self.nothing_left or not isinstance(self.account, UsableAccount):
             return self.policy.resync
         if self.moving or self.meta.deleting:
             return self.account.poll

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Never
 from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core import calls, conditions, memory, reasons
 from agentex_operator.core.failures import Failure, FailureClass
-from agentex_operator.core.plan import Account, Plan, Progress, Verdict
+from agentex_operator.core.plan import Plan, Progress, UsableAccount, Verdict
 from agentex_operator.core.protocol import conversation
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def add_finalizer(observed: AnyObserved, _now: datetime) -> Plan[AddFinalizer] |
 def wait_for_the_account(observed: AnyObserved, _now: datetime) -> Plan[Never] | Verdict | None:
     """Without an account no call is possible. After a restart the account may not have been reconciled yet."""
     problem = observed.account
-    if isinstance(problem, Account):
+    if isinstance(problem, UsableAccount):
         return None
     if problem.temporary:
         return Plan(None)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentex_operator.api.metadata import Meta
     from agentex_operator.core.failures import Failure
     from agentex_operator.core.observed_records import ObservedRecords
-    from agentex_operator.core.plan import Account, AccountProblem, Policy
+    from agentex_operator.core.plan import AccountProblem, Policy, UsableAccount
 
 StatusT = TypeVar("StatusT", bound=RemoteStatus)
 StatusT_co = TypeVar("StatusT_co", bound=RemoteStatus, covariant=True)
@@ -33,7 +33,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     stored: StatusT_co                   # the status that the API server has
     status: StatusT_co                   # the status as this pass has it so far
     cluster: str                         # uid of the kube-system namespace
-    account: Account | AccountProblem
+    account: UsableAccount | AccountProblem
     policy: Policy
     started_at: datetime                 # when this pass started
     seen: ObservedRecords[Record_co]

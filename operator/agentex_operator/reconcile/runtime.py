@@ -1,4 +1,4 @@
-"""What every reconciler needs of the world, in one value made by bootstrap."""
+"""Runtime: the engine and the adapters that every reconciler uses, in one value that bootstrap makes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Runtime:
     """The doors to everything outside."""
 
     engine: Engine
