@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import httpx
 
@@ -157,7 +157,7 @@ def says(kind: str, status: str, reason: str | None = None) -> Callable[[Object 
     return holds
 
 
-def ready(obj: Object | None) -> bool:
+def ready(obj: Object | None) -> TypeGuard[Object]:
     """Whether it is Ready in its present generation."""
     return says("Ready", "True")(obj)
 
@@ -165,6 +165,11 @@ def ready(obj: Object | None) -> bool:
 def stalled(reason: str) -> Callable[[Object | None], bool]:
     """Whether it gave up for this reason."""
     return says("Stalled", "True", reason)
+
+
+def handled(request: str) -> Callable[[Object | None], bool]:
+    """Whether the status names this reconcile request as the last one handled."""
+    return lambda obj: obj is not None and obj["status"].get("lastHandledReconcileAt") == request
 
 
 def gone(obj: Object | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from agentex_testkit.world import World, opened
 
 FAILED = pytest.StashKey[bool]()
 MakeWorld = Callable[..., World]
+Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +93,7 @@ SHOWN = 12_000
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reporting:
     """Beside a failure stand the operator's log and the resources."""
     report = yield
     if report.failed:

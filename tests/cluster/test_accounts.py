@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cluster.conftest import MakeWorld
@@ -94,7 +95,7 @@ def test_an_account_counts_what_is_there(shared: World) -> None:
     shared.apply(an_image("counted"), a_deployment("counted"))
     shared.wait("AgentDeployment", "counted")
 
-    shared.wait("AgentexAccount", "default", lambda it: it["status"]["deployments"]["healthy"] >= 1)
+    shared.wait("AgentexAccount", "default", lambda it: it is not None and it["status"]["deployments"]["healthy"] >= 1)
 
 
 def test_an_account_that_is_taken_away_is_asked_nothing_more(world: World) -> None:
@@ -117,7 +118,7 @@ async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
 ) -> None:
     """kopf tells of no deletion that fell into a gap of its watch: here is an operator without any watch."""
     world.operator.stop()
-    soon = {"resync": timedelta(seconds=1), "reference_resync": timedelta(seconds=1)}
+    soon: dict[str, Any] = {"resync": timedelta(seconds=1), "reference_resync": timedelta(seconds=1)}
     async with operator_without_watch(installation.kubeconfig, world.namespace, tmp_path, **soon) as engine:
         assert engine.find("AgentexAccount", world.namespace, "default")
         await asyncio.to_thread(world.delete, "AgentexAccount", "default")

@@ -9,6 +9,7 @@ import base64
 import json
 import re
 import secrets
+import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -174,18 +175,18 @@ ARCHIVES = {
     "a path that climbs out": packs("climber", "InvalidContext", "paths are relative",
                                     hostile.beside(hostile.a_member("project/../../x", b"x"))),
     "a symbolic link that leads out": packs("link-out", "UnsafeSymlink", "Replace it", hostile.beside(
-        hostile.a_member("project/secrets", type=hostile.tarfile.SYMTYPE, linkname="/var/run/secrets"))),
+        hostile.a_member("project/secrets", type=tarfile.SYMTYPE, linkname="/var/run/secrets"))),
     "a symbolic link that climbs out": packs("link-up", "UnsafeSymlink", "Replace it", hostile.beside(
-        hostile.a_member("project/up", type=hostile.tarfile.SYMTYPE, linkname="../../../etc/passwd"))),
+        hostile.a_member("project/up", type=tarfile.SYMTYPE, linkname="../../../etc/passwd"))),
     "a file behind a symbolic link": packs("behind", "UnsafeSymlink", "Make it anew", hostile.beside(
-        hostile.a_member("project/d", type=hostile.tarfile.SYMTYPE, linkname="/tmp"),  # noqa: S108 - the attack itself
+        hostile.a_member("project/d", type=tarfile.SYMTYPE, linkname="/tmp"),  # noqa: S108 - the attack itself
         hostile.a_member("project/d/x", b"x"))),
     "a hard link out": packs("hardlink", "InvalidContext", "paths are relative", hostile.beside(
-        hostile.a_member("project/h", type=hostile.tarfile.LNKTYPE, linkname="/etc/passwd"))),
+        hostile.a_member("project/h", type=tarfile.LNKTYPE, linkname="/etc/passwd"))),
     "a device": packs("device", "InvalidContext", "device", hostile.beside(
-        hostile.a_member("project/null", type=hostile.tarfile.CHRTYPE, devmajor=1, devminor=3))),
+        hostile.a_member("project/null", type=tarfile.CHRTYPE, devmajor=1, devminor=3))),
     "a pipe": packs("pipe", "InvalidContext", "pipe", hostile.beside(
-        hostile.a_member("project/pipe", type=hostile.tarfile.FIFOTYPE))),
+        hostile.a_member("project/pipe", type=tarfile.FIFOTYPE))),
     "a bomb": packs("bomb", "ContextTooLarge", "Leave out", hostile.a_bomb),
     "a file twice": packs("twice", "InvalidContext", "make it anew", hostile.beside(
         hostile.a_member("project/acp.py", b"other"))),

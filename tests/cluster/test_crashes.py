@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cluster.conftest import MakeWorld
@@ -81,7 +82,7 @@ def between(proxies: Proxies, make_world: MakeWorld) -> Between:
 def a_remote_build(world: World) -> str:
     """A build that somebody made before: its id."""
     with world.sdk() as sdk:
-        image = {"image_name": "made", "image_tag": "1", "image_url": "elsewhere.invalid/made:1"}
+        image: dict[str, Any] = {"image_name": "made", "image_tag": "1", "image_url": "elsewhere.invalid/made:1"}
         return str(sdk.build.create(agent_name="made", **image).id)
 
 

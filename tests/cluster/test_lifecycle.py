@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 from typing import Any
 
-from agentex_testkit.api_server import Object, condition, eventually, ready, says, stalled
+from agentex_testkit.api_server import Object, condition, eventually, handled, ready, says, stalled
 from agentex_testkit.builders import (
     DOCKERFILE,
     FAILING,
@@ -61,7 +61,7 @@ def test_while_nothing_changes_nothing_is_written(world: World) -> None:
     world.apply(a_context(), a_build(), from_build(), a_context("bad", FAILING), a_build("bad"))
     world.wait("AgentDeployment", "quote")
     world.wait("AgentBuild", "bad", stalled("BuildFailed"))
-    world.wait("AgentexAccount", "default", lambda it: it["status"]["deployments"]["healthy"] == 1)
+    world.wait("AgentexAccount", "default", lambda it: it is not None and it["status"]["deployments"]["healthy"] == 1)
     before, seen = versions(world), len(world.simulator.ledger())
 
     looks = len(world.simulator.calls())
@@ -243,7 +243,7 @@ def test_events_tell_of_transitions_only(shared: World) -> None:
 
     for number in range(3):
         shared.annotate("AgentBuild", "told", reconcile_requested_at=str(number))
-        shared.wait("AgentBuild", "told", lambda it, to=str(number): it["status"].get("lastHandledReconcileAt") == to)
+        shared.wait("AgentBuild", "told", handled(str(number)))
 
     assert shared.events("AgentBuild", "told") == told, "a look that finds nothing new announces nothing"
     assert all(before != after for before, after in pairwise(reasons(told)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
+from agentex_testkit.api_server import Object, condition, eventually, gone, handled, ready, says
 from agentex_testkit.builders import a_deployment, a_manifest, a_preview, an_image
 from agentex_testkit.world import World
 
@@ -22,7 +22,7 @@ def test_a_preview_expires_rests_and_is_not_made_again(shared: World) -> None:
     eventually(lambda: shared.living("AgentDeployment", "brief"), lambda seen: seen == [])
     shared.annotate("AgentDeployment", "brief", reconcile_requested_at="now")
 
-    shared.wait("AgentDeployment", "brief", lambda it: it["status"].get("lastHandledReconcileAt") == "now")
+    shared.wait("AgentDeployment", "brief", handled("now"))
     assert rested(shared.get("AgentDeployment", "brief"))
     assert shared.creates("AgentDeployment", "brief") == 1
 
@@ -65,6 +65,11 @@ def test_a_preview_whose_configuration_changes_is_replaced_without_a_gap(shared:
     assert order(shared, first, renewed["status"]["deploymentID"]) == ["healthy", "deleted"]
 
 
+def deleted_there(obj: Object | None) -> bool:
+    """Whether its deployment is deleted at the remote."""
+    return obj is not None and obj["status"]["remoteStatus"].lower() == "deleted"
+
+
 def since_ready(world: World, name: str) -> list[Object]:
     """Its versions from the first that was Ready."""
     versions = world.versions("AgentDeployment", name)
@@ -82,7 +87,7 @@ def test_a_preview_that_never_became_healthy_goes_at_once_when_it_is_replaced(sh
     stuck = a_preview("dropped", manifest={"inline": a_manifest("dropped", "simulate: stuck")})
     shared.apply(an_image("dropped"), stuck)
     shared.explain("AgentDeployment", "dropped", creates=2)
-    shared.wait("AgentDeployment", "dropped", lambda it: "deploymentID" in it["status"])
+    shared.wait("AgentDeployment", "dropped", lambda it: it is not None and "deploymentID" in it["status"])
 
     shared.apply(a_preview("dropped"))
 
@@ -139,7 +144,7 @@ def test_a_preview_ends_at_the_moment_that_was_set(shared: World) -> None:
 def test_a_deleted_preview_that_rests_goes_without_asking_anybody(shared: World) -> None:
     shared.apply(an_image("resting"), a_preview("resting", ttl="3s"))
     shared.wait("AgentDeployment", "resting", rested)
-    shared.wait("AgentDeployment", "resting", lambda it: it["status"]["remoteStatus"].lower() == "deleted")
+    shared.wait("AgentDeployment", "resting", deleted_there)
     outage = shared.simulator.fault("outage", forever=True)
     try:
         shared.remove("AgentDeployment", "resting")

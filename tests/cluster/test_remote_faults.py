@@ -51,7 +51,7 @@ class Scenario:
         """Open the account, and have everything go wrong in it; redirects lead elsewhere."""
         world.simulator.set_keys(self.account, f"key-{self.name}")
         for fault in self.faults:
-            where = {"location": f"http://{elsewhere.host}/v5/builds"} if elsewhere else {}
+            where: Script = {"location": f"http://{elsewhere.host}/v5/builds"} if elsewhere else {}
             go_wrong(world, self, **fault, **(where if fault["kind"] == "redirect" else {}))
 
     def apply(self, world: World) -> None:

@@ -43,8 +43,13 @@ def by_the_other(world: World, changed: Object, *kinds: str) -> None:
     world.apply(changed)
     world.operator.start()
     for kind, digest in before.items():
-        world.wait(kind, "quote", lambda obj, old=digest: ready(obj) and digest_of((obj or {})["status"]) != old)
+        world.wait(kind, "quote", became_another(digest))
     world.operator.stop()
+
+
+def became_another(digest: str) -> Callable[[Object | None], bool]:
+    """Whether it is Ready with another digest than this one."""
+    return lambda obj: ready(obj) and digest_of(obj["status"]) != digest
 
 
 def digest_of(status: Object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -31,11 +31,12 @@ from agentex_operator.core.account_binding import (
 from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
-NAMESPACED, CLUSTER = "AgentexAccount", "ClusterAgentexAccount"
+NAMESPACED: Final = "AgentexAccount"
+CLUSTER: Final = "ClusterAgentexAccount"
 OWN, NAMED, SHARED = account_key(NAMESPACED, "team", "default"), account_key(NAMESPACED, "team", "prod"), (
     account_key(CLUSTER, "team", "shared"))
 REMOTE = {"endpoint": "https://api.example", "accountID": "acct-1", "apiKeySecretRef": {"name": "a", "key": "k"}}
-MOVED = {"endpoint": "https://api.example", "accountID": "acct-2"}
+MOVED: dict[str, Any] = {"endpoint": "https://api.example", "accountID": "acct-2"}
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NEW = AccountRequest(namespace="team", deleting=False, ref=None, bound=None)
 NAMING = replace(NEW, ref=AccountRef(kind=NAMESPACED, name="prod"))
@@ -150,7 +151,7 @@ def test_the_request_of_a_resource_is_read_from_its_spec_and_status(model: Any) 
 
 # --- whether it may be used ---------------------------------------------------------------------------------------
 
-FOR_SUPPORT = {"namespaceSelector": {"matchLabels": {"team": "support"}}}
+FOR_SUPPORT: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"team": "support"}}}
 SUPPORT, SALES = {"team": "support"}, {"team": "sales"}
 LOST_KEY = AccountProblem(reasons.SECRET_NOT_FOUND, "There is no Secret 'a'.")
 REFUSED = AccountProblem(reasons.ACCESS_DENIED, "The key was refused.")
@@ -260,7 +261,7 @@ def test_an_account_can_be_used_when_it_is_ready_or_only_temporarily_away(
 
 
 def test_a_create_records_the_account_at_hand_and_keeps_the_recorded_one_without() -> None:
-    account = UsableAccount(NAMESPACED, "prod", "acct-1", "https://api.example", an_account(NAMED).account.poll)  # type: ignore[arg-type]  # a kind of accounts
+    account = UsableAccount(NAMESPACED, "prod", "acct-1", "https://api.example", an_account(NAMED).account.poll)
 
     assert bound_account(account, None) == BOUND.bound
     assert bound_account(NOT_RECONCILED, BOUND.bound) == BOUND.bound

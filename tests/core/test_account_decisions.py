@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,9 @@ ONE_RUNS = Counts(BuildCounts(running=1), DeploymentCounts())
 NONE_RUNS = Counts(BuildCounts(), DeploymentCounts())
 
 
-def a_pass(stored: AccountStatus = AccountStatus(), **known: object) -> account.Observed:  # noqa: B008 - frozen
+def a_pass(stored: AccountStatus = AccountStatus(), **known: Any) -> account.Observed:  # noqa: B008 - frozen
     """A pass that has read the key and had an answer."""
-    usual = {"counts": NONE_RUNS, "proved_at": T0, "key_read": True}
+    usual: dict[str, Any] = {"counts": NONE_RUNS, "proved_at": T0, "key_read": True}
     return account.Observed(meta=META, spec=SPEC, stored=stored, status=stored, policy=Policy(), started_at=T0,
                             **(usual | known))
 
@@ -66,7 +67,10 @@ def test_after_a_start_the_numbers_stay_until_something_was_counted() -> None:
 def test_a_status_that_cannot_be_written_ends_the_pass(error: Exception) -> None:
     observed = a_pass(counts=ONE_RUNS)
 
-    after = account.settle(observed, account.decide(observed, T0).call, error, T0)
+    save = account.decide(observed, T0).call
+    assert save is not None
+
+    after = account.settle(observed, save, error, T0)
     ended = account.decide(after, T0)
 
     assert (ended.call, ended.failed) == (None, True)

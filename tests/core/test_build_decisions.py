@@ -171,6 +171,7 @@ def test_cancelled_beside_an_image_whose_source_cannot_be_read_it_looks_again():
     world.edit(cancel=True).settle_down(2)
 
     assert world.condition("Ready") == ("False", "Cancelled")
+    assert world.last is not None
     assert world.last.look_again is not None
 
 

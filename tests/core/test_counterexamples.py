@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.core.world import MANIFEST, a_build, a_deployment, a_preview, never, script
@@ -11,10 +12,19 @@ from agentex_operator.core.errors import Rejected, Unauthorized, Unavailable
 from agentex_operator.core.remote import RemoteState
 
 
+def hang(hanging):
+    """The answer to a create that gets lost on its way; the call is kept, to take effect later."""
+    def answer(call, perform):
+        hanging.append(call)
+        return never(call, perform)
+
+    return answer
+
+
 def the_first_hangs_and_the_second_is_refused(world, kind, answer):
     """A create that takes effect only after its repetition got a definite no; the world when it has."""
-    hanging = []
-    script(world, kind, lambda call, perform: hanging.append(call) or never(call, perform))
+    hanging: list[Any] = []
+    script(world, kind, hang(hanging))
     world.run()
     world.now += timedelta(seconds=31)
     script(world, kind, answer)
@@ -26,8 +36,9 @@ def the_first_hangs_and_the_second_is_refused(world, kind, answer):
 
 def two_builds_of_one_create():
     """The first hung, was repeated, and took effect after all."""
-    world, hanging = a_build(), []
-    script(world, calls.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    world = a_build()
+    hanging: list[Any] = []
+    script(world, calls.CreateBuild, hang(hanging))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()
@@ -72,8 +83,9 @@ def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the
 
 
 def test_a_late_twin_that_outlives_the_recorded_deployment_takes_its_place():
-    world, hanging = a_deployment(), []
-    script(world, calls.CreateDeployment, lambda call, perform: hanging.append(call) or never(call, perform))
+    world = a_deployment()
+    hanging: list[Any] = []
+    script(world, calls.CreateDeployment, hang(hanging))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()
@@ -142,8 +154,9 @@ def test_an_extension_asked_for_while_the_create_is_open_is_not_swallowed():
 
 
 def test_the_removal_of_a_duplicate_does_not_make_it_forget_why_it_cancelled_the_recorded_build():
-    world, hanging = a_build(), []
-    script(world, calls.CreateBuild, lambda call, perform: hanging.append(call) or never(call, perform))
+    world = a_build()
+    hanging: list[Any] = []
+    script(world, calls.CreateBuild, hang(hanging))
     world.run()
     world.now += timedelta(seconds=31)
     world.run()

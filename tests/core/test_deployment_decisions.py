@@ -99,7 +99,7 @@ def test_the_preview_keeps_its_expiry_when_its_create_is_sent_again():
     assert world.records["remote-2"].expires_at == T0 + timedelta(hours=1)
 
 
-def test_a_server_that_drops_our_comment_is_seen_through():
+def test_a_server_that_drops_our_comment_is_seen_through(monkeypatch):
     world = a_deployment()
 
     def lose_and_strip(_call, perform):
@@ -109,7 +109,7 @@ def test_a_server_that_drops_our_comment_is_seen_through():
         world.records[record.id] = type(record)(**kept | {"token": None, "fingerprint": fingerprint})
         return lose(None, lambda: None) if False else never(_call, perform)
 
-    world.is_ours = lambda record, call: record.id.startswith("remote")
+    monkeypatch.setattr(world, "is_ours", lambda record, _call: record.id.startswith("remote"))
     script(world, calls.CreateDeployment, lose_and_strip)
     world.settle_down()
 
@@ -346,6 +346,7 @@ def test_what_an_expired_preview_was_to_replace_goes_too():
 
 def test_an_expiry_in_the_past_is_refused():
     world = a_preview(ttl=None, expiresAt="2026-11-24T11:00:00Z")
+    assert world.obj is not None
     world.obj["spec"]["preview"].pop("ttl")
 
     world.run()
@@ -472,11 +473,13 @@ def test_landing_in_another_namespace_than_the_environments_is_said():
 def of_a_build(ready):
     """A deployment that follows an AgentBuild, ready or not."""
     world = a_deployment(buildID=None, buildRef={"name": "quote"}, manifest={"fromBuild": True})
+    assert world.obj is not None
     world.obj["spec"].pop("buildID")
     theirs = a_build()
     theirs.run()
     if ready:
         theirs.becomes("remote-1", "success", RemoteState.SUCCEEDED).run()
+    assert theirs.obj is not None
     world.referenced = AgentBuild.parse(theirs.obj)
     return world
 

@@ -123,12 +123,14 @@ class History:
         """Nobody does anything."""
 
     def change(self):
+        assert self.world.obj is not None
         if self.world.obj["kind"] == "AgentBuild":
             self.world.source = f"content-{self.dice.randrange(3)}"
         else:
             self.world.edit(manifest={"inline": MANIFEST.replace("Answers", f"Answers {self.dice.randrange(3)}")})
 
     def toggle(self):
+        assert self.world.obj is not None
         self.world.edit(suspend=not self.world.obj["spec"].get("suspend", False))
 
     def delete(self):
@@ -194,7 +196,9 @@ def test_whatever_happened_it_ends_as_wished(seed):
         current = [id_ for id_ in history.alive if not is_build(world, id_) or id_ == world.status["buildID"]]
         assert current == [world.status.get("buildID" if seed.startswith("build") else "deploymentID")]
         assert history.in_use in ([], current)
-        assert world.condition("Ready")[0] == "True"
+        ready = world.condition("Ready")
+        assert ready is not None
+        assert ready[0] == "True"
         assert world.keeps_the_contract()
 
 

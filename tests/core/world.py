@@ -18,6 +18,7 @@ from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import build, calls, conditions, deployment, ownership
 from agentex_operator.core.build.observed import Observed as BuildObserved
+from agentex_operator.core.calls import LookForOurs
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.observed_records import ObservedRecords
@@ -76,8 +77,8 @@ class World:
     def begin(self) -> tuple[ModuleType, Any]:
         """What a pass begins with."""
         assert self.obj is not None
-        common = {"cluster": CLUSTER, "account": self.account, "policy": self.policy, "started_at": self.now,
-                  "seen": ObservedRecords()}
+        common: dict[str, Any] = {"cluster": CLUSTER, "account": self.account, "policy": self.policy,
+                                  "started_at": self.now, "seen": ObservedRecords()}
         if self.obj["kind"] == "AgentBuild":
             ours = AgentBuild.parse(self.obj)
             return build, BuildObserved(
@@ -109,7 +110,7 @@ class World:
             calls.ReadBuildManifest: lambda _: (f"hash of {self.source}", MANIFEST),
             calls.ReadText: lambda call: self.texts[call.ref.name],
             calls.ReadAgentBuild: lambda _: self.referenced,
-            calls.LookForOurs: self.list,
+            calls.LookForOurs: self.list_ours,
             calls.Confirm: lambda call: self.records.get(call.id),
             calls.ConfirmBuild: lambda call: self.records.get(call.id),
             calls.FindAgent: lambda call: self.agents.get(call.name, calls.Agent.FREE),
@@ -123,7 +124,7 @@ class World:
         """What the source holds, or why it cannot be read."""
         return self.source if isinstance(self.source, Exception) else content
 
-    def list(self, call: calls.LookForOurs) -> Listing[Any]:
+    def list_ours(self, call: LookForOurs) -> Listing[Any]:
         """All of ours, as of now."""
         return Listing(self.now, None, tuple(record for record in self.records.values() if self.is_ours(record, call)))
 
@@ -140,7 +141,7 @@ class World:
             self.obj["status"] = status_as_dict(call.status)
         return Meta.parse(self.obj)
 
-    def is_ours(self, record: Any, call: calls.LookForOurs) -> bool:
+    def is_ours(self, record: Any, call: LookForOurs) -> bool:
         if isinstance(record, BuildRecord):
             token = ownership.build_token(record.image_tag, record.source_ref)
             return record.id in call.ids or (token is not None and token.owner == call.owner)
@@ -214,6 +215,7 @@ class World:
 
     def keeps_the_contract(self) -> bool:
         """Whether the conditions keep the status contract."""
+        assert self.obj is not None
         ours = AgentBuild.parse(self.obj) if self.obj["kind"] == "AgentBuild" else AgentDeployment.parse(self.obj)
         return conditions.lint(ours.status.conditions, ours.meta.generation) == []
 

@@ -38,7 +38,7 @@ STATUS = {
 SCHEMA = {"type": "object", "required": ["spec"], "properties": {
     "apiVersion": {"type": "string"}, "kind": {"type": "string"}, "metadata": {"type": "object"},
     "spec": SPEC, "status": STATUS}}
-CRD = {
+CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
     "metadata": {"name": f"{GADGET.plural}.{GADGET.group}"},
     "spec": {

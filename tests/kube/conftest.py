@@ -23,7 +23,7 @@ SCHEMA = {
         "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
     },
 }
-CRD = {
+CRD: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": f"{THING.plural}.{THING.group}"},

@@ -130,9 +130,10 @@ def snapshot(entry: Entry) -> AccountSnapshot | None:
 
 def _conditions(state: int) -> Iterable[Condition]:
     """The conditions of `main` in that state."""
-    ready, reason = ("False", reasons.SECRET_NOT_FOUND) if state == KEYLESS else ("True", reasons.SUCCEEDED)
-    return (Condition(type=conditions.READY, status=ready, reason=reason, message="-", observed_generation=1,
-                      last_transition_time=ORIGIN),)
+    keyless = state == KEYLESS
+    reason = reasons.SECRET_NOT_FOUND if keyless else reasons.SUCCEEDED
+    return (Condition(type=conditions.READY, status="False" if keyless else "True", reason=reason, message="-",
+                      observed_generation=1, last_transition_time=ORIGIN),)
 
 
 def remote_account(account: UsableAccount | AccountProblem) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import ModuleType
 from typing import Any, ClassVar
 
 from tests.model.kinds import (
@@ -39,7 +40,7 @@ class Build(Kind):
     """AgentBuild: ends by itself, is cancelled in two steps, stays for ever."""
 
     name = "build"
-    core = build
+    core: ClassVar[ModuleType] = build
     observed = Observed
     dead = frozenset({SUCCEEDED, FAILED, CANCELLED})
     words: ClassVar[dict[RemoteState, str]] = {SUCCEEDED: "success", FAILED: "failed", CANCELLED: "cancelled"}

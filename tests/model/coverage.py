@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 from agentex_operator.core import build, deployment
@@ -28,8 +29,9 @@ OUT_OF_REACH = {
 def noting_who_answers() -> Iterator[set[str]]:
     """While this lasts, the names of the rules that answer are collected."""
     answered: set[str] = set()
-    before = [(build, "RULES", build.RULES), (deployment, "RULES", deployment.RULES),
-              (teardown, "TEARDOWN", teardown.TEARDOWN)]
+    before: list[tuple[ModuleType, str, tuple[Rule, ...]]] = [
+        (build, "RULES", build.RULES), (deployment, "RULES", deployment.RULES),
+        (teardown, "TEARDOWN", teardown.TEARDOWN)]
     for owner, name, rules in before:
         setattr(owner, name, tuple(_noting(rule, name, answered) for rule in rules))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cache
+from types import ModuleType
 from typing import Any, ClassVar
 
 from tests.core.world import ENVIRONMENTS, MANIFEST
@@ -56,7 +57,7 @@ class Production(Kind):
     """AgentDeployment: lives until it is deleted, or superseded by the next that gets healthy."""
 
     name = "production"
-    core = deployment
+    core: ClassVar[ModuleType] = deployment
     observed = Observed
     lingers = False   # the remote ends every rollout; which of them serves is settled by then
     dead = frozenset({DELETED, SUPERSEDED, CANCELLED})

@@ -424,7 +424,8 @@ class Model:
         state = self.with_replica(state, at, state.replicas[at]._replace(fenced=False))
         fault = invariants.removed(self, state, self.passes.memories[state.replicas[at].memory].observed, target)
         record = None if target.gone else self.kind.removed(target.record)
-        after, key, answer = state, "no", REFUSED
+        after, key = state, "no"
+        answer: Rejected | None = REFUSED
         if record is not None:
             number, key, answer = self.records.number(target._replace(record=record)), "removed", None
             after = state._replace(remote=(*state.remote[:place], number, *state.remote[place + 1:]))

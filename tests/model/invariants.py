@@ -273,7 +273,7 @@ def _untold(obj: Object, status: Any, held: Remote) -> str | None:
 
 def _unsaid(obj: Object, status: Any, expected: str, reason: str | None = None) -> str | None:
     ready = conditions.find(status.conditions, conditions.READY)
-    said = ready is not None and ready.status == expected and ready.observed_generation == obj.generation
+    said = ready is not None and ready.status == expected and ready.observed_generation == obj.generation and (
+        reason is None or ready.reason == reason)
     because = f" for {reason}" if reason else ""
-    said = said and (reason is None or ready.reason == reason)
     return None if said else f"I20: Ready does not say {expected}{because} of generation {obj.generation}"

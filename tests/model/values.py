@@ -47,7 +47,7 @@ class Pool(Generic[ValueT]):
         return found
 
     def __getitem__(self, number: int) -> ValueT:
-        return self.values[number]  # type: ignore[no-any-return]  # a pool of one type
+        return self.values[number]
 
     def __len__(self) -> int:
         return len(self.values)

@@ -211,7 +211,10 @@ def _version(view: View | None) -> str | None:
 
 
 async def test_a_subscriber_that_raises_prevents_no_pass(setup: EngineSetup) -> None:
-    setup.engine.subscribe("Thing", lambda old, new: 1 / 0)
+    def fail(_old: View | None, _new: View | None) -> None:
+        raise ZeroDivisionError
+
+    setup.engine.subscribe("Thing", fail)
     await setup.observe(an_object())
 
     assert len(setup.passes.seen) == 1

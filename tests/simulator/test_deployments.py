@@ -51,6 +51,7 @@ def test_a_rollout_tells_its_events(client: SGPClient) -> None:
 
     events = client.deploy.retrieve(created.id).deploy_events
 
+    assert events is not None
     assert [event.reason for event in events] == ["Scheduled", "Pulling", "Pulled", "Started"]
 
 
@@ -60,8 +61,11 @@ def test_a_manifest_can_choose_to_fail(client: SGPClient) -> None:
     until(deployment_status(client, created.id), "FAILED")
 
     failed = client.deploy.retrieve(created.id)
+    lines = client.deploy.logs(created.id).lines
+    assert failed.deploy_events is not None
     assert failed.deploy_events[-1].type == "Warning"
-    assert client.deploy.logs(created.id).lines[-1].log_level == "ERROR"
+    assert lines is not None
+    assert lines[-1].log_level == "ERROR"
     assert failed.helm_release_name is None
 
 
@@ -118,6 +122,7 @@ def test_an_environment_may_name_the_agent_but_not_another_one(client: SGPClient
 def test_fields_of_the_wrong_shape_are_invalid(client: SGPClient) -> None:
     with pytest.raises(UnprocessableEntityError) as refused:
         client.deploy.create(manifest_file=manifest(), environment_config=ENVIRONMENT, extra_body={"build_id": 7})
+    assert isinstance(refused.value.body, dict)
     assert refused.value.body["detail"][0]["loc"] == ["body", "build_id"]
 
     with pytest.raises(BadRequestError):
@@ -252,9 +257,13 @@ def test_the_log_is_read_page_by_page(client: SGPClient, simulator: SimulatorThr
     whole = client.deploy.logs(created.id)
 
     first = client.deploy.logs(created.id, limit=1)
+    assert first.next_cursor is not None
     rest = client.deploy.logs(created.id, cursor=first.next_cursor)
 
     assert (first.has_more, rest.has_more) == (True, False)
+    assert first.lines is not None
+    assert rest.lines is not None
+    assert whole.lines is not None
     assert [*first.lines, *rest.lines] == whole.lines
     assert [line.id for line in whole.lines] == sorted(line.id for line in whole.lines)
 
@@ -262,6 +271,7 @@ def test_the_log_is_read_page_by_page(client: SGPClient, simulator: SimulatorThr
 def test_an_empty_log_page_has_a_cursor_that_would_start_again(client: SGPClient, simulator: SimulatorThread) -> None:
     created = healthy(client, simulator, image(client).id)
     end = client.deploy.logs(created.id).next_cursor
+    assert end is not None
 
     page = client.deploy.logs(created.id, cursor=end)
 

@@ -48,6 +48,7 @@ def test_a_gateway_can_answer_with_html(client: SGPClient, simulator: SimulatorT
         client.build.list()
 
     assert failed.value.status_code == 502
+    assert isinstance(failed.value.body, str)
     assert failed.value.body.startswith("<html>")
 
 
@@ -310,7 +311,7 @@ def test_a_fault_fires_on_the_nth_match_and_count_times(client: SGPClient, simul
     simulator.fault("throttle", match=LISTS, nth=2, count=2)
     client.deploy.list()
 
-    outcomes = []
+    outcomes: list[object] = []
     for _ in range(4):
         try:
             outcomes.append(client.build.list().items)

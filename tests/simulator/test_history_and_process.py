@@ -132,6 +132,7 @@ def process() -> Iterator[subprocess.Popen[str]]:
 def test_the_program_says_where_it_listens_obeys_its_settings_and_ends_on_sigterm(
     process: subprocess.Popen[str],
 ) -> None:
+    assert process.stdout is not None
     said = process.stdout.readline().split()
     control = SimulatorClient(said[-1])
 

@@ -1,12 +1,14 @@
 """Lists, filters, order and cursors through the SDK's own iterators (agentex-api.md section 1.3)."""
 
+from typing import Any
+
 import pytest
 from scale_gp_beta import BadRequestError, SGPClient, UnprocessableEntityError
 from tests.simulator.make import ENVIRONMENT, ids, image, manifest
 
 from agentex_simulator import SimulatorThread
 
-NEWEST_FIRST = {"sort_by": "created_at", "sort_order": "desc"}
+NEWEST_FIRST: dict[str, Any] = {"sort_by": "created_at", "sort_order": "desc"}
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ def test_a_limit_outside_its_range_is_invalid(client: SGPClient, limit: int) -> 
     for resource in (client.build, client.deploy):
         with pytest.raises(UnprocessableEntityError) as refused:
             resource.list(limit=limit)
+        assert isinstance(refused.value.body, dict)
         assert refused.value.body["detail"][0]["loc"] == ["query", "limit"]
 
 
@@ -83,7 +86,8 @@ def test_builds_are_found_by_agent_commit_and_hash(client: SGPClient) -> None:
     one = image(client, source_commit="c1", working_tree_hash="h1")
     image(client, agent_name="other", source_commit="c2", working_tree_hash="h2")
 
-    for wanted in ({"agent_name": "bot"}, {"source_commit": "c1"}, {"working_tree_hash": "h1"}):
+    filters: list[dict[str, Any]] = [{"agent_name": "bot"}, {"source_commit": "c1"}, {"working_tree_hash": "h1"}]
+    for wanted in filters:
         assert ids(client.build.list(**wanted).items) == [one.id]
 
 
@@ -109,7 +113,7 @@ def test_deployments_are_found_by_agent_build_and_sanitised_label(client: SGPCli
     other = image(client, agent_name="other")
     client.deploy.create(build_id=other.id, manifest_file=manifest("other"), environment_config=ENVIRONMENT)
     mine = image(client)
-    texts = {"manifest_file": manifest(), "environment_config": ENVIRONMENT}
+    texts: dict[str, Any] = {"manifest_file": manifest(), "environment_config": ENVIRONMENT}
     created = client.deploy.create(build_id=mine.id, preview=True, preview_label="PR #42", **texts)
 
     for wanted in ({"agent_name": "bot"}, {"build_id": mine.id}, {"preview_label": "pr-42"}):

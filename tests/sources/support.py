@@ -62,7 +62,7 @@ def over_http(server: Server | None = None, content: bytes = CONTENT, secret: st
 
 @contextlib.contextmanager
 def opened(tmp_path: Path, namespace: Namespace | None = None, **options: Any) -> Iterator[Sources]:
-    sources = Sources(namespace or a_namespace(), tmp_path / "work", keep_secret=[].append, **options)
+    sources = Sources(namespace or a_namespace(), tmp_path / "work", keep_secret=list[str]().append, **options)
     try:
         yield sources
     finally:

@@ -34,7 +34,7 @@ async def test_a_secret_of_another_shape_is_not_ready_and_not_shown(values: dict
     namespace = Namespace(secrets={"s": {"data": {key: encoded(value) for key, value in values.items()}}})
 
     with pytest.raises(NotReady) as caught:
-        await authorization(namespace, "team", "s", [].append)
+        await authorization(namespace, "team", "s", list[str]().append)
 
     error = caught.value
     assert (error.reason, "canary" in error.message, error.__cause__) == ("SecretInvalid", False, None)
@@ -43,4 +43,4 @@ async def test_a_secret_of_another_shape_is_not_ready_and_not_shown(values: dict
 async def test_a_secret_without_any_value_or_with_no_base64_is_invalid() -> None:
     for content in ({}, {"data": None}, {"data": {"token": "%%%"}}):
         with pytest.raises(NotReady, match="Secret 's'"):
-            await authorization(Namespace(secrets={"s": content}), "team", "s", [].append)
+            await authorization(Namespace(secrets={"s": content}), "team", "s", list[str]().append)

@@ -205,7 +205,7 @@ def test_links_that_multiply_bytes_end_at_the_limit(tmp_path: Path) -> None:
     links = [a_link(f"quote/l{number}", "big") for number in range(9)]
 
     with pytest.raises(InvalidInput, match="larger than 5,000 bytes"):
-        staged(tmp_path, AGENT | {"quote/big": "x" * 1000}, *links, unpacked=5_000)  # type: ignore[arg-type] # a limit
+        staged(tmp_path, AGENT | {"quote/big": "x" * 1000}, *links, unpacked=5_000)
 
 
 def test_a_chain_of_links_into_the_depth_ends(tmp_path: Path) -> None:
