@@ -1,4 +1,4 @@
-"""Builds as a kind of record: how they are listed, whose they are, and which agents they prove to exist."""
+"""Builds as a kind of record: how they are listed, which resource owns them, and which agents they prove to exist."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class SharedRounds:
         await _ended(self._next())
 
     async def close(self) -> None:
-        """Cancel the listings; whoever waits for one gets Unavailable."""
+        """Cancel the listings; the requests that wait for them get Unavailable."""
         tasks = [round_.task for round_ in (self._running, self._waiting) if round_ is not None]
         for task in tasks:
             task.cancel()

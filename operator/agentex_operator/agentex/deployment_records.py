@@ -1,4 +1,4 @@
-"""Deployments as a kind of record: how they are listed, whose they are, and which count as live previews."""
+"""Deployments as a kind of record: how they are listed, which resource owns them, and which are live previews."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Inventory(Generic[Record]):
         return self._rounds.idle
 
     async def close(self) -> None:
-        """Cancel the listings; whoever waits for one gets Unavailable."""
+        """Cancel the listings; the requests that wait for them get Unavailable."""
         await self._rounds.close()
 
     def _freshness(self, request: WatchRequest, fresh_since: datetime | None) -> tuple[FreshnessBound, FreshnessBound]:
@@ -112,7 +112,7 @@ class Inventory(Generic[Record]):
                 FreshnessBound.of_age(request.deep_every, now, monotonic))
 
     async def _read_listing(self, round_: Round) -> None:
-        """Read one listing for those who asked and those who are due; then wake the followers whose records changed."""
+        """Read one listing for all that asked and all that are due; then wake the followers whose records changed."""
         began = self._clock.monotonic()
         due = self._poller.due_at(began)
         requests = [*self._poller.requests, *(request for request, _ in round_.asked)]

@@ -178,7 +178,7 @@ class Poller(Generic[Record]):
     # --- who is woken ---------------------------------------------------------------------------------------------
 
     def record_shown(self, request: WatchRequest) -> LastSeen[Record]:
-        """What the cache has for this request; it counts as seen by the request's owner, and wakes nobody."""
+        """What the cache has for this request; the owner of the request has seen it, and is not woken for it."""
         seen = self._cache.last_seen(request)
         self._last_seen[request.owner] = seen
         return seen
