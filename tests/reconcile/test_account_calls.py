@@ -108,7 +108,7 @@ async def test_probe_finds_a_refused_key_and_stops_the_traffic(harness: Harness)
 async def test_probe_finds_a_key_that_is_accepted_again(harness: Harness) -> None:
     harness.simulator.set_keys("acct-1", "another")
     harness.apply(an_image())
-    await harness.wait("AgentexAccount", "default", says("Ready", "False", "AccessDenied"), within=3600)
+    await harness.wait("AgentexAccount", "default", says("Ready", "False", "AccessDenied"), within=30)
     harness.simulator.set_keys("acct-1", "key-1")
 
     await harness.wait("AgentBuild", "quote")
@@ -165,7 +165,7 @@ async def test_the_status_of_an_account_counts_what_is_there(harness: Harness) -
     def counted(status: Object) -> bool:
         return (status.get("deployments", {}).get("healthy"), status.get("builds", {}).get("running")) == (1, 1)
 
-    await harness.until(lambda: counted(harness.status("AgentexAccount", "default")))
+    await harness.until(lambda: counted(harness.status("AgentexAccount", "default")), within=60)
 
 
 async def test_a_status_of_an_account_that_cannot_be_written_is_written_later(bare: Harness) -> None:

@@ -73,6 +73,18 @@ async def test_write_intent_that_meets_another_writer_sends_no_create(harness: H
     assert (posts(harness), harness.creates(owner(harness))) == (1, 1)
 
 
+async def test_write_intent_is_not_written_on_a_version_that_another_writer_replaced(harness: Harness) -> None:
+    def suspend() -> None:
+        harness.edit("AgentBuild", "quote", spec={"suspend": True})
+
+    fault = harness.cluster.fail(Fault("patch_status", AGENT_BUILD, act=suspend))
+    harness.apply(an_image())
+
+    await harness.wait("AgentBuild", "quote", says("Suspended", "True"))
+
+    assert (fault.happened, posts(harness)) == (1, 0)
+
+
 async def test_write_intent_whose_answer_is_lost_is_followed_by_one_create(harness: Harness) -> None:
     fault = harness.cluster.fail(Fault("patch_status", AGENT_BUILD, error=Unavailable("lost"), effect=True))
     harness.apply(an_image())
@@ -216,6 +228,28 @@ async def test_find_agent_looks_again_when_the_name_is_refused_and_says_that_it_
     await harness.wait("AgentBuild", "quote", stalled("AgentNameTaken"))
 
     assert harness.remotes(owner(harness)) == []
+
+
+async def test_find_agent_asks_anew_when_the_name_was_taken_after_the_list_was_read(harness: Harness) -> None:
+    def take() -> None:
+        harness.simulator.actor("take-name", account="acct-1", name="quote", build=True)
+
+    harness.cluster.fail(Fault("patch_status", AGENT_BUILD, act=take))
+    harness.apply(an_image())
+
+    found = await harness.wait("AgentBuild", "quote")
+
+    assert [agent["id"] for agent in harness.simulator.state()["agents"]] == [found["status"]["agentID"]]
+
+
+async def test_a_refused_first_build_leaves_the_name_of_its_agent_to_another(harness: Harness) -> None:
+    harness.simulator.fault("status", match=BUILDS, status=413)
+    harness.apply(an_image("one", agentName="shared"))
+    await harness.wait("AgentBuild", "one", stalled("RejectedByRemote"))
+
+    harness.apply(an_image("two", agentName="shared"))
+
+    await harness.wait("AgentBuild", "two", within=60)
 
 
 async def test_create_build_sends_what_the_spec_says(harness: Harness) -> None:
