@@ -165,7 +165,8 @@ async def test_the_status_of_an_account_counts_what_is_there(harness: Harness) -
     def counted(status: Object) -> bool:
         return (status.get("deployments", {}).get("healthy"), status.get("builds", {}).get("running")) == (1, 1)
 
-    await harness.until(lambda: counted(harness.status("AgentexAccount", "default")), within=60)
+    # three poll intervals: long before the account looks again by itself
+    await harness.until(lambda: counted(harness.status("AgentexAccount", "default")), within=15)
 
 
 async def test_a_status_of_an_account_that_cannot_be_written_is_written_later(bare: Harness) -> None:
