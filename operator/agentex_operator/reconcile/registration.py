@@ -58,7 +58,7 @@ class RemoteReconciler(Generic[ResourceT]):
         return await self._registration.run.over(self._runtime, view, resource)
 
     def gone(self, view: View) -> None:
-        """Stop to follow the remote side of an object that is gone."""
+        """Stop following the remote objects of an object that is gone."""
         self._runtime.accounts.forget(view)
 
 

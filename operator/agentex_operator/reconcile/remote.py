@@ -88,7 +88,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     @property
     def until(self) -> float | None:
-        """On the event loop's clock: when the create that was written down must be over."""
+        """When the create of the written intent must have ended (monotonic, seconds); None without an intent."""
         if self._answer_by is None:
             return None
         return self.runtime.clock.monotonic() + (self._answer_by - self.runtime.clock.now()).total_seconds()
@@ -105,7 +105,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         return shell.outcome_of(planned)
 
     async def _call(self, call: CallT) -> Answer:
-        """Make one call; if the account was refused, its own pass shall find out for all resources."""
+        """Make one call; if the remote API refuses the key, request a pass over the account."""
         try:
             return await self.perform(call)
         except Unauthorized:
@@ -159,7 +159,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         return listing
 
     def _follow(self, observed: ObservedT, planned: Plan[CallT]) -> None:
-        """Have the inventory wake this resource when its remote side changes; or no longer."""
+        """Have the inventory wake this resource when its remote objects change, if the plan asks for that."""
         if not self.has_session:
             return
         if planned.follow is None or observed.object_gone:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The doors to everything outside."""
+    """The engine, the adapters and the settings of time that all passes share."""
 
     engine: Engine
     cluster: Cluster
@@ -32,8 +32,8 @@ class Runtime:
     sources: Sources
     clock: Clock
     policy: Policy
-    keep_secret: Callable[[str], None]  # strike it out of every log line from now on
+    keep_secret: Callable[[str], None]  # removes the secret from every later log line
 
     def writer(self, kind: Kind, view: View) -> Writer:
-        """The conditional writes of one pass over this object."""
+        """A writer of this object, for one pass."""
         return Writer(self.cluster, self.engine, self.recorder, kind, view)

@@ -1,6 +1,6 @@
-"""The imperative shell of a pass: ask `decide`, make the call it names, tell `settle`, until there is nothing to ask.
+"""The loop of a pass: ask `decide` for a call, make the call, give its outcome to `settle`, until no call is left.
 
-What is not decided in core is not decided here either: this file only carries out.
+This file decides nothing: every decision is in core.
 """
 
 from __future__ import annotations
