@@ -149,7 +149,7 @@ async def _received(response: httpx.Response, request: DownloadRequest, out: Pat
         size, digest = await _written(response, request, file)
     if digest != request.digest:
         raise InvalidInput(reasons.DIGEST_MISMATCH, f"{shown(request.url)} has the digest {digest}, but "
-                           f"spec.source.http.digest is {request.digest}. Correct it if this content is request.")
+                           f"spec.source.http.digest is {request.digest}. Correct it if the new content is intended.")
     return size
 
 
