@@ -123,7 +123,7 @@ def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redac
 
 def policy_of(settings: Settings) -> Policy:
     """The delays and deadlines that the decisions use."""
-    return Policy(settle=settings.settle, longest_life=settings.create_longest_life,
+    return Policy(recreate_delay=settings.settle, longest_life=settings.create_longest_life,
                   missing_grace=settings.missing_grace, expiry_grace=settings.expiry_grace, resync=settings.resync,
                   reference_resync=settings.reference_resync)
 

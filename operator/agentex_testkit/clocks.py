@@ -61,19 +61,19 @@ class HandClock(Clock):
 
     async def advance(self, seconds: float) -> None:
         """Move the clock forward, calling back every timer that is due on the way, in order."""
-        await settle()
+        await run_ready_tasks()
         until = self.seconds + seconds
         while self.timers and self.timers[0][0] <= until:
             at, _, timer = heapq.heappop(self.timers)
             self.seconds = max(self.seconds, at)
             if not timer.cancelled:
                 timer.callback()
-            await settle()
+            await run_ready_tasks()
         self.seconds = until
-        await settle()
+        await run_ready_tasks()
 
 
-async def settle() -> None:
+async def run_ready_tasks() -> None:
     """Let every task run until it waits for something."""
     for _ in range(20):
         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from agentex_operator.agentex.gate import Gate, Rate
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.core.errors import Throttled, Unauthorized
 from agentex_simulator import SimulatorThread
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 REFUSED = Unauthorized("The key is bad.", status=401)
 
@@ -67,7 +67,7 @@ async def test_no_request_is_admitted_before_retry_after_is_over_not_even_a_queu
     gate = Gate(clock, Rate(requests_per_second=1, burst=1))
     await gate.admit(reads=True)
     queued = asyncio.create_task(gate.admit(reads=True))
-    await settle()
+    await run_ready_tasks()
 
     gate.pause(timedelta(seconds=60))
     await clock.advance(59)

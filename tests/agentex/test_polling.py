@@ -24,7 +24,7 @@ from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import BuildRecord, RemoteState
 from agentex_simulator import SimulatorThread
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 RESTING = timedelta(minutes=5)
 
@@ -39,10 +39,10 @@ async def polling(
         before = lists(simulator)
         await clock.advance(seconds)
         await until(lambda: lists(simulator) > before and inventory.idle)
-        await settle()
+        await run_ready_tasks()
 
     task = asyncio.create_task(inventory.run())
-    await settle()
+    await run_ready_tasks()
     try:
         yield poll
     finally:
@@ -177,7 +177,7 @@ async def test_a_shorter_interval_takes_effect_at_once(
 
     async with polling(inventory, clock, simulator) as poll:
         inventory.follow("a", a_request("a", build.id, every=timedelta(seconds=2)))
-        await settle()
+        await run_ready_tasks()
         await poll(2)
 
 

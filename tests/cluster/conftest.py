@@ -1,7 +1,7 @@
 """Fixtures: what an administrator installs, and a world to test in (the parts are in agentex_testkit).
 
-- `world`         a World of this test alone, with an account `default`; judged at the end of the test
-- `shared`        the World of the whole module: cheap; use names of your own in it; judged after each test
+- `world`         a ClusterFixture of this test alone, with an account `default`; judged at the end of the test
+- `shared`        the ClusterFixture of the whole module: cheap; use names of your own in it; judged after each test
 - `make_world`    for worlds with other settings: `make_world(time_scale=1, flags=("--resync=1m",))`
 """
 
@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from agentex_testkit.cluster_fixture import ClusterFixture, opened
 from agentex_testkit.clusters import ClusterUnderTest
 from agentex_testkit.installation import Installation, installed
-from agentex_testkit.world import World, opened
 
 FAILED = pytest.StashKey[bool]()
-MakeWorld = Callable[..., World]
+MakeWorld = Callable[..., ClusterFixture]
 Reporting = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
@@ -33,7 +33,7 @@ def installation(cluster: ClusterUnderTest) -> Iterator[Installation]:
 
 
 @contextmanager
-def _judged(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
+def _judged(world: ClusterFixture, request: pytest.FixtureRequest) -> Iterator[None]:
     """The judge speaks at the end of a test that passed."""
     yield
     if not request.node.stash.get(FAILED, False):
@@ -47,7 +47,7 @@ def make_world(
     """Make a world for this test alone, with settings of its own; judged at the end, then emptied."""
     with ExitStack() as stack:
 
-        def make(**wish: Any) -> World:
+        def make(**wish: Any) -> ClusterFixture:
             world = stack.enter_context(opened(installation, namespace, **wish))
             request.node.stash.setdefault(WORLDS, []).append(world)
             stack.callback(lambda: world.discard() if request.node.stash.get(FAILED, False) else world.close())
@@ -58,13 +58,13 @@ def make_world(
 
 
 @pytest.fixture
-def world(make_world: MakeWorld) -> World:
+def world(make_world: MakeWorld) -> ClusterFixture:
     """A world for this test alone, with an account `default`."""
     return make_world()
 
 
 @pytest.fixture(scope="module")
-def module_world(installation: Installation, request: pytest.FixtureRequest) -> Iterator[World]:
+def module_world(installation: Installation, request: pytest.FixtureRequest) -> Iterator[ClusterFixture]:
     """The world of a whole module; tests take it as `shared`."""
     readable = re.sub(r"[^a-z0-9]+", "-", request.module.__name__.rpartition(".")[2].lower())
     name = f"{readable}-{secrets.token_hex(3)}"
@@ -78,7 +78,7 @@ def module_world(installation: Installation, request: pytest.FixtureRequest) -> 
 
 
 @pytest.fixture
-def shared(module_world: World, request: pytest.FixtureRequest) -> Iterator[World]:
+def shared(module_world: ClusterFixture, request: pytest.FixtureRequest) -> Iterator[ClusterFixture]:
     """The module's world, judged after each test; take names that no other test of the module takes."""
     request.node.stash.setdefault(WORLDS, []).append(module_world)
     module_world.tracked.clear()
@@ -88,7 +88,7 @@ def shared(module_world: World, request: pytest.FixtureRequest) -> Iterator[Worl
 
 # --- what a failing test shows --------------------------------------------------------------------------------------
 
-WORLDS = pytest.StashKey[list[World]]()
+WORLDS = pytest.StashKey[list[ClusterFixture]]()
 SHOWN = 12_000
 
 
@@ -103,7 +103,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-def _resources(world: World) -> str:
+def _resources(world: ClusterFixture) -> str:
     found = (one for kind in ("AgentexAccount", "AgentBuild", "AgentDeployment") for one in
              world.api.list(kind, world.namespace))
     return "\n".join(f"{one['kind']} {one['metadata']['name']}: {json.dumps(one.get('status'))}" for one in found)

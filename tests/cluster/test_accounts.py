@@ -17,24 +17,24 @@ from tests.cluster.conftest import MakeWorld
 from agentex_dev import demo_access
 from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image
-from agentex_testkit.clocks import settle
+from agentex_testkit.clocks import run_ready_tasks
+from agentex_testkit.cluster_fixture import ClusterFixture, with_account
 from agentex_testkit.embedded_operator import operator_without_watch
 from agentex_testkit.installation import Installation, kubeconfig_through
 from agentex_testkit.proxy import Proxy
-from agentex_testkit.world import World, with_account
 
 WORLD = {"accounts": (("acct-1", "key-1"), ("acct-2", "key-2"), ("acct-3", "key-3"), ("acct-4", "key-4"))}
 SLOWLY = 4  # calls with a refused key that a few seconds may show
 
 
-def its_own(world: World, name: str, account: str, key: str) -> Object:
+def its_own(world: ClusterFixture, name: str, account: str, key: str) -> Object:
     """An account for one test; the reference to it."""
     ref = {"name": name, "key": "api-key"}
     world.apply(a_secret(name, key), an_account(world.endpoint, name, accountID=account, apiKeySecretRef=ref))
     return {"name": name}
 
 
-def test_a_rotated_key_is_used_without_a_restart(shared: World) -> None:
+def test_a_rotated_key_is_used_without_a_restart(shared: ClusterFixture) -> None:
     ref = its_own(shared, "rotated", "acct-2", "key-2")
     shared.wait("AgentexAccount", "rotated")
 
@@ -47,7 +47,7 @@ def test_a_rotated_key_is_used_without_a_restart(shared: World) -> None:
     assert "key-2" not in shared.operator.log
 
 
-def test_a_refused_key_stops_all_traffic_but_one_slow_probe_and_is_said(shared: World) -> None:
+def test_a_refused_key_stops_all_traffic_but_one_slow_probe_and_is_said(shared: ClusterFixture) -> None:
     ref = its_own(shared, "refused", "acct-3", "wrong")
     refused = shared.wait("AgentexAccount", "refused", says("Ready", "False", "AccessDenied"))
     shared.apply(an_image("unpaid", accountRef=ref), a_context("unserved"), a_build("unserved", accountRef=ref))
@@ -63,7 +63,7 @@ def test_a_refused_key_stops_all_traffic_but_one_slow_probe_and_is_said(shared: 
     assert all(shared.wait("AgentBuild", name) for name in ("unpaid", "unserved"))
 
 
-def test_a_key_that_stops_working_holds_everything_and_loses_nothing(shared: World) -> None:
+def test_a_key_that_stops_working_holds_everything_and_loses_nothing(shared: ClusterFixture) -> None:
     ref = its_own(shared, "barred", "acct-4", "key-4")
     shared.apply(an_image("served", accountRef=ref), a_deployment("served", accountRef=ref))
     before = shared.wait("AgentDeployment", "served")["status"]["deploymentID"]
@@ -79,7 +79,7 @@ def test_a_key_that_stops_working_holds_everything_and_loses_nothing(shared: Wor
     assert shared.creates("AgentDeployment", "served") == 1
 
 
-def test_an_account_that_becomes_ready_late_wakes_who_waits(shared: World) -> None:
+def test_an_account_that_becomes_ready_late_wakes_who_waits(shared: ClusterFixture) -> None:
     shared.apply(an_image("early", accountRef={"name": "coming"}))
     shared.wait("AgentBuild", "early", says("Ready", "False", "AccountNotFound"))
 
@@ -91,14 +91,14 @@ def test_an_account_that_becomes_ready_late_wakes_who_waits(shared: World) -> No
     assert shared.wait("AgentBuild", "early")
 
 
-def test_an_account_counts_what_is_there(shared: World) -> None:
+def test_an_account_counts_what_is_there(shared: ClusterFixture) -> None:
     shared.apply(an_image("counted"), a_deployment("counted"))
     shared.wait("AgentDeployment", "counted")
 
     shared.wait("AgentexAccount", "default", lambda it: it is not None and it["status"]["deployments"]["healthy"] >= 1)
 
 
-def test_an_account_that_is_taken_away_is_asked_nothing_more(world: World) -> None:
+def test_an_account_that_is_taken_away_is_asked_nothing_more(world: ClusterFixture) -> None:
     world.apply(an_image(), a_deployment())
     world.wait("AgentDeployment", "quote")
 
@@ -114,7 +114,7 @@ def test_an_account_that_is_taken_away_is_asked_nothing_more(world: World) -> No
 
 
 async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
-    installation: Installation, world: World, tmp_path: Path
+    installation: Installation, world: ClusterFixture, tmp_path: Path
 ) -> None:
     """kopf tells of no deletion that fell into a gap of its watch: here is an operator without any watch."""
     world.operator.stop()
@@ -129,7 +129,7 @@ async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
 
 
 async def test_an_account_made_anew_while_its_key_is_being_read_leaves_no_session_behind(
-    installation: Installation, world: World, tmp_path: Path
+    installation: Installation, world: ClusterFixture, tmp_path: Path
 ) -> None:
     """The pass over the first one goes on, and opens what nobody would ever close."""
     world.operator.stop()
@@ -142,7 +142,7 @@ async def test_an_account_made_anew_while_its_key_is_being_read_leaves_no_sessio
             await asyncio.to_thread(world.delete, "AgentexAccount", "default")
             anew = await asyncio.to_thread(world.apply, an_account(world.endpoint))
             engine.observe("AgentexAccount", "ADDED", anew)
-            await settle()
+            await run_ready_tasks()
             reading.release()
             await asyncio.to_thread(world.wait, "AgentexAccount", "default")
 
@@ -154,7 +154,7 @@ async def test_an_account_made_anew_while_its_key_is_being_read_leaves_no_sessio
 
 
 @contextmanager
-def cluster_account(world: World, **spec: object) -> Iterator[str]:
+def cluster_account(world: ClusterFixture, **spec: object) -> Iterator[str]:
     """A ClusterAgentexAccount with its key in the operator's namespace."""
     name = f"shared-{secrets.token_hex(3)}"
     key = {"name": name, "key": "api-key"}
@@ -168,11 +168,11 @@ def cluster_account(world: World, **spec: object) -> Iterator[str]:
 
 
 @pytest.fixture
-def without_account(make_world: MakeWorld) -> World:
+def without_account(make_world: MakeWorld) -> ClusterFixture:
     return make_world(account=False)
 
 
-def test_the_default_account_of_the_cluster_serves_who_names_none(without_account: World) -> None:
+def test_the_default_account_of_the_cluster_serves_who_names_none(without_account: ClusterFixture) -> None:
     world = without_account
     world.apply(an_image())
     world.wait("AgentBuild", "quote", says("Ready", "False", "AccountNotFound"))
@@ -185,7 +185,7 @@ def test_the_default_account_of_the_cluster_serves_who_names_none(without_accoun
         world.remove("AgentBuild", "quote")
 
 
-def test_an_account_of_the_namespace_goes_before_that_of_the_cluster(world: World) -> None:
+def test_an_account_of_the_namespace_goes_before_that_of_the_cluster(world: ClusterFixture) -> None:
     with cluster_account(world, default=True):
         world.apply(an_image())
 
@@ -194,7 +194,7 @@ def test_an_account_of_the_namespace_goes_before_that_of_the_cluster(world: Worl
         assert built["status"]["account"]["kind"] == "AgentexAccount"
 
 
-def test_a_selector_says_which_namespaces_may_use_it(without_account: World) -> None:
+def test_a_selector_says_which_namespaces_may_use_it(without_account: ClusterFixture) -> None:
     world = without_account
     with cluster_account(world, namespaceSelector={"matchLabels": {"team": "a"}}) as name:
         world.apply(an_image(accountRef={"kind": "ClusterAgentexAccount", "name": name}))

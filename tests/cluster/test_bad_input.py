@@ -23,11 +23,11 @@ from agentex_operator.clock import Clock
 from agentex_testkit import hostile
 from agentex_testkit.api_server import Object, condition, eventually, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account
+from agentex_testkit.cluster_fixture import ClusterFixture, opened
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.installation import Installation
 from agentex_testkit.judge.invariants import faults_of
 from agentex_testkit.operator_process import RESYNC, Operator
-from agentex_testkit.world import World, opened
 
 API_KEY, WRONG_KEY, BROKEN_KEY, TOKEN, PASSWORD, SPOKEN = CANARIES = tuple(
     f"{name}-{secrets.token_hex(12)}" for name in ("apikey", "wrongkey", "brokenkey", "token", "password", "spoken"))
@@ -47,7 +47,7 @@ class Bad:
     status: str = "False"
     stalled: bool = True
     creates: int = 0
-    prepare: Callable[[World], object] = field(default=lambda _: None)
+    prepare: Callable[[ClusterFixture], object] = field(default=lambda _: None)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -238,7 +238,7 @@ def answered(name: str, *after: Object, **fault: Any) -> Bad:
     ref = {"name": name, "key": "api-key"}
     owner = an_account("{endpoint}", name, accountID=account, apiKeySecretRef=ref)
 
-    def prepare(world: World) -> None:
+    def prepare(world: ClusterFixture) -> None:
         world.simulator.set_keys(account, key)
         world.simulator.fault(fault["kind"], forever=True, **{**fault["script"], "match": {
             "account": account, **fault["script"].get("match", {})}})
@@ -325,7 +325,7 @@ def depot() -> Iterator[SourceServer]:
 
 
 @pytest.fixture(scope="module")
-def module_world(installation: Installation, depot: SourceServer) -> Iterator[World]:
+def module_world(installation: Installation, depot: SourceServer) -> Iterator[ClusterFixture]:
     """An operator that says everything it can, and allows one more host."""
     name = f"bad-input-{secrets.token_hex(3)}"
     installation.cluster.kubectl("create", "namespace", name)
@@ -343,13 +343,13 @@ def module_world(installation: Installation, depot: SourceServer) -> Iterator[Wo
 class Scene:
     """The world after all of the bad was applied; `before`: the healthy pair, as it was then."""
 
-    world: World
+    world: ClusterFixture
     bad: dict[str, Bad]
     before: dict[tuple[str, str], Object]
 
 
 @pytest.fixture(scope="module")
-def scene(module_world: World, depot: SourceServer) -> Scene:
+def scene(module_world: ClusterFixture, depot: SourceServer) -> Scene:
     """A healthy pair becomes Ready; then everything bad comes at once."""
     world, bad = module_world, {**WRONG, **sources(depot)}
     world.apply(a_secret("agentex", API_KEY), an_account(world.endpoint), a_secret("void", "key-void"))
@@ -362,7 +362,7 @@ def scene(module_world: World, depot: SourceServer) -> Scene:
     return Scene(world, bad, before)
 
 
-def _apply(world: World, bad: Bad) -> None:
+def _apply(world: ClusterFixture, bad: Bad) -> None:
     bad.prepare(world)
     for obj in bad.objects:
         world.apply(json.loads(json.dumps(obj).replace("{endpoint}", world.endpoint)))

@@ -16,9 +16,9 @@ from tests.cluster.conftest import MakeWorld
 
 from agentex_testkit.api_server import Object, eventually, gone, ready, says
 from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.installation import Installation, kubeconfig_through
 from agentex_testkit.proxy import Held, Point, Proxy
-from agentex_testkit.world import World
 
 KINDS = ("AgentBuild", "AgentDeployment")
 PLURAL = {"AgentBuild": "agentbuilds", "AgentDeployment": "agentdeployments"}
@@ -44,7 +44,7 @@ class Proxies:
 class Between:
     """A world whose operator speaks to everybody through our proxies."""
 
-    world: World
+    world: ClusterFixture
     kube: Proxy
     remote: Proxy
 
@@ -79,14 +79,14 @@ def between(proxies: Proxies, make_world: MakeWorld) -> Between:
     return Between(world, proxies.kube, proxies.remote[0])
 
 
-def a_remote_build(world: World) -> str:
+def a_remote_build(world: ClusterFixture) -> str:
     """A build that somebody made before: its id."""
     with world.sdk() as sdk:
         image: dict[str, Any] = {"image_name": "made", "image_tag": "1", "image_url": "elsewhere.invalid/made:1"}
         return str(sdk.build.create(agent_name="made", **image).id)
 
 
-def one_of_each(world: World) -> tuple[Object, ...]:
+def one_of_each(world: ClusterFixture) -> tuple[Object, ...]:
     """A build of a new agent; a production deployment of an agent that is there."""
     deployment = a_deployment("made", buildRef=None, buildID=a_remote_build(world))
     return a_context("made-here"), a_build("made-here"), deployment
@@ -148,12 +148,12 @@ def test_killed_during_a_create_it_ends_with_exactly_one_each(between: Between, 
         assert world.creates(kind, NAMES[kind]) == 1
 
 
-def remote_id(world: World, kind: str) -> str:
+def remote_id(world: ClusterFixture, kind: str) -> str:
     status = world.status(kind, NAMES[kind])
     return str(status.get("deploymentID") or status["buildID"])
 
 
-def being_removed(world: World) -> None:
+def being_removed(world: ClusterFixture) -> None:
     """A build that never ends and a deployment, both on record."""
     _, _, deployment = one_of_each(world)
     world.apply(a_context("made-here", STUCK), a_build("made-here"), deployment)
@@ -198,7 +198,9 @@ LOST = {
 
 
 @pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
-def test_a_lost_answer_to_a_create_is_looked_for_and_nothing_is_made_twice(world: World, fault: Object) -> None:
+def test_a_lost_answer_to_a_create_is_looked_for_and_nothing_is_made_twice(
+    world: ClusterFixture, fault: Object
+) -> None:
     deployment = one_of_each(world)[2]
     for path in ("/v5/builds", "/v5/agentex/deployments"):
         script = {**fault, "match": {"method": "POST", "path": path}}
@@ -211,7 +213,7 @@ def test_a_lost_answer_to_a_create_is_looked_for_and_nothing_is_made_twice(world
         assert world.creates(kind, NAMES[kind]) == 1
 
 
-def test_a_create_that_commits_too_late_leaves_one_preview_alive(world: World) -> None:
+def test_a_create_that_commits_too_late_leaves_one_preview_alive(world: ClusterFixture) -> None:
     world.apply(an_image())
     world.wait("AgentBuild", "quote")
     path = {"method": "POST", "path": "/v5/agentex/deployments"}

@@ -6,12 +6,12 @@ from tests.cluster.test_lifecycle import building
 
 from agentex_testkit.api_server import condition, eventually, gone, says
 from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, a_secret, an_account, an_image
-from agentex_testkit.world import World
+from agentex_testkit.cluster_fixture import ClusterFixture
 
 KINDS = ("AgentBuild", "AgentDeployment")
 
 
-def at_work(world: World, name: str) -> None:
+def at_work(world: ClusterFixture, name: str) -> None:
     """A build that never ends; and a deployment that is healthy, of the agent `<name>-run`."""
     world.apply(a_context(name, STUCK), a_build(name), an_image(f"{name}-run"))
     world.apply({**a_deployment(f"{name}-run"), "metadata": {"name": name}})
@@ -19,19 +19,19 @@ def at_work(world: World, name: str) -> None:
     world.wait("AgentDeployment", name)
 
 
-def deleted(world: World, name: str) -> None:
+def deleted(world: ClusterFixture, name: str) -> None:
     for kind in KINDS:
         world.delete(kind, name)
 
 
-def torn_down(world: World, name: str) -> None:
+def torn_down(world: ClusterFixture, name: str) -> None:
     """Both are gone, and nothing remote of them lives."""
     for kind in KINDS:
         world.wait(kind, name, gone)
         assert world.living(kind, name) == []
 
 
-def test_what_is_deleted_is_torn_down_and_goes(shared: World) -> None:
+def test_what_is_deleted_is_torn_down_and_goes(shared: ClusterFixture) -> None:
     at_work(shared, "plain")
 
     deleted(shared, "plain")
@@ -39,7 +39,7 @@ def test_what_is_deleted_is_torn_down_and_goes(shared: World) -> None:
     torn_down(shared, "plain")
 
 
-def test_a_finished_build_goes_without_a_call(shared: World) -> None:
+def test_a_finished_build_goes_without_a_call(shared: ClusterFixture) -> None:
     shared.apply(an_image("finished"))
     shared.wait("AgentBuild", "finished")
 
@@ -48,7 +48,7 @@ def test_a_finished_build_goes_without_a_call(shared: World) -> None:
     assert [one["status"] for one in shared.remotes("AgentBuild", "finished")] == ["success"]
 
 
-def test_what_is_orphaned_lives_on(shared: World) -> None:
+def test_what_is_orphaned_lives_on(shared: ClusterFixture) -> None:
     shared.apply(a_context("kept", STUCK), a_build("kept", deletionPolicy="Orphan"), an_image("kept-run"))
     shared.apply({**a_deployment("kept-run", deletionPolicy="Orphan"), "metadata": {"name": "kept"}})
     shared.wait("AgentBuild", "kept", building)
@@ -62,7 +62,7 @@ def test_what_is_orphaned_lives_on(shared: World) -> None:
     assert [one["status"] for kind in KINDS for one in shared.living(kind, "kept")] == ["running", "healthy"]
 
 
-def test_what_is_suspended_is_torn_down_too(shared: World) -> None:
+def test_what_is_suspended_is_torn_down_too(shared: ClusterFixture) -> None:
     at_work(shared, "halted")
     for kind in KINDS:
         shared.patch(kind, "halted", spec={"suspend": True})
@@ -73,7 +73,7 @@ def test_what_is_suspended_is_torn_down_too(shared: World) -> None:
     torn_down(shared, "halted")
 
 
-def test_what_never_reached_the_remote_goes_at_once(shared: World) -> None:
+def test_what_never_reached_the_remote_goes_at_once(shared: ClusterFixture) -> None:
     shared.apply(a_build("idle"), a_preview("idle"))
     shared.wait("AgentBuild", "idle", says("SourceReady", "False"))
     shared.wait("AgentDeployment", "idle", says("BuildReady", "False"))
@@ -83,7 +83,7 @@ def test_what_never_reached_the_remote_goes_at_once(shared: World) -> None:
         assert shared.creates(kind, "idle") == 0
 
 
-def test_deleted_while_the_operator_was_down_it_is_torn_down_at_the_next_start(world: World) -> None:
+def test_deleted_while_the_operator_was_down_it_is_torn_down_at_the_next_start(world: ClusterFixture) -> None:
     at_work(world, "quote")
     world.operator.kill()
     deleted(world, "quote")
@@ -94,7 +94,7 @@ def test_deleted_while_the_operator_was_down_it_is_torn_down_at_the_next_start(w
     torn_down(world, "quote")
 
 
-def test_deleted_while_the_api_is_away_it_waits_says_so_and_ends_when_the_api_returns(world: World) -> None:
+def test_deleted_while_the_api_is_away_it_waits_says_so_and_ends_when_the_api_returns(world: ClusterFixture) -> None:
     at_work(world, "quote")
     world.simulator.fault("outage", forever=True)
 
@@ -107,7 +107,9 @@ def test_deleted_while_the_api_is_away_it_waits_says_so_and_ends_when_the_api_re
     torn_down(world, "quote")
 
 
-def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_account_returns(world: World) -> None:
+def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_account_returns(
+    world: ClusterFixture,
+) -> None:
     at_work(world, "quote")
     world.operator.kill()
     world.delete("AgentexAccount", "default")
@@ -124,7 +126,7 @@ def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_ac
     torn_down(world, "quote")
 
 
-def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(world: World) -> None:
+def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(world: ClusterFixture) -> None:
     at_work(world, "quote")
     world.delete("AgentexAccount", "default")
     world.api.delete("Secret", "agentex", world.namespace)
@@ -135,7 +137,7 @@ def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(world: Wo
     torn_down(world, "quote")
 
 
-def test_a_namespace_with_everything_in_it_ends(world: World) -> None:
+def test_a_namespace_with_everything_in_it_ends(world: ClusterFixture) -> None:
     at_work(world, "quote")
 
     world.api.delete("Namespace", world.namespace)
@@ -144,7 +146,7 @@ def test_a_namespace_with_everything_in_it_ends(world: World) -> None:
     assert all(world.living(kind, "quote") == [] for kind in KINDS)
 
 
-def test_deleted_with_a_create_unanswered_it_waits_for_what_may_still_come(world: World) -> None:
+def test_deleted_with_a_create_unanswered_it_waits_for_what_may_still_come(world: ClusterFixture) -> None:
     world.apply(an_image("quote"))
     world.wait("AgentBuild", "quote")
     path = {"method": "POST", "path": "/v5/agentex/deployments"}
@@ -159,7 +161,7 @@ def test_deleted_with_a_create_unanswered_it_waits_for_what_may_still_come(world
     assert world.living("AgentDeployment", "quote") == []
 
 
-def test_a_remote_that_refuses_the_removal_for_a_while_is_asked_again(shared: World) -> None:
+def test_a_remote_that_refuses_the_removal_for_a_while_is_asked_again(shared: ClusterFixture) -> None:
     at_work(shared, "stubborn")
     shared.simulator.fault("teardown-failure", count=2)
 

@@ -9,8 +9,8 @@ import pytest
 
 from agentex_dev.cluster import Cluster
 from agentex_testkit.builders import a_build, a_context, a_secret, an_account, from_build
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.installation import Installation
-from agentex_testkit.world import World
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def kubectl(installation: Installation) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def walked(module_world: World, kubectl: Cluster) -> World:
+def walked(module_world: ClusterFixture, kubectl: Cluster) -> ClusterFixture:
     """The main walk, applied by kubectl as one file."""
     world = module_world
     everything = [a_secret(), an_account(world.endpoint), a_context(), a_build(), from_build()]
@@ -29,20 +29,20 @@ def walked(module_world: World, kubectl: Cluster) -> World:
 
 
 @pytest.mark.parametrize("resource", ["agentexaccount/default", "ab/quote", "agentdeployment.agentex.scale.com/quote"])
-def test_wait_returns_when_it_is_ready(walked: World, kubectl: Cluster, resource: str) -> None:
+def test_wait_returns_when_it_is_ready(walked: ClusterFixture, kubectl: Cluster, resource: str) -> None:
     said = kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", resource, "--timeout=60s")
 
     assert "condition met" in said
 
 
-def test_wait_for_the_phase_works_too(walked: World, kubectl: Cluster) -> None:
+def test_wait_for_the_phase_works_too(walked: ClusterFixture, kubectl: Cluster) -> None:
     phase = "--for=jsonpath={.status.phase}=Ready"
 
     assert "condition met" in kubectl.kubectl("wait", "-n", walked.namespace, phase, "ad/quote", "--timeout=60s")
 
 
 @pytest.mark.parametrize("asked", ["ab,ad,aga", "agentex"])
-def test_get_lists_all_with_their_state(walked: World, kubectl: Cluster, asked: str) -> None:
+def test_get_lists_all_with_their_state(walked: ClusterFixture, kubectl: Cluster, asked: str) -> None:
     kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ad/quote", "--timeout=60s")
 
     listed = kubectl.kubectl("get", asked, "-n", walked.namespace)
@@ -67,7 +67,7 @@ def test_explain_is_the_documentation(installation: Installation, field: str, wo
     assert [word for word in words if word not in said] == []
 
 
-def test_describe_shows_conditions_and_events(walked: World, kubectl: Cluster) -> None:
+def test_describe_shows_conditions_and_events(walked: ClusterFixture, kubectl: Cluster) -> None:
     kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ab/quote", "--timeout=60s")
 
     said = kubectl.kubectl("describe", "ab", "quote", "-n", walked.namespace)
@@ -92,7 +92,7 @@ def test_apply_refuses_what_cannot_work_and_says_why(
     assert why in installation.cluster.kubectl("apply", "-n", namespace, "-f", "-", input=file, check=False)
 
 
-def test_delete_waits_until_the_remote_is_gone(walked: World, kubectl: Cluster) -> None:
+def test_delete_waits_until_the_remote_is_gone(walked: ClusterFixture, kubectl: Cluster) -> None:
     kubectl.kubectl("wait", "-n", walked.namespace, "--for=condition=Ready", "ad/quote", "--timeout=60s")
 
     kubectl.kubectl("delete", "ad,ab", "quote", "-n", walked.namespace, "--timeout=60s")

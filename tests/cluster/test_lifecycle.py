@@ -19,7 +19,7 @@ from agentex_testkit.builders import (
     an_image,
     from_build,
 )
-from agentex_testkit.world import World
+from agentex_testkit.cluster_fixture import ClusterFixture
 
 RESYNCS = 2
 RESYNC = 5.0
@@ -32,7 +32,7 @@ def building(obj: Object | None) -> bool:
     return says("Ready", "Unknown")(obj) and "buildID" in status and status.get("remoteStatus") == "running"
 
 
-def test_a_build_and_its_deployment_become_ready_and_nothing_else_is_there(world: World) -> None:
+def test_a_build_and_its_deployment_become_ready_and_nothing_else_is_there(world: ClusterFixture) -> None:
     world.apply(a_context(), a_build(), from_build())
 
     world.wait("AgentBuild", "quote")
@@ -46,7 +46,7 @@ def test_a_build_and_its_deployment_become_ready_and_nothing_else_is_there(world
     assert deployments[0].build_id == builds[0].id
 
 
-def test_an_order_in_which_nothing_is_there_yet_ends_the_same(shared: World) -> None:
+def test_an_order_in_which_nothing_is_there_yet_ends_the_same(shared: ClusterFixture) -> None:
     shared.apply(from_build("late"))
     shared.wait("AgentDeployment", "late", says("BuildReady", "False", "BuildNotFound"))
     shared.apply(a_build("late"))
@@ -57,7 +57,7 @@ def test_an_order_in_which_nothing_is_there_yet_ends_the_same(shared: World) -> 
     assert shared.wait("AgentDeployment", "late")
 
 
-def test_while_nothing_changes_nothing_is_written(world: World) -> None:
+def test_while_nothing_changes_nothing_is_written(world: ClusterFixture) -> None:
     world.apply(a_context(), a_build(), from_build(), a_context("bad", FAILING), a_build("bad"))
     world.wait("AgentDeployment", "quote")
     world.wait("AgentBuild", "bad", stalled("BuildFailed"))
@@ -72,7 +72,7 @@ def test_while_nothing_changes_nothing_is_written(world: World) -> None:
     assert len(world.simulator.calls()) > looks, "it did look in the meantime"
 
 
-def versions(world: World) -> dict[str, Any]:
+def versions(world: ClusterFixture) -> dict[str, Any]:
     kinds = ("AgentexAccount", "AgentBuild", "AgentDeployment", "Event")
     found = (one["metadata"] for kind in kinds for one in world.api.list(kind, world.namespace))
     return {one["uid"]: one["resourceVersion"] for one in found}
@@ -83,7 +83,7 @@ def eventually_slept(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def test_an_edit_of_the_configmap_builds_and_deploys_again(shared: World) -> None:
+def test_an_edit_of_the_configmap_builds_and_deploys_again(shared: ClusterFixture) -> None:
     shared.apply(a_context("edited"), a_build("edited"), from_build("edited"))
     for kind in ("AgentBuild", "AgentDeployment"):
         shared.explain(kind, "edited", creates=2)
@@ -98,7 +98,7 @@ def test_an_edit_of_the_configmap_builds_and_deploys_again(shared: World) -> Non
     assert [one["status"] for one in shared.remotes("AgentDeployment", "edited")] == ["superseded", "healthy"]
 
 
-def test_an_edit_of_the_spec_while_it_builds_cancels_first(shared: World) -> None:
+def test_an_edit_of_the_spec_while_it_builds_cancels_first(shared: ClusterFixture) -> None:
     shared.apply(a_context("moved", STUCK), a_build("moved"))
     shared.explain("AgentBuild", "moved", creates=2)
     first = shared.wait("AgentBuild", "moved", building)["status"]["buildID"]
@@ -111,7 +111,7 @@ def test_an_edit_of_the_spec_while_it_builds_cancels_first(shared: World) -> Non
     assert verbs == [("create", first), ("cancel", first), ("create", second)]
 
 
-def test_cancel_true_ends_a_running_build_and_false_builds_again(shared: World) -> None:
+def test_cancel_true_ends_a_running_build_and_false_builds_again(shared: ClusterFixture) -> None:
     shared.apply(a_context("stopped", STUCK), a_build("stopped"))
     shared.explain("AgentBuild", "stopped", creates=2)
     shared.wait("AgentBuild", "stopped", building)
@@ -125,7 +125,7 @@ def test_cancel_true_ends_a_running_build_and_false_builds_again(shared: World) 
     assert [one["status"] for one in shared.remotes("AgentBuild", "stopped")] == ["cancelled", "running"]
 
 
-def test_a_build_beyond_its_timeout_is_cancelled_and_tried_again_as_often_as_allowed(shared: World) -> None:
+def test_a_build_beyond_its_timeout_is_cancelled_and_tried_again_as_often_as_allowed(shared: ClusterFixture) -> None:
     shared.apply(a_context("slow", STUCK), a_build("slow", timeout="2s", retries=1))
     shared.explain("AgentBuild", "slow", creates=2)
 
@@ -135,7 +135,7 @@ def test_a_build_beyond_its_timeout_is_cancelled_and_tried_again_as_often_as_all
     assert shared.creates("AgentBuild", "slow") == 2
 
 
-def test_a_suspended_build_starts_nothing_until_it_is_resumed(shared: World) -> None:
+def test_a_suspended_build_starts_nothing_until_it_is_resumed(shared: ClusterFixture) -> None:
     shared.apply(a_context("paused"), a_build("paused", suspend=True))
     shared.wait("AgentBuild", "paused", says("Suspended", "True"))
     assert ready(shared.get("AgentBuild", "paused"))
@@ -146,7 +146,7 @@ def test_a_suspended_build_starts_nothing_until_it_is_resumed(shared: World) -> 
     assert condition(resumed, "Suspended") == {}
 
 
-def test_a_suspended_deployment_keeps_what_runs_whatever_is_wished(shared: World) -> None:
+def test_a_suspended_deployment_keeps_what_runs_whatever_is_wished(shared: ClusterFixture) -> None:
     shared.apply(an_image("held"), a_deployment("held"))
     before = shared.wait("AgentDeployment", "held")["status"]["deploymentID"]
     other = {"inline": a_manifest("held", "answers better")}
@@ -162,7 +162,7 @@ def test_a_suspended_deployment_keeps_what_runs_whatever_is_wished(shared: World
     assert condition(resumed, "Suspended") == {}
 
 
-def test_a_failed_build_shows_the_line_that_says_why(shared: World) -> None:
+def test_a_failed_build_shows_the_line_that_says_why(shared: ClusterFixture) -> None:
     shared.apply(a_context("broken", FAILING), a_build("broken"), from_build("broken"))
 
     line = "The command '/bin/sh -c exit 3' returned a non-zero code: 3"
@@ -174,7 +174,7 @@ def test_a_failed_build_shows_the_line_that_says_why(shared: World) -> None:
     assert shared.creates("AgentDeployment", "broken") == 0
 
 
-def test_the_same_inputs_are_built_again_on_request_only(shared: World) -> None:
+def test_the_same_inputs_are_built_again_on_request_only(shared: ClusterFixture) -> None:
     shared.apply(a_context("again"), a_build("again"))
     shared.explain("AgentBuild", "again", creates=2)
     first = shared.wait("AgentBuild", "again")["status"]["buildID"]
@@ -185,7 +185,7 @@ def test_the_same_inputs_are_built_again_on_request_only(shared: World) -> None:
     assert shared.status("AgentBuild", "again")["lastHandledRebuildAt"] == "now"
 
 
-def test_a_failed_rollout_shows_the_event_that_says_why_and_the_next_change_is_deployed(shared: World) -> None:
+def test_a_failed_rollout_shows_the_event_that_says_why_and_the_next_change_is_deployed(shared: ClusterFixture) -> None:
     unhealthy = {"inline": a_manifest("sick", "simulate: unhealthy")}
     shared.apply(an_image("sick"), a_deployment("sick", manifest=unhealthy))
     shared.explain("AgentDeployment", "sick", creates=2)
@@ -197,7 +197,7 @@ def test_a_failed_rollout_shows_the_event_that_says_why_and_the_next_change_is_d
     assert shared.wait("AgentDeployment", "sick")
 
 
-def test_a_rollout_beyond_its_deadline_is_said_and_followed_further(shared: World) -> None:
+def test_a_rollout_beyond_its_deadline_is_said_and_followed_further(shared: ClusterFixture) -> None:
     stuck = {"inline": a_manifest("endless", "simulate: stuck")}
     shared.apply(an_image("endless"), a_deployment("endless", manifest=stuck, progressDeadline="2s"))
 
@@ -207,7 +207,7 @@ def test_a_rollout_beyond_its_deadline_is_said_and_followed_further(shared: Worl
     assert shared.wait("AgentDeployment", "endless")
 
 
-def test_what_somebody_else_superseded_is_reported_and_left_alone(shared: World) -> None:
+def test_what_somebody_else_superseded_is_reported_and_left_alone(shared: ClusterFixture) -> None:
     shared.apply(an_image("rivalled"), a_deployment("rivalled"))
     ours = shared.wait("AgentDeployment", "rivalled")["status"]["deploymentID"]
 
@@ -218,7 +218,7 @@ def test_what_somebody_else_superseded_is_reported_and_left_alone(shared: World)
     assert theirs["id"] not in str(shared.remotes("AgentDeployment", "rivalled"))
 
 
-def test_what_somebody_else_deleted_is_deployed_again_where_the_spec_says_so(shared: World) -> None:
+def test_what_somebody_else_deleted_is_deployed_again_where_the_spec_says_so(shared: ClusterFixture) -> None:
     shared.apply(an_image("corrected"), a_deployment("corrected", onExternalChange="Correct"))
     shared.explain("AgentDeployment", "corrected", creates=2)
     ours = shared.wait("AgentDeployment", "corrected")["status"]["deploymentID"]
@@ -228,7 +228,7 @@ def test_what_somebody_else_deleted_is_deployed_again_where_the_spec_says_so(sha
     shared.wait("AgentDeployment", "corrected", lambda it: ready(it) and it["status"]["deploymentID"] != ours)
 
 
-def test_two_builds_of_one_new_agent_both_succeed(shared: World) -> None:
+def test_two_builds_of_one_new_agent_both_succeed(shared: ClusterFixture) -> None:
     same = {"agentName": "twins", "source": {"configMap": {"name": "twins", "key": "context.tar.gz"}}}
     shared.apply(a_context("twins"), a_build("one-twin", **same), a_build("other-twin", **same))
 
@@ -236,7 +236,7 @@ def test_two_builds_of_one_new_agent_both_succeed(shared: World) -> None:
     assert len(agents) == 1
 
 
-def test_events_tell_of_transitions_only(shared: World) -> None:
+def test_events_tell_of_transitions_only(shared: ClusterFixture) -> None:
     shared.apply(a_context("told"), a_build("told"))
     shared.wait("AgentBuild", "told")
     told = eventually(lambda: shared.events("AgentBuild", "told"), lambda seen: reasons(seen)[-1:] == ["Succeeded"])
@@ -254,7 +254,7 @@ def reasons(events: list[Object]) -> list[str]:
     return [one["reason"] for one in events]
 
 
-def test_what_a_user_wrote_stays_as_it_was_written(shared: World) -> None:
+def test_what_a_user_wrote_stays_as_it_was_written(shared: ClusterFixture) -> None:
     mine = {"example.com/mine": "yes", "kubectl.kubernetes.io/last-applied-configuration": "{}"}
     build = a_build("mine")
     build["metadata"]["annotations"] = mine
@@ -269,7 +269,7 @@ def test_what_a_user_wrote_stays_as_it_was_written(shared: World) -> None:
     assert {one["metadata"]["generation"] for one in shared.versions("AgentBuild", "mine")} == {1}
 
 
-def test_sigterm_ends_it_within_the_drain_time_with_work_in_flight(world: World) -> None:
+def test_sigterm_ends_it_within_the_drain_time_with_work_in_flight(world: ClusterFixture) -> None:
     world.apply(a_context("quote", STUCK), a_build())
     world.wait("AgentBuild", "quote", building)
 

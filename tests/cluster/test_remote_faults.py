@@ -25,9 +25,9 @@ from agentex_testkit.builders import (
     an_account,
     an_image,
 )
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.invariants import faults_of
-from agentex_testkit.world import World
 
 PATHS = {"AgentBuild": "/v5/builds", "AgentDeployment": "/v5/agentex/deployments"}
 KINDS = tuple(PATHS)
@@ -47,14 +47,14 @@ class Scenario:
     def account(self) -> str:
         return f"acct-{self.name}"
 
-    def script(self, world: World, elsewhere: SourceServer | None = None) -> None:
+    def script(self, world: ClusterFixture, elsewhere: SourceServer | None = None) -> None:
         """Open the account, and have everything go wrong in it; redirects lead elsewhere."""
         world.simulator.set_keys(self.account, f"key-{self.name}")
         for fault in self.faults:
             where: Script = {"location": f"http://{elsewhere.host}/v5/builds"} if elsewhere else {}
             go_wrong(world, self, **fault, **(where if fault["kind"] == "redirect" else {}))
 
-    def apply(self, world: World) -> None:
+    def apply(self, world: ClusterFixture) -> None:
         """The account, and the resource; a deployment deploys a registered image."""
         ref = {"accountRef": {"name": self.name}}
         key = {"name": self.name, "key": "api-key"}
@@ -65,20 +65,22 @@ class Scenario:
         world.apply(a_secret(self.name, f"key-{self.name}"), account)
         world.apply(*((context, build) if self.kind == "AgentBuild" else deployed))
 
-    def wait(self, world: World, until: Callable[[Object | None], bool] = ready, seconds: float = 100) -> Object:
+    def wait(
+        self, world: ClusterFixture, until: Callable[[Object | None], bool] = ready, seconds: float = 100
+    ) -> Object:
         """The resource, as soon as it is so."""
         return world.wait(self.kind, self.name, until, seconds)
 
-    def remote_id(self, world: World) -> str:
+    def remote_id(self, world: ClusterFixture) -> str:
         """The id on record."""
         return str(world.status(self.kind, self.name)["buildID" if self.kind == "AgentBuild" else "deploymentID"])
 
-    def calls(self, world: World) -> list[Object]:
+    def calls(self, world: ClusterFixture) -> list[Object]:
         """What was asked of this account, oldest first."""
         return [one for one in world.simulator.calls() if one["account"] == self.account]
 
 
-def go_wrong(world: World, scenario: Scenario, *, kind: str, match: Script | None = None, **how: Any) -> str:
+def go_wrong(world: ClusterFixture, scenario: Scenario, *, kind: str, match: Script | None = None, **how: Any) -> str:
     """Script a fault in the scenario's account; its id."""
     return world.simulator.fault(kind, match={"account": scenario.account, **(match or {})}, **how)
 
@@ -183,7 +185,7 @@ def elsewhere() -> Iterator[SourceServer]:
 
 
 @pytest.fixture(scope="module")
-def trouble(module_world: World, elsewhere: SourceServer) -> World:
+def trouble(module_world: ClusterFixture, elsewhere: SourceServer) -> ClusterFixture:
     """Everything goes wrong at once."""
     for one in (*ALL.values(), *PROBED.values(), *REDIRECTED.values()):
         one.script(module_world, elsewhere)
@@ -192,7 +194,7 @@ def trouble(module_world: World, elsewhere: SourceServer) -> World:
     return module_world
 
 
-def require_one(world: World, one: Scenario) -> None:
+def require_one(world: ClusterFixture, one: Scenario) -> None:
     """Exactly one lives, it is the one on record, and there were no more creates than are explained."""
     remotes = [it for it in world.remotes(one.kind, one.name) if is_over(it) is False]
     assert [it["id"] for it in remotes] == [one.remote_id(world)]
@@ -207,7 +209,7 @@ def is_over(remote: Object) -> bool:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", ALL)
-def test_there_is_exactly_one_and_it_is_ready(trouble: World, name: str) -> None:
+def test_there_is_exactly_one_and_it_is_ready(trouble: ClusterFixture, name: str) -> None:
     one = ALL[name]
     one.wait(trouble)
 
@@ -219,7 +221,7 @@ def test_there_is_exactly_one_and_it_is_ready(trouble: World, name: str) -> None
 
 
 @pytest.fixture
-def begin(trouble: World) -> Callable[..., Scenario]:
+def begin(trouble: ClusterFixture) -> Callable[..., Scenario]:
     """Begin a further scenario."""
 
     def begin(name: str, kind: str, *faults: Script, creates: int = 1) -> Scenario:
@@ -236,7 +238,7 @@ Begin = Callable[..., Scenario]
 
 @pytest.mark.parametrize("name", REDIRECTED)
 def test_a_redirect_is_not_followed_and_the_key_stays_at_home(
-    trouble: World, elsewhere: SourceServer, name: str
+    trouble: ClusterFixture, elsewhere: SourceServer, name: str
 ) -> None:
     one = REDIRECTED[name]
     one.wait(trouble)
@@ -246,7 +248,7 @@ def test_a_redirect_is_not_followed_and_the_key_stays_at_home(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pause_that_was_asked_for_is_kept(trouble: World, kind: str) -> None:
+def test_a_pause_that_was_asked_for_is_kept(trouble: ClusterFixture, kind: str) -> None:
     one = ALL[f"{kind[5].lower()}-a-pause-in-seconds"]
     one.wait(trouble)
 
@@ -257,7 +259,7 @@ def test_a_pause_that_was_asked_for_is_kept(trouble: World, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_another_key_in_the_secret_heals_a_locked_account(trouble: World, begin: Begin, kind: str) -> None:
+def test_another_key_in_the_secret_heals_a_locked_account(trouble: ClusterFixture, begin: Begin, kind: str) -> None:
     one = begin(f"locked-{kind[5:].lower()}", kind, {"kind": "unauthorized", "match": on("POST", kind)})
     one.wait(trouble, says("Ready", "False"))
     trouble.simulator.set_keys(one.account, "another")
@@ -271,7 +273,7 @@ def test_another_key_in_the_secret_heals_a_locked_account(trouble: World, begin:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_known_id_that_is_missing_once_is_kept(trouble: World, begin: Begin, kind: str) -> None:
+def test_a_known_id_that_is_missing_once_is_kept(trouble: ClusterFixture, begin: Begin, kind: str) -> None:
     one = begin(f"missing-{kind[5:].lower()}", kind)
     one.wait(trouble)
     id_ = one.remote_id(trouble)
@@ -287,7 +289,7 @@ def test_a_known_id_that_is_missing_once_is_kept(trouble: World, begin: Begin, k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_outage_leaves_what_is_ready_as_it_is(trouble: World, begin: Begin, kind: str) -> None:
+def test_an_outage_leaves_what_is_ready_as_it_is(trouble: ClusterFixture, begin: Begin, kind: str) -> None:
     one = begin(f"outage-{kind[5:].lower()}", kind)
     before = one.wait(trouble)
     seen = len(one.calls(trouble))
@@ -303,7 +305,9 @@ def test_an_outage_leaves_what_is_ready_as_it_is(trouble: World, begin: Begin, k
 
 
 @pytest.mark.parametrize(("kind", "word"), [("AgentBuild", "running"), ("AgentDeployment", "IN_PROGRESS")])
-def test_a_status_that_goes_backwards_makes_nothing_anew(trouble: World, begin: Begin, kind: str, word: str) -> None:
+def test_a_status_that_goes_backwards_makes_nothing_anew(
+    trouble: ClusterFixture, begin: Begin, kind: str, word: str
+) -> None:
     one = begin(f"backwards-{kind[5:].lower()}", kind)
     one.wait(trouble)
     id_, seen = one.remote_id(trouble), len(one.calls(trouble))
@@ -320,7 +324,7 @@ def test_a_status_that_goes_backwards_makes_nothing_anew(trouble: World, begin: 
 # --- removal --------------------------------------------------------------------------------------------------------
 
 
-def test_a_teardown_that_fails_is_asked_for_again(trouble: World, begin: Begin) -> None:
+def test_a_teardown_that_fails_is_asked_for_again(trouble: ClusterFixture, begin: Begin) -> None:
     one = begin("teardown", "AgentDeployment", {"kind": "teardown-failure", "count": 2})
     one.wait(trouble)
     trouble.delete(one.kind, one.name)
@@ -333,7 +337,7 @@ def test_a_teardown_that_fails_is_asked_for_again(trouble: World, begin: Begin) 
 @pytest.mark.parametrize("fault", [{"kind": "cancel-ignored"}, {"kind": "html-502", "match": {"method": "POST"}},
                                    {"kind": "commit-then-drop-response", "match": {"method": "POST"}}],
                          ids=["ignored", "lost before", "lost after"])
-def test_a_cancel_that_came_to_nothing_is_asked_for_again(trouble: World, begin: Begin, fault: Script) -> None:
+def test_a_cancel_that_came_to_nothing_is_asked_for_again(trouble: ClusterFixture, begin: Begin, fault: Script) -> None:
     one = begin(f"cancel-{fault['kind']}", "AgentBuild")
     trouble.apply(a_context(one.name, STUCK))
     one.wait(trouble, lambda obj: bool(obj and obj["status"].get("buildID")))
@@ -348,12 +352,12 @@ def test_a_cancel_that_came_to_nothing_is_asked_for_again(trouble: World, begin:
 
 
 @pytest.mark.parametrize("name", PROBED)
-def test_a_key_that_is_accepted_again_is_found_by_a_probe(trouble: World, name: str) -> None:
+def test_a_key_that_is_accepted_again_is_found_by_a_probe(trouble: ClusterFixture, name: str) -> None:
     PROBED[name].wait(trouble)
 
     require_one(trouble, PROBED[name])
 
 
-def test_the_operator_found_no_bug_of_its_own(trouble: World) -> None:
+def test_the_operator_found_no_bug_of_its_own(trouble: ClusterFixture) -> None:
     assert trouble.operator.running
     assert "this is a bug" not in trouble.operator.log

@@ -17,15 +17,15 @@ from agentex_operator.reconcile.engine import Engine
 from agentex_testkit.api_server import Object, ready
 from agentex_testkit.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
 from agentex_testkit.clocks import HandClock
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.embedded_operator import operator_without_watch
 from agentex_testkit.installation import Installation
-from agentex_testkit.world import World
 
 OTHER = f"{DOCKERFILE}RUN other\n"
 
 
 @asynccontextmanager
-async def behind(installation: Installation, world: World, folder: Path) -> AsyncIterator[Engine]:
+async def behind(installation: Installation, world: ClusterFixture, folder: Path) -> AsyncIterator[Engine]:
     """An operator that knows what is there now, has no watch, and believes each ConfigMap it has read for ever."""
     world.operator.stop()
     async with operator_without_watch(installation.kubeconfig, world.namespace, folder, HandClock(0.0)) as engine:
@@ -37,7 +37,7 @@ async def done(act: Callable[..., Any], *told: Any) -> Any:
     return await asyncio.to_thread(act, *told)
 
 
-def by_the_other(world: World, changed: Object, *kinds: str) -> None:
+def by_the_other(world: ClusterFixture, changed: Object, *kinds: str) -> None:
     """The other operator brings this about for the resources of these kinds, to the end, and leaves."""
     before = {kind: digest_of(world.status(kind, "quote")) for kind in kinds}
     world.apply(changed)
@@ -56,7 +56,7 @@ def digest_of(status: Object) -> str:
     return str(status.get("inputsDigest") or status.get("configurationDigest"))
 
 
-async def shown(engine: Engine, world: World, kind: str, name: str) -> None:
+async def shown(engine: Engine, world: ClusterFixture, kind: str, name: str) -> None:
     """Show it this object as it is now, and nothing else; return when it has said all it has to say."""
     asked = str(time.time_ns())
     await done(lambda: world.annotate(kind, name, reconcile_requested_at=asked))
@@ -65,7 +65,7 @@ async def shown(engine: Engine, world: World, kind: str, name: str) -> None:
 
 
 async def test_a_context_read_before_the_other_built_its_successor_is_not_built_again(
-    installation: Installation, world: World, tmp_path: Path
+    installation: Installation, world: ClusterFixture, tmp_path: Path
 ) -> None:
     await done(world.apply, a_context(), a_build())
     async with behind(installation, world, tmp_path) as engine:
@@ -81,7 +81,7 @@ async def test_a_context_read_before_the_other_built_its_successor_is_not_built_
 
 
 async def test_environments_read_before_the_other_rolled_out_their_successors_are_not_rolled_out_again(
-    installation: Installation, world: World, tmp_path: Path
+    installation: Installation, world: ClusterFixture, tmp_path: Path
 ) -> None:
     named = {"configMapKeyRef": {"name": "quote", "key": "environments.yaml"}}
     other = {**a_context(), "data": {"environments.yaml": f"{ENVIRONMENTS}# other\n"}}
@@ -100,7 +100,7 @@ async def test_environments_read_before_the_other_rolled_out_their_successors_ar
 
 
 async def test_a_build_seen_before_the_other_deployed_its_successor_is_not_deployed_again(
-    installation: Installation, world: World, tmp_path: Path
+    installation: Installation, world: ClusterFixture, tmp_path: Path
 ) -> None:
     await done(world.apply, a_context(), a_build(), from_build())
     async with behind(installation, world, tmp_path) as engine:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.core.world import (
+from tests.core.core_fixture import (
     CrashError,
     a_build,
     conflict,

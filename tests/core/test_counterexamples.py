@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.core.world import MANIFEST, a_build, a_deployment, a_preview, never, script
+from tests.core.core_fixture import MANIFEST, a_build, a_deployment, a_preview, never, script
 
 from agentex_operator.core import calls
 from agentex_operator.core.errors import Rejected, Unauthorized, Unavailable
@@ -116,7 +116,7 @@ def test_a_cancelled_build_and_its_duplicate_are_removed_one_after_the_other_not
 def test_a_removal_is_asked_for_once_in_a_pass_however_long_the_pass_takes(make, answer):
     world = make()
     world.run()
-    world.policy = replace(world.policy, settle=timedelta(seconds=1))
+    world.policy = replace(world.policy, recreate_delay=timedelta(seconds=1))
 
     def slowly(call, perform):
         world.now += timedelta(seconds=2)

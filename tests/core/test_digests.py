@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.core.world import a_build, a_deployment
+from tests.core.core_fixture import a_build, a_deployment
 
 from agentex_operator.core.calls import Revision
 from agentex_operator.core.digests import Digests, digest_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.core.world import MANIFEST, CrashError, World, a_build, a_deployment, a_preview
+from tests.core.core_fixture import MANIFEST, CoreFixture, CrashError, a_build, a_deployment, a_preview
 
 from agentex_operator.core import calls
 from agentex_operator.core.errors import Conflict, Throttled, Unavailable
@@ -25,7 +25,7 @@ UNFINISHED = {RemoteState.WAITING, RemoteState.RUNNING}
 class History:
     """One world and the dice."""
 
-    def __init__(self, world: World, seed: str) -> None:
+    def __init__(self, world: CoreFixture, seed: str) -> None:
         self.world, self.dice = world, random.Random(seed)  # noqa: S311 - dice, not secrets
         self.late: list[tuple] = []
         self.budget = 6
@@ -39,7 +39,7 @@ class History:
         """Keep answering; now and then badly, and on a slow day after longer than anything is waited for."""
         self.world.answers.append(self.answer)
         if self.slow and self.dice.random() < 0.5:
-            self.elapse(self.world.policy.settle * 1.5)
+            self.elapse(self.world.policy.recreate_delay * 1.5)
         if self.budget and self.dice.random() < 0.12:
             self.budget -= 1
             return self.badly(call, perform)

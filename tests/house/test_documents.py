@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 import yaml
-from tests.core.world import a_build
+from tests.core.core_fixture import a_build
 from tests.house import documents
 from tests.house.documents import DOCUMENTS, SEEN_FROM, name_of
 from tests.house.tree import OPERATOR, ROOT

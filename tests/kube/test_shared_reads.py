@@ -9,7 +9,7 @@ import pytest
 
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.kube.shared_reads import SharedReads
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 
 class Source:
@@ -32,7 +32,7 @@ async def test_concurrent_readers_share_one_request() -> None:
     source = Source()
     reads = SharedReads(source.read, HandClock(), 0)
     reading = [asyncio.create_task(reads.get("/a")) for _ in range(5)]
-    await settle()
+    await run_ready_tasks()
     source.released.set()
 
     assert await asyncio.gather(*reading) == [{"path": "/a", "request": 1}] * 5
@@ -57,7 +57,7 @@ async def test_an_answer_older_than_since_is_read_again_and_then_cached() -> Non
     early = asyncio.create_task(reads.get("/a"))
     await clock.advance(1)
     late = [asyncio.create_task(reads.get("/a", since=clock.monotonic())) for _ in range(3)]
-    await settle()
+    await run_ready_tasks()
     source.released.set()
 
     assert await asyncio.gather(early, *late) == [{"path": "/a", "request": 2}] * 4
@@ -82,9 +82,9 @@ async def test_an_answer_to_an_older_request_does_not_replace_a_newer_one_in_the
     early = asyncio.create_task(reads.get("/a"))
     await clock.advance(1)
     late = asyncio.create_task(reads.get("/a", since=clock.monotonic()))
-    await settle()
+    await run_ready_tasks()
     gates[1].set()
-    await settle()
+    await run_ready_tasks()
     gates[0].set()
 
     assert [await early, await late, await reads.get("/a")] == [{"request": 0}, {"request": 1}, {"request": 1}]
@@ -95,7 +95,7 @@ async def test_a_failure_is_raised_to_all_readers_and_not_cached() -> None:
     source.error = Unavailable("away")
     reads = SharedReads(source.read, HandClock(), 2)
     reading = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
-    await settle()
+    await run_ready_tasks()
     source.released.set()
     assert [type(answer) for answer in await asyncio.gather(*reading, return_exceptions=True)] == [Unavailable] * 3
 
@@ -107,9 +107,9 @@ async def test_when_the_reader_that_sent_the_request_is_cancelled_another_one_se
     source = Source()
     reads = SharedReads(source.read, HandClock(), 0)
     sender, *others = [asyncio.create_task(reads.get("/a")) for _ in range(3)]
-    await settle()
+    await run_ready_tasks()
     sender.cancel()
-    await settle()
+    await run_ready_tasks()
     source.released.set()
 
     assert await asyncio.gather(*others) == [{"path": "/a", "request": 2}] * 2

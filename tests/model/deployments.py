@@ -7,7 +7,7 @@ from functools import cache
 from types import ModuleType
 from typing import Any, ClassVar
 
-from tests.core.world import ENVIRONMENTS, MANIFEST
+from tests.core.core_fixture import ENVIRONMENTS, MANIFEST
 from tests.model.kinds import (
     BROKEN,
     CANCELLED,

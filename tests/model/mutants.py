@@ -145,7 +145,7 @@ def every_error_is_a_no() -> list[Patch]:
 
 
 def ambiguous_is_the_end() -> list[Patch]:
-    return [(memory, "settles_at", lambda remembered, _policy: FAR if remembered.pending else None)]
+    return [(memory, "recreate_at", lambda remembered, _policy: FAR if remembered.pending else None)]
 
 
 def trust_the_recorded_id() -> list[Patch]:

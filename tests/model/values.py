@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 ORIGIN = NOW - timedelta(days=365)                # of what happened before anything that matters
 OLDEST, FAR = NOW - HORIZON * TICK, NOW + 60 * TICK
 LONGEST_LIFE = 2                                  # ticks: T_max
-POLICY = Policy(settle=TICK, longest_life=LONGEST_LIFE * TICK, missing_grace=TICK, expiry_grace=TICK,
+POLICY = Policy(recreate_delay=TICK, longest_life=LONGEST_LIFE * TICK, missing_grace=TICK, expiry_grace=TICK,
                 resync=2 * TICK, reference_resync=TICK, skew=timedelta())
 ACCOUNT = UsableAccount("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
 

@@ -12,7 +12,7 @@ from typing import Any
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 SECOND = timedelta(seconds=1)
 
@@ -63,7 +63,7 @@ class EngineSetup:
 
     async def observe(self, obj: Mapping[str, Any], event_type: str | None = "MODIFIED") -> None:
         self.engine.observe("Thing", event_type, obj)
-        await settle()
+        await run_ready_tasks()
 
 
 def jitterless() -> float:

@@ -15,7 +15,7 @@ from agentex_operator.reconcile.accounts import Accounts
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.references import build_references
 from agentex_operator.reconcile.views import View
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 from agentex_testkit.fake_cluster.cluster import FakeCluster
 
 BOUND = {"kind": "AgentexAccount", "name": "default", "accountID": "acct-1", "endpoint": "https://api.example"}
@@ -40,7 +40,7 @@ class Setup:
 
     async def observe(self, kind: str, event: str | None, obj: dict[str, Any]) -> View | None:
         self.engine.observe(kind, event, obj)
-        await settle()
+        await run_ready_tasks()
         return self.engine.find(kind, "team", obj["metadata"]["name"])
 
 
@@ -78,6 +78,6 @@ async def test_resources_are_not_woken_when_an_account_goes_whose_successor_is_t
         before = len(setup.builds.seen)
 
         setup.accounts.leave(view)
-        await settle()
+        await run_ready_tasks()
 
         assert len(setup.builds.seen) == before

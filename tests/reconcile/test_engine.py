@@ -11,7 +11,7 @@ from tests.reconcile.engines import SECOND, EngineSetup, an_object, running
 
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
-from agentex_testkit.clocks import settle
+from agentex_testkit.clocks import run_ready_tasks
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_the_response_to_our_own_write_is_what_the_next_pass_reads_and_wak
     assert setup.passes.versions == ["1"]
 
     setup.engine.wake("u1")
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1", "2"]
 
@@ -51,7 +51,7 @@ async def test_a_response_that_shows_somebody_elses_edit_wakes(setup: EngineSetu
     await setup.observe(an_object(version=1))
 
     setup.engine.learn("Thing", an_object(version=3, generation=2))
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1", "3"]
 
@@ -97,7 +97,7 @@ async def test_gone_is_called_only_after_the_pass_in_flight_of_a_removed_object_
     assert setup.engine.view("u1") is None
     assert setup.gone == []
     setup.passes.gate.set()
-    await settle()
+    await run_ready_tasks()
     assert [view.uid for view in setup.gone] == ["u1"]
 
 
@@ -108,7 +108,7 @@ async def test_an_object_that_changed_and_was_removed_during_its_pass_has_no_oth
         await setup.observe(an_object("u1", 2, "a"))
         await setup.observe(an_object("u1", 3, "a"), "DELETED")
         setup.passes.gate.set()
-        await settle()
+        await run_ready_tasks()
         await setup.observe(an_object("u2", 4, "b"))
 
         assert setup.passes.ended == ["u1", "u2"]
@@ -133,7 +133,7 @@ async def test_an_object_seen_again_during_the_pass_in_which_it_was_forgotten_wa
     assert setup.passes.versions == ["1"]
 
     setup.passes.gate.set()
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1", "2"]
     assert setup.passes.most_at_once == 1
@@ -165,7 +165,7 @@ async def test_events_during_a_pass_cause_exactly_one_more_with_the_newest_view(
     assert setup.passes.versions == ["1"]
 
     setup.passes.gate.set()
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1", "4"]
     assert setup.passes.most_at_once == 1
@@ -178,7 +178,7 @@ async def test_our_own_write_seen_before_its_response_causes_no_other_pass(setup
     setup.engine.learn("Thing", an_object(version=2))
 
     setup.passes.gate.set()
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1"]
 
@@ -190,7 +190,7 @@ async def test_somebody_elses_write_seen_beside_our_own_causes_another_pass(setu
     setup.engine.learn("Thing", an_object(version=2))
 
     setup.passes.gate.set()
-    await settle()
+    await run_ready_tasks()
 
     assert setup.passes.versions == ["1", "3"]
 

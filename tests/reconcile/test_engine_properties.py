@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 UIDS = ("a", "b", "c")
 STEPS = st.lists(
@@ -71,7 +71,7 @@ class History:
         elif what == "advance":
             await self.clock.advance(number / 3)
         else:
-            await settle()
+            await run_ready_tasks()
 
 
 async def live_through(steps: list[tuple[str, str, int]], workers: int) -> None:

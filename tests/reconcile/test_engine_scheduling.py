@@ -13,7 +13,7 @@ from tests.reconcile.engines import SECOND, EngineSetup, Passes, an_object, jitt
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ async def test_an_object_removed_while_it_waits_for_a_worker_gets_no_pass() -> N
         await setup.observe(an_object("u2", name="b"))
         await setup.observe(an_object("u2", 2, name="b"), "DELETED")
         setup.passes.gate.set()
-        await settle()
+        await run_ready_tasks()
 
         assert [view.uid for view in setup.passes.seen] == ["u1"]
 
@@ -95,7 +95,7 @@ async def test_passes_woken_before_the_backoff_is_over_do_not_make_it_longer(set
     for _ in range(10):
         await setup.clock.advance(0.1)
         setup.engine.wake("u1")
-        await settle()
+        await run_ready_tasks()
 
     assert setup.engine.failures("u1") == 1
     await setup.clock.advance(1)
@@ -108,7 +108,7 @@ async def test_success_resets_the_backoff(setup: EngineSetup) -> None:
     await setup.clock.advance(3)
     setup.passes.outcome = Outcome()
     setup.engine.wake("u1")
-    await settle()
+    await run_ready_tasks()
 
     assert setup.engine.failures("u1") == 0
 
@@ -158,7 +158,7 @@ async def test_workers_are_bounded_and_take_objects_in_order() -> None:
         assert (setup.engine.stats.in_flight, setup.engine.stats.depth) == (3, 17)
 
         setup.passes.gate.set()
-        await settle()
+        await run_ready_tasks()
 
         assert [view.uid for view in setup.passes.seen] == [f"u{n}" for n in range(20)]
         assert setup.passes.most_at_once == 3
@@ -193,7 +193,7 @@ async def test_idle_objects_cost_one_timer_and_no_task() -> None:
         for n in range(10_000):
             setup.engine.observe("Thing", None, an_object(f"u{n}", name=f"n{n}"))
         while setup.engine.stats.depth:
-            await settle()
+            await run_ready_tasks()
 
         assert len(asyncio.all_tasks()) == before
         assert setup.clock.armed == 1
@@ -203,7 +203,7 @@ async def test_drain_waits_for_the_pass_in_flight_and_starts_no_other(setup: Eng
     setup.passes.gate = asyncio.Event()
     await setup.observe(an_object())
     draining = asyncio.create_task(setup.engine.drain(10 * SECOND))
-    await settle()
+    await run_ready_tasks()
     await setup.observe(an_object("u2", name="b"))
     setup.passes.gate.set()
     await draining
@@ -231,7 +231,7 @@ async def test_objects_observed_before_the_start_are_worked_on_at_the_start() ->
     engine.observe("Thing", None, an_object())
 
     await engine.start()
-    await settle()
+    await run_ready_tasks()
     await engine.drain(SECOND)
 
     assert len(passes.seen) == 1

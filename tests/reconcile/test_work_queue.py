@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from agentex_operator.reconcile.work_queue import Backoff, Outcome, WorkQueue
-from agentex_testkit.clocks import HandClock, settle
+from agentex_testkit.clocks import HandClock, run_ready_tasks
 
 SECOND = timedelta(seconds=1)
 FAILED = Outcome(failed=True)
@@ -62,7 +62,7 @@ async def test_an_object_added_during_its_pass_is_queued_once_when_the_pass_is_d
 
 async def test_a_worker_that_waits_gets_the_next_object(queue: WorkQueue) -> None:
     waiting = asyncio.create_task(queue.get())
-    await settle()
+    await run_ready_tasks()
 
     queue.add("a")
 

@@ -115,17 +115,17 @@ def first_of(records: Iterable[Record], memory: RemoteMemory, wanted: Callable[[
 
 def look_not_before(memory: RemoteMemory, now: datetime, policy: Policy) -> datetime | None:
     """The earliest start of a listing that rules on an open POST (P4): after it; once settled, after that moment."""
-    settled = settles_at(memory, policy)
+    settled = recreate_at(memory, policy)
     return settled if settled and now >= settled else open_since(memory)
 
 
-def settles_at(memory: RemoteMemory, policy: Policy) -> datetime | None:
+def recreate_at(memory: RemoteMemory, policy: Policy) -> datetime | None:
     """The moment before which an open POST must not be repeated: a slow server may still commit it, or not list it.
 
     It counts from the moment when the answer was lost, or from the intent, where a crash hid that moment.
     """
     pending = memory.pending
-    return (pending.answer_lost_at or pending.started_at) + policy.settle if pending else None
+    return (pending.answer_lost_at or pending.started_at) + policy.recreate_delay if pending else None
 
 
 def nothing_can_come_at(memory: RemoteMemory, policy: Policy) -> datetime | None:

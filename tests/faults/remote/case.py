@@ -15,9 +15,9 @@ from tests.faults.runner.secret_markers import SecretMarker
 from agentex_testkit import ledger
 from agentex_testkit.api_server import Object, condition
 from agentex_testkit.builders import a_secret, an_account
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.judge.findings import Harm
 from agentex_testkit.ledger import Tracked
-from agentex_testkit.world import World
 
 OVER = {"cancelled", "deleted", "superseded"}
 ID = {"AgentBuild": "buildID", "AgentDeployment": "deploymentID"}
@@ -61,7 +61,7 @@ class RemoteCase:
         self.ref = {"accountRef": {"name": self.name}}
 
     @property
-    def world(self) -> World:
+    def world(self) -> ClusterFixture:
         return self.scheduler.world
 
     # --- acting -----------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 
 from agentex_testkit.api_server import Object
+from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.ledger import REMOTE
-from agentex_testkit.world import World
 
 EVERY = 0.25
 PATIENCE = 60.0
@@ -63,21 +63,21 @@ class Snapshot:
     faults: Mapping[str, Object]
 
     @classmethod
-    def of(cls, world: World) -> Snapshot:
+    def of(cls, world: ClusterFixture) -> Snapshot:
         found = {(kind, one["metadata"]["name"]): one for kind in REMOTE
                  for one in world.api.list(kind, world.namespace)}
         state = world.simulator.state()  # later: what is gone has gone there first
         return cls(found, (*state["builds"], *state["deployments"]), _scripted(world))
 
 
-def _scripted(world: World) -> dict[str, Object]:
+def _scripted(world: ClusterFixture) -> dict[str, Object]:
     return {one["id"]: one for one in world.simulator.faults()}
 
 
 class Journal:
     """The calls of the remote API, read bit by bit; a call that was under way is read again."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ClusterFixture) -> None:
         self._simulator = world.simulator
         self._calls: dict[int, Object] = {}
         self._whole = 0  # all up to this one have ended
@@ -93,7 +93,7 @@ class Journal:
 class CaseScheduler:
     """Runs cases in one world, and holds the newest snapshot of it."""
 
-    def __init__(self, world: World, elsewhere: SourceServer, restart: Callable[[], None]) -> None:
+    def __init__(self, world: ClusterFixture, elsewhere: SourceServer, restart: Callable[[], None]) -> None:
         self.world, self.elsewhere = world, elsewhere  # elsewhere: where redirects lead
         self._restart = restart
         self.snapshot, self.journal = Snapshot.of(world), Journal(world)

@@ -12,7 +12,7 @@ from tests.faults.remote.targets import InjectedFault, ReachCall, a_resource, en
 
 from agentex_testkit.api_server import condition, ready
 from agentex_testkit.builders import a_secret, an_image
-from agentex_testkit.world import World
+from agentex_testkit.cluster_fixture import ClusterFixture
 
 NamedCase = tuple[str, str, Callable[[RemoteCase], Steps], str]  # name, kind, steps, setting
 ReachCalls = Mapping[str, tuple[str, ReachCall]]
@@ -23,7 +23,7 @@ JUMPS = {"clock-jumps-ahead": HOUR, "clock-jumps-back": -HOUR}
 KINDS = {"build": "AgentBuild", "deployment": "AgentDeployment", "preview": "AgentDeployment"}
 
 
-def prepare(setting: str, world: World) -> None:
+def prepare(setting: str, world: ClusterFixture) -> None:
     """Set up what a setting has from the beginning."""
     if setting in CLOCKS:
         world.simulator.fault("clock-skew", seconds=CLOCKS[setting])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from tests.faults.runner import operator_log, secret_markers
-from tests.faults.runner.reusable_world import ReusableWorld
+from tests.faults.runner.reusable_fixture import ReusableFixture
 from tests.faults.runner.supervised_operator import ForkedOperator, Supervisor
 
 from agentex_dev.kubeconfig import Server, write_kubeconfig
@@ -22,6 +22,7 @@ from agentex_simulator import Settings, SimulatorThread
 from agentex_simulator.settings import Durations
 from agentex_testkit import builders
 from agentex_testkit.api_server import CLUSTER_SCOPED, ApiServer, Client, Object, gone, ready
+from agentex_testkit.cluster_fixture import TIME_SCALE
 from agentex_testkit.fault_proxy.calls import KUBE
 from agentex_testkit.fault_proxy.calls import REMOTE as AGENTEX
 from agentex_testkit.fault_proxy.faults import CallFault, WatchFilter
@@ -29,7 +30,6 @@ from agentex_testkit.fault_proxy.proxy import FaultProxy
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.prefork import PreforkServer
-from agentex_testkit.world import TIME_SCALE
 
 SHORT = Durations(queued=(60, 60), running=(60, 60), rollout=(40, 40))
 REST_SECONDS = 1.8           # seconds without a write: longer than a resync takes
@@ -110,7 +110,7 @@ class Runner:
         stack.callback(self.operator.end)
         self.supervisor = Supervisor(self.operator)
         stack.callback(self.supervisor.end)
-        self.world = ReusableWorld(api, self.namespace, self.simulator, self.operator, self.proxy.urls[AGENTEX],
+        self.world = ReusableFixture(api, self.namespace, self.simulator, self.operator, self.proxy.urls[AGENTEX],
                            access.cluster, sources=self.sources)
         self.world.open()
         stack.callback(self.world.discard)
@@ -150,7 +150,7 @@ class Runner:
 
     # --- a plan ---------------------------------------------------------------------------------------------------
 
-    def reset(self, *lives: Sequence[CallFault], watch_filter: WatchFilter | None = None) -> ReusableWorld:
+    def reset(self, *lives: Sequence[CallFault], watch_filter: WatchFilter | None = None) -> ReusableFixture:
         """Empty the world, and start an operator and an account in it: from now on calls are counted."""
         self.supervisor.stop()
         self.never_rests = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.faults.runner.reusable_world import ReusableWorld
+from tests.faults.runner.reusable_fixture import ReusableFixture
 from tests.faults.scenarios.scenario import BUILD, DEPLOYMENT, on_record, wait, written_down
 
 from agentex_testkit.api_server import Object, condition, gone, ready, says
@@ -25,7 +25,7 @@ def image_of(tag: str = "1") -> dict[str, Any]:
     return {"buildRef": None, "image": {"name": "quote", "tag": tag}}
 
 
-def with_an_agent(world: ReusableWorld) -> str:
+def with_an_agent(world: ReusableFixture) -> str:
     """Register an image for the agent `quote` as another client; the id of the build."""
     with world.sdk() as sdk:
         made = sdk.build.create(agent_name="quote", image_name="quote", image_tag="1",
@@ -33,12 +33,12 @@ def with_an_agent(world: ReusableWorld) -> str:
     return str(made.id)
 
 
-def of_build(world: ReusableWorld) -> dict[str, Any]:
+def of_build(world: ReusableFixture) -> dict[str, Any]:
     """The spec of a deployment of an existing remote build."""
     return {"buildRef": None, "buildID": with_an_agent(world)}
 
 
-def deployed(world: ReusableWorld) -> dict[str, Any]:
+def deployed(world: ReusableFixture) -> dict[str, Any]:
     """Apply a production deployment and wait for it; what it is made from."""
     build = of_build(world)
     world.apply(a_deployment("quote", **build))
@@ -46,17 +46,17 @@ def deployed(world: ReusableWorld) -> dict[str, Any]:
     return build
 
 
-def a_deployment_gets_healthy(world: ReusableWorld) -> None:
+def a_deployment_gets_healthy(world: ReusableFixture) -> None:
     deployed(world)
 
 
-def a_build_is_deployed(world: ReusableWorld) -> None:
+def a_build_is_deployed(world: ReusableFixture) -> None:
     world.apply(a_context("quote"), a_build("quote"), a_deployment("quote", manifest={"fromBuild": True}))
     wait(world, BUILD, "quote")
     wait(world, DEPLOYMENT, "quote")
 
 
-def a_deployment_follows(world: ReusableWorld) -> None:
+def a_deployment_follows(world: ReusableFixture) -> None:
     """Change the context of the deployment's build, and then the text in its ConfigMap."""
     named = {"configMapKeyRef": {"name": "quote", "key": "environments.yaml"}}
     world.apply(a_context("quote"), a_build("quote"), a_deployment("quote", environments=named))
@@ -73,19 +73,19 @@ def configured_otherwise(before: str) -> Callable[[Object | None], bool]:
     return lambda obj: ready(obj) and (obj or {})["status"]["configurationDigest"] != before
 
 
-def a_rollout_fails(world: ReusableWorld) -> None:
+def a_rollout_fails(world: ReusableFixture) -> None:
     sad = {"inline": a_manifest("quote", "simulate: unhealthy")}
     world.apply(a_deployment("quote", **of_build(world), manifest=sad))
     wait(world, DEPLOYMENT, "quote", lambda obj: condition(obj, "Stalled").get("status") == "True")
 
 
-def production_is_edited(world: ReusableWorld) -> None:
+def production_is_edited(world: ReusableFixture) -> None:
     build = deployed(world)
     world.apply(a_deployment("quote", **build, manifest={"inline": a_manifest("quote", "answers better")}))
     wait(world, DEPLOYMENT, "quote")
 
 
-def edited_during_the_rollout(world: ReusableWorld) -> None:
+def edited_during_the_rollout(world: ReusableFixture) -> None:
     build = of_build(world)
     world.apply(a_deployment("quote", **build, manifest={"inline": a_manifest("quote", "simulate: stuck")}))
     wait(world, DEPLOYMENT, "quote", on_record(DEPLOYMENT))
@@ -97,12 +97,12 @@ def edited_during_the_rollout(world: ReusableWorld) -> None:
             world.simulator.actor("fail-deployment", id=one["id"])
 
 
-def a_preview_gets_healthy(world: ReusableWorld) -> None:
+def a_preview_gets_healthy(world: ReusableFixture) -> None:
     world.apply(a_preview("quote", **of_build(world)))
     wait(world, DEPLOYMENT, "quote")
 
 
-def a_preview_is_edited(world: ReusableWorld) -> None:
+def a_preview_is_edited(world: ReusableFixture) -> None:
     build = of_build(world)
     world.apply(a_preview("quote", **build))
     wait(world, DEPLOYMENT, "quote")
@@ -110,14 +110,14 @@ def a_preview_is_edited(world: ReusableWorld) -> None:
     wait(world, DEPLOYMENT, "quote")
 
 
-def a_preview_expires(world: ReusableWorld) -> None:
+def a_preview_expires(world: ReusableFixture) -> None:
     a_preview_gets_healthy(world)
     serving = world.status(DEPLOYMENT, "quote")["deploymentID"]
     world.simulator.actor("expire-preview", id=serving, sweep=False)
     wait(world, DEPLOYMENT, "quote", says("Expired", "True"))
 
 
-def a_preview_goes_when_it_expires(world: ReusableWorld) -> None:
+def a_preview_goes_when_it_expires(world: ReusableFixture) -> None:
     wish = a_preview("quote", **of_build(world))
     wish["spec"]["preview"]["onExpiry"] = "Delete"
     world.apply(wish)
@@ -127,13 +127,13 @@ def a_preview_goes_when_it_expires(world: ReusableWorld) -> None:
     wait(world, DEPLOYMENT, "quote", gone)
 
 
-def production_is_deleted(world: ReusableWorld) -> None:
+def production_is_deleted(world: ReusableFixture) -> None:
     deployed(world)
     world.delete(DEPLOYMENT, "quote")
     wait(world, DEPLOYMENT, "quote", gone)
 
 
-def a_preview_is_deleted_while_created(world: ReusableWorld) -> None:
+def a_preview_is_deleted_while_created(world: ReusableFixture) -> None:
     build = of_build(world)
     world.simulator.fault("slow", match={"method": "POST", "path": "/v5/agentex/deployments"}, header_delay=0.7)
     world.apply(a_preview("quote", **build))
@@ -142,20 +142,20 @@ def a_preview_is_deleted_while_created(world: ReusableWorld) -> None:
     wait(world, DEPLOYMENT, "quote", gone)
 
 
-def deleted_during_the_rollout(world: ReusableWorld) -> None:
+def deleted_during_the_rollout(world: ReusableFixture) -> None:
     world.apply(a_deployment("quote", **of_build(world), manifest={"inline": a_manifest("quote", "simulate: stuck")}))
     wait(world, DEPLOYMENT, "quote", on_record(DEPLOYMENT))
     world.delete(DEPLOYMENT, "quote")
     wait(world, DEPLOYMENT, "quote", gone)
 
 
-def a_preview_is_deleted(world: ReusableWorld) -> None:
+def a_preview_is_deleted(world: ReusableFixture) -> None:
     a_preview_gets_healthy(world)
     world.delete(DEPLOYMENT, "quote")
     wait(world, DEPLOYMENT, "quote", gone)
 
 
-def a_deployment_is_recreated(world: ReusableWorld) -> None:
+def a_deployment_is_recreated(world: ReusableFixture) -> None:
     build = deployed(world)
     world.delete(DEPLOYMENT, "quote")
     wait(world, DEPLOYMENT, "quote", gone)

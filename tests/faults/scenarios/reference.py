@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.faults.runner.reusable_world import ReusableWorld
+from tests.faults.runner.reusable_fixture import ReusableFixture
 from tests.faults.runner.runner import Runner
 from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.scenario import Scenario
@@ -86,7 +86,7 @@ def run_with_faults(runner: Runner, name: str, found: Reference, *lives: Sequenc
     return (*stuck, *unlike, *runner.unexpected_exits(), *runner.finish())
 
 
-def run_and_settle(runner: Runner, world: ReusableWorld, name: str, late: float = 0) -> tuple[Finding, ...]:
+def run_and_settle(runner: Runner, world: ReusableFixture, name: str, late: float = 0) -> tuple[Finding, ...]:
     """Run the scenario and wait for rest, `late` seconds longer where views are late."""
     runner.never_rests = SCENARIOS[name].never_rests
     stuck = runner.attempt(lambda: SCENARIOS[name].run(world)) or runner.wait_for_rest(late)
@@ -94,7 +94,7 @@ def run_and_settle(runner: Runner, world: ReusableWorld, name: str, late: float 
     return stuck
 
 
-def explain(world: ReusableWorld, name: str) -> None:
+def explain(world: ReusableFixture, name: str) -> None:
     """Tell the judge what the scenario explains."""
     scenario = SCENARIOS[name]
     for one in world.tracked:
@@ -123,7 +123,7 @@ def load(folder: Path) -> dict[str, Reference]:
 # --- how it ends ----------------------------------------------------------------------------------------------------
 
 
-def end_of(world: ReusableWorld, scenario: Scenario) -> dict[str, Any]:
+def end_of(world: ReusableFixture, scenario: Scenario) -> dict[str, Any]:
     """The status of every resource without ids, times and tokens; where retries go on for ever, between two of them."""
     found: dict[str, Any] = {}
     for one in eventually(lambda: list(world.resources()), lambda seen: not (scenario.never_rests and _tries(seen))):
@@ -144,17 +144,17 @@ def _plain(value: Any) -> Any:
     return MASKED.sub("*", value) if isinstance(value, str) else value
 
 
-def creates(world: ReusableWorld) -> int:
+def creates(world: ReusableFixture) -> int:
     """How many remote objects the operator created."""
     return sum(one["verb"] == "create" for one in _mine(world))
 
 
-def removals(world: ReusableWorld) -> int:
+def removals(world: ReusableFixture) -> int:
     """How many remote objects the operator had removed; a repeated request counts once."""
     return len({one["id"] for one in _mine(world) if one["verb"] in ("cancel", "delete")})
 
 
-def _mine(world: ReusableWorld) -> Iterator[Entry]:
+def _mine(world: ReusableFixture) -> Iterator[Entry]:
     everything = (one for one in world.simulator.ledger() if one["cause"] == "api" and one["kind"] in REMOTE.values())
     return (one for one in everything if owner_in(one))
 
@@ -172,7 +172,9 @@ def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
         yield f"{path}: {one!r} and {other!r}"
 
 
-def differences(world: ReusableWorld, scenario: Scenario, reference: Reference, ambiguous: int) -> tuple[Finding, ...]:
+def differences(
+    world: ReusableFixture, scenario: Scenario, reference: Reference, ambiguous: int
+) -> tuple[Finding, ...]:
     """I24: the end state is the reference's; more creates and removals are only allowed after lost answers."""
     end, found = end_of(world, scenario), []
     if end != reference.end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.faults.runner.reusable_world import ReusableWorld
+from tests.faults.runner.reusable_fixture import ReusableFixture
 
 from agentex_testkit.api_server import Object, ready, says
 
@@ -20,15 +20,15 @@ class Scenario:
     """
 
     name: str
-    run: Callable[[ReusableWorld], None]
+    run: Callable[[ReusableFixture], None]
     creates: dict[tuple[str, str], int] = field(default_factory=dict)
     swept: bool = False      # the remote's own clean-up or ours ends it, whichever comes first
     never_rests: bool = False   # what was refused is tried again, slowly, for ever
     extra_alive: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
-def wait(world: ReusableWorld, kind: str, name: str, until: Callable[[Object | None], bool] = ready) -> Object:
-    """As World.wait, with time for a kill and a restart."""
+def wait(world: ReusableFixture, kind: str, name: str, until: Callable[[Object | None], bool] = ready) -> Object:
+    """As ClusterFixture.wait, with time for a kill and a restart."""
     return world.wait(kind, name, until, PATIENCE)
 
 

@@ -26,11 +26,11 @@ def look_behind_a_refusal(observed: Observed) -> Plan[LookForOurs[BuildRecord]] 
 
 
 def look_before_the_name_is_retried(observed: Observed, now: datetime) -> Plan[LookForOurs[BuildRecord]] | None:
-    """Once `settle` has passed since the refusal, a list shows what our own create has made by that name."""
+    """Once `recreate_delay` has passed since the refusal, a list shows what our own create has made by that name."""
     refused_at = observed.status.refused_at
     if refused_at is None or not observed.may_have_taken_its_own_name or create.creating(observed):
         return None
-    settled_at = refused_at + observed.policy.settle
+    settled_at = refused_at + observed.policy.recreate_delay
     return create.look(observed, settled_at) if now >= settled_at else None
 
 

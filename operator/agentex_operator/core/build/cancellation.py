@@ -89,4 +89,4 @@ def _cancel(observed: Observed, why: Literal["Requested", "TimedOut", "Replaced"
 def _wait_for_the_end(observed: Observed, record: BuildRecord, reason: str) -> Verdict:
     return Verdict(ready="Unknown", reason=reason, phase="Cancelling", progress=Progress.RECONCILING,
                    message=f"Waiting for the remote build {record.id} to end ({record.raw_status}).",
-                   follow=observed.follow, look_again=observed.policy.settle)
+                   follow=observed.follow, look_again=observed.policy.recreate_delay)

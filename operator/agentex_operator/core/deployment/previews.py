@@ -55,7 +55,7 @@ def _remove_expired(observed: Observed, record: DeploymentRecord, ends: datetime
     grace_ends = ends + observed.policy.expiry_grace
     step = removal.remove(observed, record, "Expired", now) if now >= grace_ends else None
     waiting = _expired(observed, f"The preview expired at {expiry.stamp(ends)}; its deployment is being removed.")
-    again = memory.until(grace_ends, now) if now < grace_ends else observed.policy.settle
+    again = memory.until(grace_ends, now) if now < grace_ends else observed.policy.recreate_delay
     return step or replace(waiting, look_again=again)
 
 

@@ -85,15 +85,15 @@ def is_lost(observed: AnyObserved, now: datetime) -> bool:
 
 
 def wait_for_the_open_create(observed: AnyObserved, now: datetime) -> Verdict | None:
-    """P5: an unanswered POST may still commit; no other is sent before `settle` has passed."""
-    settles_at = memory.settles_at(memory.from_status(observed.status), observed.policy)
-    if settles_at is None or now >= settles_at or creating(observed):
+    """P5: an unanswered POST may still commit; no other is sent before `recreate_delay` has passed."""
+    recreate_at = memory.recreate_at(memory.from_status(observed.status), observed.policy)
+    if recreate_at is None or now >= recreate_at or creating(observed):
         return None
     message = (f"The answer to the last create of a {observed.noun} was lost; looking for it by its ownership token "
                "before another is sent.")
     return Verdict(ready="Unknown", reason=reasons.CONFIRMING_CREATE, message=message, phase="Retrying",
                    progress=Progress.RECONCILING, follow=observed.follow,
-                   look_again=memory.until(settles_at, now))
+                   look_again=memory.until(recreate_at, now))
 
 
 def rest_when_refused(observed: AnyObserved, now: datetime) -> Verdict | None:

@@ -59,8 +59,8 @@ def condemn(observed: Observed[StatusT, Record], id_: str, why: RemovalReason) -
 
 
 def recently_requested(observed: AnyObserved, id_: str, now: datetime) -> bool:
-    """Whether the removal of this id was requested less than `settle` ago, or in this pass at any time."""
+    """Whether the removal of this id was requested less than `recreate_delay` ago, or in this pass at any time."""
     asked = observed.status.removal
     if id_ in observed.removal_requested:
         return True
-    return asked is not None and asked.id == id_ and now < asked.requested_at + observed.policy.settle
+    return asked is not None and asked.id == id_ and now < asked.requested_at + observed.policy.recreate_delay

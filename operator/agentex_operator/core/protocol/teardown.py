@@ -69,7 +69,7 @@ def wait_for_teardown(observed: AnyObserved, message: str, reason: str = reasons
                       look_again: timedelta | None = None) -> Verdict:
     """The verdict while the deletion waits."""
     return Verdict(ready="False", reason=reason, message=message, phase="Deleting", progress=Progress.RECONCILING,
-                   follow=observed.follow, look_again=look_again or observed.policy.settle)
+                   follow=observed.follow, look_again=look_again or observed.policy.recreate_delay)
 
 
 TEARDOWN: tuple[conversation.Rule[AnyObserved, AnyTeardownCall], ...] = (

@@ -29,7 +29,7 @@ TRUST = ssl.create_default_context()  # once: reading the certificates costs mor
 
 
 @dataclass
-class World:
+class ClusterFixture:
     """What a test on a cluster works in; what was applied is judged when the test ends."""
 
     api: ApiServer
@@ -232,7 +232,7 @@ def opened(
     front: Callable[[str], str] = str,
     account: bool = True,
     **settings: Any,
-) -> Iterator[World]:
+) -> Iterator[ClusterFixture]:
     """A world in this namespace. `also` is watched too; `front` puts a proxy before the simulator."""
     with SimulatorThread(Settings(**{"time_scale": TIME_SCALE, **settings})) as simulator, ExitStack() as stack:
         operator = Operator(
@@ -240,7 +240,7 @@ def opened(
         )
         stack.callback(operator.end)
         endpoint = front(simulator.url)
-        world = World(installation.api, namespace, simulator, operator, endpoint, installation.uid)
+        world = ClusterFixture(installation.api, namespace, simulator, operator, endpoint, installation.uid)
         world.open()
         operator.start()
         if account:
@@ -248,7 +248,7 @@ def opened(
         yield world
 
 
-def with_account(world: World) -> None:
+def with_account(world: ClusterFixture) -> None:
     """Give the world its account `default`, with its key."""
     world.apply(builders.a_secret(), builders.an_account(world.endpoint))
     world.wait("AgentexAccount", "default")

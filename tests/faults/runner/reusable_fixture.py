@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agentex_testkit.api_server import Object, eventually
+from agentex_testkit.cluster_fixture import REMOTE, ClusterFixture
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.ledger import is_alive, owner_in
-from agentex_testkit.world import REMOTE, World
 
 KEPT = ("AgentexAccount",)
 LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
 
 
 @dataclass
-class ReusableWorld(World):
-    """A World that can be emptied; `sources` serves build contexts."""
+class ReusableFixture(ClusterFixture):
+    """A ClusterFixture that can be emptied; `sources` serves build contexts."""
 
     sources: SourceServer = field(default_factory=SourceServer)
 

@@ -36,7 +36,7 @@ class CrashError(Exception):
 
 
 @dataclass
-class World:
+class CoreFixture:
     """Everything outside the decisions."""
 
     obj: dict[str, Any] | None
@@ -65,7 +65,7 @@ class World:
             observed = core.settle(observed, planned.call, self.answer(planned.call), self.now)
         raise AssertionError(f"the rules never end: {self.calls[-4:]}")
 
-    def settle_down(self, passes: int = 12) -> World:
+    def settle_down(self, passes: int = 12) -> CoreFixture:
         """Passes, each when the one before it wants to be followed by another, or a little later."""
         for _ in range(passes):
             if self.obj is None:
@@ -167,14 +167,14 @@ class World:
             "deleted", RemoteState.DELETED)
         self.records[id_] = replace(record, raw_status=gone[0], state=gone[1])
 
-    def becomes(self, id_: str, word: str, state: RemoteState) -> World:
+    def becomes(self, id_: str, word: str, state: RemoteState) -> CoreFixture:
         """The remote moves on by itself."""
         self.records[id_] = replace(self.records[id_], raw_status=word, state=state)
         return self
 
     # -- the user ------------------------------------------------------------------------------------------------
 
-    def delete(self) -> World:
+    def delete(self) -> CoreFixture:
         """Deleted by somebody; without a finalizer it is gone at once."""
         assert self.obj is not None
         self.obj["metadata"]["deletionTimestamp"] = f"{self.now:%Y-%m-%dT%H:%M:%SZ}"
@@ -182,13 +182,13 @@ class World:
             self.obj = None
         return self
 
-    def edit(self, **spec: Any) -> World:
+    def edit(self, **spec: Any) -> CoreFixture:
         assert self.obj is not None
         self.obj["spec"] |= spec
         self.obj["metadata"]["generation"] += 1
         return self
 
-    def annotate(self, name: str, value: str) -> World:
+    def annotate(self, name: str, value: str) -> CoreFixture:
         assert self.obj is not None
         self.obj["metadata"].setdefault("annotations", {})[f"agentex.scale.com/{name}"] = value
         return self
@@ -250,7 +250,7 @@ def conflict(_call: Any, _perform: Callable[[], Any]) -> Any:
     return Conflict("the object changed")
 
 
-def script(world: World, kind: type, answer: Callable[[Any, Callable[[], Any]], Any]) -> World:
+def script(world: CoreFixture, kind: type, answer: Callable[[Any, Callable[[], Any]], Any]) -> CoreFixture:
     """Give this answer to the next call of that kind."""
     def watch(call: Any, perform: Callable[[], Any]) -> Any:
         if isinstance(call, kind):
@@ -286,20 +286,20 @@ def an_object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def a_build(**spec: Any) -> World:
+def a_build(**spec: Any) -> CoreFixture:
     """A world with one AgentBuild."""
     usual = {"agentName": "quote", "image": {"name": "quote"}, "source": {"configMap": {"name": "quote", "key": "ctx"}}}
-    return World(an_object("AgentBuild", "quote", usual | spec))
+    return CoreFixture(an_object("AgentBuild", "quote", usual | spec))
 
 
-def a_deployment(**spec: Any) -> World:
+def a_deployment(**spec: Any) -> CoreFixture:
     """A world with one AgentDeployment of a named remote build."""
     usual = {"buildID": "build-1", "manifest": {"inline": MANIFEST}, "environments": {"inline": ENVIRONMENTS}}
-    world = World(an_object("AgentDeployment", "quote", usual | spec))
+    world = CoreFixture(an_object("AgentDeployment", "quote", usual | spec))
     world.records["build-1"] = BuildRecord("build-1", RemoteState.SUCCEEDED, "success", T0, "quote", "a-1", "q", "t")
     return world
 
 
-def a_preview(**preview: Any) -> World:
+def a_preview(**preview: Any) -> CoreFixture:
     """A world with one preview."""
     return a_deployment(preview={"label": "pr-1", "ttl": "1h"} | preview)
