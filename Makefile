@@ -21,7 +21,7 @@ demo: ready ## control plane, simulator, operator and samples, live, until Ctrl-
 
 test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k name" for a few)
 	@$(MAKE) ready WANTED=helm
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive search; coverage of reconcile/ is gated
 	@$(if $(CHOSEN),$(BIN)/pytest $(QUICK) $(PYTEST_ARGS),$(BOTH_HALVES))
@@ -45,15 +45,17 @@ clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.c
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build operator/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A run of all quick tests has two halves, side by side: the tests of the shell, whose coverage is measured and gated
-# (measuring makes them twice as slow), and the rest. What the first half says is shown when the second has ended.
+# A run of all quick tests has two halves, side by side: one with the tests of the shell, whose coverage is measured and
+# gated (measuring makes them slower), and the rest. What the first half says is shown when the second has ended.
+# tests/house stays in the foreground: a shell lets its background jobs ignore SIGINT, which these tests send.
 QUICK := -m "not needs_cluster and not needs_helm and not exhaustive"
 CHOSEN := $(filter-out -% no:%,$(PYTEST_ARGS))
+FIRST := tests/reconcile tests/agentex
 define BOTH_HALVES
 log=$$(mktemp); \
-( $(BIN)/coverage run -m pytest tests/reconcile $(QUICK) $(PYTEST_ARGS) && $(BIN)/coverage report ) > $$log 2>&1 & shell=$$!; \
-$(BIN)/pytest --ignore=tests/reconcile $(QUICK) $(PYTEST_ARGS); rest=$$?; \
-wait $$shell; measured=$$?; cat $$log; rm -f $$log; exit $$(( rest || measured ))
+( $(BIN)/coverage run -m pytest $(FIRST) $(QUICK) $(PYTEST_ARGS) && $(BIN)/coverage report ) > $$log 2>&1 & first=$$!; \
+$(BIN)/pytest $(FIRST:%=--ignore=%) $(QUICK) $(PYTEST_ARGS); rest=$$?; \
+wait $$first; measured=$$?; cat $$log; rm -f $$log; exit $$(( rest || measured ))
 endef
 
 # --- how ------------------------------------------------------------------------------------------------------------

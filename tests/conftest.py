@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from agentex_testkit.clusters import ClusterUnderTest, Once
 
 PROGRAMS = pytest.StashKey[Once[Programs]]()
 HELM = pytest.StashKey[Once[Path]]()
+MOST_PROCESSES = 4  # more gain little: the longest file, the gate of the fault programme, has processes of its own
 MARKED_BY_FIXTURE = {
     "programs": ("needs_cluster", "needs_control_plane"), "cluster": ("needs_cluster",), "helm": ("needs_helm",),
 }
@@ -35,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-context", metavar="NAME", help="let --cluster=existing use this context, whatever its name"
     )
     group.addoption("--keep-cluster", action="store_true", help="leave the kind cluster behind")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """How many test processes `-n auto` starts: each has a control plane of its own; a cluster is not shared."""
+    own = clusters.is_ours_to_run(config.getoption("--cluster"))
+    return min(os.cpu_count() or 1, MOST_PROCESSES) if own else 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
