@@ -28,10 +28,11 @@ from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.registration import Registration, RemoteReconciler
 from agentex_operator.reconcile.runtime import Runtime
+from agentex_operator.reconcile.storage_check import StorageCheck
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
 from agentex_operator.sources.registry import Kinds as SourceKinds
-from agentex_operator.watch import Drain, WatchHealth, build_registry, watch
+from agentex_operator.watch import Drain, WatchHealth, build_registry, ending_the_watch, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,7 +77,10 @@ async def serve(settings: Settings, redactor: logs.Redactor) -> None:
         await cluster.require_kinds(BUILT_IN_KINDS.kinds)
         async with operating(settings, redactor, cluster, clock) as (engine, watch_health, shutdown):
             registry = build_registry(engine, cluster.access, watch_health, drain=shutdown, kinds=BUILT_IN_KINDS.kinds)
-            await watch(registry, settings, asyncio.Event())
+            namespace = next(iter(settings.watch_namespaces), None)
+            storage = StorageCheck(engine, cluster, clock, BUILT_IN_KINDS.kinds, namespace)
+            async with ending_the_watch(registry, storage.run()):
+                await watch(registry, settings, asyncio.Event())
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,8 @@ kopf's other features (diffs, annotations, Events, finalizers, peering) are swit
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -112,11 +113,28 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
         namespaces=settings.watch_namespaces,
         stop_flag=stop,
     ), registry.ending)
-    if error:
+    if error or registry.failure:
         raise registry.failure or Unavailable(f"the watch ended: {_reason(error, registry)}") from error
 
 
-def _reason(error: BaseException, registry: Registry) -> str:
+@contextlib.asynccontextmanager
+async def ending_the_watch(registry: Registry, check: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `check` meanwhile; the ExternalError that it raises ends the watch. Enter before the watch starts."""
+
+    async def run() -> None:
+        try:
+            await check
+        except ExternalError as error:
+            registry.fail(error)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _reason(error: BaseException | None, registry: Registry) -> str:
     hint = "; the API server may refuse the credentials: there were no others" if registry.credentials_repeated else ""
     return (str(error) or repr(error)) + hint
 

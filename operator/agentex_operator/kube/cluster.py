@@ -35,6 +35,9 @@ class Cluster(Protocol):
     async def list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
         """Read all objects of a kind, live and in chunks; of all namespaces where `namespace` is None."""
 
+    async def storage_version(self, kind: Kind, namespace: str | None) -> str:
+        """Read the resourceVersion at which the API server lists this kind now; "" where it serves no such kind."""
+
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
     ) -> dict[str, Any]:
@@ -101,6 +104,11 @@ class KubeCluster:
             found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
             more = (chunk or {}).get("metadata", {}).get("continue") or None
         return found
+
+    async def storage_version(self, kind: Kind, namespace: str | None) -> str:
+        """See Cluster."""
+        chunk = await self.api.get(f"{kind.collection(namespace)}?limit=1")
+        return str((chunk or {}).get("metadata", {}).get("resourceVersion") or "")
 
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False

@@ -29,6 +29,7 @@ class ViewCache:
         self._uids: dict[Key, str] = {}
         self._index = DependentIndex(bugs)
         self._subscribers: defaultdict[str, list[Subscriber]] = defaultdict(list)
+        self._newest: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._views)
@@ -82,7 +83,13 @@ class ViewCache:
         self._announce(None, seen)
         return True
 
+    def newest_version(self, kind: str) -> int:
+        """The highest resourceVersion of this kind that was ever kept; 0 if no version was a number."""
+        return self._newest.get(kind, 0)
+
     def _store(self, view: View) -> None:
+        if view.resource_version.isdecimal():
+            self._newest[view.kind] = max(self.newest_version(view.kind), int(view.resource_version))
         self._views[view.uid] = self._by_kind[view.kind][view.uid] = view
         self._index.update(view)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator.reconcile.bugs import Bugs
 from agentex_operator.reconcile.cache import ViewCache
-from agentex_operator.reconcile.views import is_edited, is_removed, view_of
+from agentex_operator.reconcile.views import is_edited, is_newer, is_removed, view_of
 from agentex_operator.reconcile.work_queue import Backoff, WorkQueue
 from agentex_operator.reconcile.workers import Workers
 
@@ -53,6 +53,7 @@ class Engine:
         backoff: Backoff | None = None,
     ) -> None:
         self._bugs = Bugs()
+        self._older_listed: list[Callable[[View], None]] = []
         self._cache = ViewCache(self._bugs, removed=self._drop)
         self._queue = WorkQueue(clock, jitter, backoff or Backoff())
         self._workers = Workers(self._queue, self._cache.view, self._bugs, workers)
@@ -73,6 +74,10 @@ class Engine:
         """
         self._cache.subscribe(kind, subscriber)
 
+    def on_older_listed(self, callback: Callable[[View], None]) -> None:
+        """Call `callback(listed)` for each object that a list of the watch shows older than the cache has it."""
+        self._older_listed.append(callback)
+
     async def start(self) -> None:
         """Start the workers; objects that were queued before are worked on now."""
         self._queue.open()
@@ -92,8 +97,13 @@ class Engine:
             return
         if event_type == "DELETED":
             self.forget(seen.uid)
-        elif self._cache.remember(seen) and not self._workers.note_change(seen):
-            self.wake(seen.uid)
+        elif self._cache.remember(seen):
+            if not self._workers.note_change(seen):
+                self.wake(seen.uid)
+        elif event_type is None and (known := self.view(seen.uid)) and is_newer(
+                known.resource_version, seen.resource_version):
+            for callback in self._older_listed:
+                callback(seen)
 
     def learn(self, kind: str, obj: Mapping[str, Any]) -> None:
         """Take in the response to our own write, so that the next pass reads what this one wrote; causes no pass.
@@ -146,6 +156,10 @@ class Engine:
     def views(self, kind: str) -> Iterator[View]:
         """The newest views of a kind at the time of the call, in no particular order."""
         return self._cache.views(kind)
+
+    def newest_version(self, kind: str) -> int:
+        """The highest resourceVersion of this kind that was ever kept; 0 if no version was a number."""
+        return self._cache.newest_version(kind)
 
     def dependents(self, kind: str, namespace: str | None, name: str) -> list[View]:
         """The newest views of the objects that refer to the object of that name, whether or not that one exists.

@@ -90,7 +90,7 @@ class FakeApi(Api):
             case "get":
                 return store.get(key)
             case "list":
-                return _chunk(store.list(request.kind, request.namespace), path)
+                return _chunk(store.list(request.kind, request.namespace), path, store.version)
             case "create":
                 return store.create(key, request.body)
             case "patch":
@@ -102,13 +102,13 @@ class FakeApi(Api):
                 return None
 
 
-def _chunk(objects: list[dict[str, Any]], path: str) -> dict[str, Any]:
-    """One chunk of a list; the items of a list carry no apiVersion and kind."""
+def _chunk(objects: list[dict[str, Any]], path: str, version: int) -> dict[str, Any]:
+    """One chunk of a list read at this version; the items of a list carry no apiVersion and kind."""
     query = parse_qs(urlsplit(path).query)
     start, limit = int(query.get("continue", ["0"])[0]), int(query.get("limit", ["500"])[0])
     items = [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in objects]
     more = {"continue": str(start + limit)} if len(items) > start + limit else {}
-    return {"items": items[start : start + limit], "metadata": more}
+    return {"items": items[start : start + limit], "metadata": {"resourceVersion": str(version), **more}}
 
 
 @contextmanager

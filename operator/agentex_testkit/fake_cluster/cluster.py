@@ -16,7 +16,7 @@ from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.fake_cluster.requests import WRITES, Request
 from agentex_testkit.fake_cluster.schema import PRESERVE
 from agentex_testkit.fake_cluster.served import Served, operators_kinds
-from agentex_testkit.fake_cluster.store import Object, ObjectStore
+from agentex_testkit.fake_cluster.store import Object, ObjectStore, Snapshot
 from agentex_testkit.fake_cluster.watch import FakeWatch
 
 
@@ -60,6 +60,15 @@ class FakeCluster(KubeCluster):
     def read(self, kind: Kind, namespace: str | None, name: str) -> Object | None:
         """Return an object as it is now, or None."""
         return self.store.get(self._key(kind, namespace, name))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put an older copy of everything back; the watch breaks, and begins anew with a list."""
+        self.store.restore(snapshot)
+        self.watch.lose()
+        for kind in self.store.served:
+            for obj in self.store.list(kind, None):
+                self.watch.add(kind, None, obj)
+        self.watch.deliver()
 
     def events(self, name: str) -> list[Object]:
         """Return the Events about objects of this name, oldest first."""

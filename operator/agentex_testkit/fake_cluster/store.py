@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,14 @@ Announce = Callable[[Kind, str, Object], None]  # kind, ADDED | MODIFIED | DELET
 FIXED = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """All objects at a version of the storage."""
+
+    version: int
+    objects: dict[Key, Object]
+
+
 class ObjectStore:
     """Every object as it is stored. `announce` is told of each change; `now` gives the time of day.
 
@@ -30,7 +38,7 @@ class ObjectStore:
         self.served = {one.kind: one for one in served}
         self._now, self._announce = now, announce
         self._objects: dict[Key, Object] = {}
-        self._versions = itertools.count(1)
+        self.version = 0  # the newest resourceVersion that was given to an object
 
     def get(self, key: Key) -> Object | None:
         """Return one object as a reader sees it, or None."""
@@ -90,6 +98,18 @@ class ObjectStore:
             counted = {"generation": metadata["generation"] + 1} if served.has_status else {}
             self._store(key, {**served.read(stored), "metadata": {**metadata, **marks, **counted}}, "MODIFIED")
 
+    def snapshot(self) -> Snapshot:
+        """Return what is stored now."""
+        return Snapshot(self.version, copy.deepcopy(self._objects))
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put an older copy back, as an etcd restored from a backup; nothing is announced, and versions go back."""
+        self.version, self._objects = snapshot.version, copy.deepcopy(snapshot.objects)
+
+    def _next_version(self) -> str:
+        self.version += 1
+        return str(self.version)
+
     def _stored(self, key: Key) -> tuple[Served, Object]:
         if key not in self._objects:
             raise not_found(key[2])
@@ -98,7 +118,7 @@ class ObjectStore:
     def _store(self, key: Key, obj: Object, event: str) -> Object:
         """Keep the object under a new version, unless it is what is stored already."""
         if obj != self._objects.get(key):
-            version = {"resourceVersion": str(next(self._versions))}
+            version = {"resourceVersion": self._next_version()}
             self._objects[key] = copy.deepcopy({**obj, "metadata": {**obj["metadata"], **version}})
             self._announce(key[0], event, self._seen(key[0], self._objects[key]))
         return self._seen(key[0], self._objects[key])
@@ -106,7 +126,7 @@ class ObjectStore:
     def _remove(self, key: Key, obj: Object) -> None:
         """Forget the object; its last event carries a version of its own."""
         del self._objects[key]
-        version = {"resourceVersion": str(next(self._versions))}
+        version = {"resourceVersion": self._next_version()}
         self._announce(key[0], "DELETED", self._seen(key[0], {**obj, "metadata": {**obj["metadata"], **version}}))
 
     def _seen(self, kind: Kind, stored: Object) -> Object:

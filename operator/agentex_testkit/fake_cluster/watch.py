@@ -8,8 +8,8 @@ from typing import Any
 
 from agentex_operator.kube.kinds import Kind
 
-Observe = Callable[[str, str, Mapping[str, Any]], None]  # as Engine.observe
-Event = tuple[Kind, str, dict[str, Any]]
+Observe = Callable[[str, str | None, Mapping[str, Any]], None]  # as Engine.observe
+Event = tuple[Kind, str | None, dict[str, Any]]
 
 
 class FakeWatch:
@@ -30,8 +30,8 @@ class FakeWatch:
         """Tell nobody any more."""
         self._observe = None
 
-    def add(self, kind: Kind, event: str, obj: Mapping[str, Any]) -> None:
-        """Queue an event: ADDED, MODIFIED or DELETED; it is told by the next `deliver`."""
+    def add(self, kind: Kind, event: str | None, obj: Mapping[str, Any]) -> None:
+        """Queue an event: ADDED, MODIFIED, DELETED, or None for an object of a list; the next `deliver` tells it."""
         if kind in self._kinds and self._observe is not None:
             self._events.append((kind, event, dict(obj)))
 
