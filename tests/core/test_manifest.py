@@ -164,6 +164,12 @@ def test_the_chosen_entry_is_sent_alone_with_its_key_and_its_word(choice: str) -
     assert sent == {"schema_version": "v1", "environments": {"prod": yaml.safe_load(PROD)}}
 
 
+def test_an_absent_schema_version_is_v1_as_in_the_vendors_model() -> None:
+    text = environments(dev=DEV).removeprefix("schema_version: v1\n")
+
+    assert (render_environments(text, None), render_environments(text, "dev")) == (text, text)
+
+
 def test_texts_that_look_like_numbers_stay_texts() -> None:
     sent = yaml.safe_load(render_environments(environments(dev=DEV), "dev"))
 
@@ -195,7 +201,7 @@ def test_a_word_that_two_entries_carry_is_no_choice() -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    ("", "must be a YAML map"), ("environments: {dev: {}}", "schema_version"),
+    ("", "must be a YAML map"), ("schema_version:\nenvironments: {dev: {}}", "schema_version"),
     ("schema_version: v2\nenvironments: {dev: {}}", "schema_version"),
     ("schema_version: v1", "at least one environment"),
     ("schema_version: v1\nenvironments: {}", "at least one environment"),

@@ -53,6 +53,12 @@ async def test_read_key_says_what_is_wrong_with_the_secret(bare: Harness, secret
     assert "key\n1" not in condition(found, "Ready")["message"]
 
 
+async def test_read_key_drops_a_byte_order_mark(bare: Harness) -> None:
+    bare.apply(a_secret(key="\ufeffkey-1"), an_account(bare.simulator.url))
+
+    await bare.wait("AgentexAccount", "default")
+
+
 async def test_read_key_takes_another_key_without_a_restart(harness: Harness) -> None:
     harness.simulator.set_keys("acct-1", "key-2")
     harness.apply(a_secret(key="key-2"))

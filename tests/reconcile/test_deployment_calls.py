@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from agentex_operator.api.metadata import FINALIZER
@@ -60,6 +61,14 @@ def from_texts() -> Object:
     manifest, environments = (
         {"configMapKeyRef": {"name": "texts", "key": f"{name}.yaml"}} for name in ("manifest", "environments"))
     return a_deployment(manifest=manifest, environments=environments)
+
+
+async def at_the_remote(harness: Harness) -> Object:
+    """The only deployment of the account, as the remote API shows it."""
+    headers = {"x-api-key": "key-1", "x-selected-account-id": "acct-1"}
+    async with httpx.AsyncClient(base_url=harness.simulator.url, headers=headers) as client:
+        deployment, = (await client.get("/v5/agentex/deployments")).json()["items"]
+    return deployment
 
 
 # --- calls to the cluster -------------------------------------------------------------------------------------------
@@ -163,6 +172,26 @@ async def test_read_text_takes_manifest_and_environments_from_a_config_map(harne
     await harness.until(lambda: harness.creates(owner(harness)) == 2)
 
     await harness.wait("AgentDeployment", "quote")
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "from a ConfigMap"])
+async def test_a_byte_order_mark_before_a_text_is_dropped(harness: Harness, inline: bool) -> None:
+    manifest, environments = "\ufeff" + a_manifest(), "\ufeff" + ENVIRONMENTS
+    wish = a_deployment(manifest={"inline": manifest}, environments={"inline": environments}, environment="dev")
+    harness.apply(an_image(), texts(manifest, environments), wish if inline else from_texts())
+
+    await harness.wait("AgentDeployment", "quote")
+
+    sent = await at_the_remote(harness)
+    assert ("\ufeff" in sent["manifest_file"], sent["environment_config"]) == (False, ENVIRONMENTS)
+
+
+async def test_a_byte_order_mark_before_a_manifest_in_an_archive_is_dropped(harness: Harness) -> None:
+    harness.apply(a_context(**{"manifest.yaml": "\ufeff" + a_manifest()}), a_build(), from_build())
+
+    await harness.wait("AgentDeployment", "quote")
+
+    assert "\ufeff" not in (await at_the_remote(harness))["manifest_file"]
 
 
 async def test_read_text_is_live_right_before_a_create(harness: Harness) -> None:

@@ -14,6 +14,7 @@ from agentex_operator.sources.credentials import authorization
 
 @pytest.mark.parametrize(("values", "header"), [
     ({"token": "abc"}, "Bearer abc"), ({"token": "abc\n"}, "Bearer abc"),
+    ({"token": "\ufeffabc"}, "Bearer abc"),
     ({"username": "u", "password": "p:q"}, "Basic dTpwOnE="),
     ({"username": "u", "password": "p", "ca.crt": "\x00"}, "Basic dTpw"),
 ])

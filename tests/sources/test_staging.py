@@ -121,6 +121,12 @@ def test_ignore_patterns_match_base_names_only_as_in_the_packager(pattern: str, 
     assert ("quote/sub/app.log" in staged(tmp_path, files)) is kept
 
 
+def test_a_byte_order_mark_before_a_dockerignore_or_a_manifest_is_dropped(tmp_path: Path) -> None:
+    files = AGENT | {"manifest.yaml": "\ufeff" + a_manifest(ignore="ig"), "ig": "\ufeff*.log\r\n", "quote/a.log": ""}
+
+    assert staged(tmp_path, files) == [".dockerignore", "Dockerfile", "quote/main.py"]
+
+
 def test_a_dockerignore_that_does_not_exist_is_no_error(tmp_path: Path) -> None:
     assert staged(tmp_path, AGENT) == ["Dockerfile", "quote/main.py"]
 

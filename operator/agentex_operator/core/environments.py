@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import yaml
-
-from agentex_operator.core import quoting, reasons, vendor_files
+from agentex_operator.core import byte_order_mark, quoting, reasons, vendor_files, yaml_cut
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.vendor_models import VendorEnvironment
 
@@ -19,8 +17,10 @@ def render_environments(text: str, environment: str | None) -> str:
     """The text to send: only the chosen entry, or the whole text without `environment` (agentex-api.md §4).
 
     `environment` is a key, or else the `environment:` word of exactly one entry. Every entry that is sent was checked.
+    What is sent is as the user wrote it, without a byte-order mark: the other entries are cut out of the text.
     Raises InvalidInput(InvalidEnvironments).
     """
+    text = byte_order_mark.without_mark(text)
     document, entries = _environments(text)
     if environment is None:
         for key, entry in entries.items():
@@ -28,8 +28,17 @@ def render_environments(text: str, environment: str | None) -> str:
         return text
     key = _chosen(entries, environment)
     _check_environment(key, entries[key])
-    return yaml.dump(document | {"environments": {key: entries[key]}}, Dumper=_Dumper, sort_keys=False,
-                     allow_unicode=True)
+    return _cut(text, key, document | {"environments": {key: entries[key]}})
+
+
+def _cut(text: str, key: str, expected: dict[str, object]) -> str:
+    """The text without the other entries. Raises InvalidInput(InvalidEnvironments) if it would not mean the same."""
+    found = yaml_cut.with_one_entry(text, "environments", key)
+    # repr, as a number that is none (.nan) does not equal itself
+    if found is None or repr(vendor_files.mapping(found, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS)) != repr(expected):
+        raise _invalid_environments(f"environments.{quoting.plain(key)} cannot be cut out of the text; write it in "
+                                    "block style, without anchors of other entries")
+    return found
 
 
 def expected_namespace(text: str, environment: str | None) -> str | None:
@@ -48,8 +57,8 @@ def expected_namespace(text: str, environment: str | None) -> str | None:
 def _environments(text: str) -> tuple[dict[str, object], dict[str, object]]:
     """The whole document and its entries. Raises InvalidInput(InvalidEnvironments)."""
     document = vendor_files.mapping(text, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS)
-    if document.get("schema_version") != "v1":
-        raise _invalid_environments('schema_version must be "v1"; write it as the first line')
+    if document.get("schema_version", "v1") != "v1":
+        raise _invalid_environments('schema_version must be "v1"; correct the line, or remove it')
     entries = document.get("environments")
     if not isinstance(entries, dict) or not entries:
         raise _invalid_environments("environments must be a map with at least one environment; add one")
@@ -99,10 +108,3 @@ def _namespace(namespace: str) -> str:
 
 def _invalid_environments(what: str) -> InvalidInput:
     return InvalidInput(reasons.INVALID_ENVIRONMENTS, f"{ENVIRONMENTS}: {what}.")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes no aliases: the entry must not depend on anchors that were cut away."""
-
-    def ignore_aliases(self, value: object) -> bool:
-        return True

@@ -9,6 +9,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from agentex_operator.core import byte_order_mark
+
 _TAG = re.compile(r"^(?P<digest>[0-9a-f]{12})-(?P<owner>[0-9a-f]{8})(?P<attempt>[1-9][0-9]{0,8})$")
 _REF = re.compile(r"\(agentex\.scale\.com/owner (?P<owner>[0-9a-f]{8})\.(?P<attempt>[1-9][0-9]{0,8})\)$")
 _COMMENT = "# agentex.scale.com/owner: "
@@ -63,8 +65,8 @@ def deployment_owner(token: str) -> str:
 
 
 def with_token(manifest: str, token: str) -> str:
-    """The manifest text with the ownership comment as its first line."""
-    return f"{_COMMENT}{token}\n{manifest}"
+    """The manifest text with the ownership comment as its first line, in which no byte-order mark may follow."""
+    return f"{_COMMENT}{token}\n{byte_order_mark.without_mark(manifest)}"
 
 
 def token_in(manifest: str) -> str | None:

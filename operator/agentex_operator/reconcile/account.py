@@ -136,7 +136,7 @@ def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
         raise NotReady(reasons.KEY_NOT_FOUND, f"Secret {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
                                               "or correct spec.apiKeySecretRef.")
     try:
-        return base64.b64decode(values[ref.key], validate=True).decode()
+        return base64.b64decode(values[ref.key], validate=True).decode("utf-8-sig")
     except (binascii.Error, UnicodeDecodeError):
         raise NotReady(reasons.SECRET_INVALID, f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key "
                                                "into it.") from None

@@ -36,9 +36,10 @@ async def authorization(cluster: ObjectReader, namespace: str, name: str, keep_s
 
 
 def _credential(encoded: object, key: str, name: str) -> str:
-    """The value, if a header can carry it; a line break at its end, as `echo` writes one, is dropped."""
+    """The value, if a header can carry it; a byte-order mark before it and a line break at its end are dropped."""
     try:
-        value = base64.b64decode(str(encoded), validate=True).decode("ascii").rstrip("\r\n")
+        text = base64.b64decode(str(encoded), validate=True).decode("utf-8-sig")
+        value = text.rstrip("\r\n").encode("ascii").decode()
     except ValueError:
         raise _invalid_secret(name, f"must have ASCII text under {key}") from None  # the cause would hold the value
     if not value or not value.isprintable():

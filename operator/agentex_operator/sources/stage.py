@@ -105,11 +105,12 @@ def _tidy(path: str) -> str:
 
 
 def _text(blobs: Blobs, file: File, reason: str, name: str) -> str:
+    """The content of a file as text, without a byte-order mark. Raises InvalidInput(reason)."""
     content = blobs.read(file, LARGEST_TEXT)
     if content is None:
         raise InvalidInput(reason, f"{name} is larger than {LARGEST_TEXT:,} bytes. Make it smaller.")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(reason, f"{name} is not UTF-8 text. Save it as UTF-8.") from error
 
@@ -137,7 +138,7 @@ def _invalid(what: str) -> InvalidInput:
 def _ignoring(blobs: Blobs, file: File) -> re.Pattern[str]:
     """One expression for all lines of a .dockerignore. Raises InvalidInput if it is too long."""
     content = blobs.read(file, _LARGEST_IGNORE)
-    patterns = _patterns(content.decode("utf-8", "replace")) if content is not None else None
+    patterns = _patterns(content.decode("utf-8-sig", "replace")) if content is not None else None
     if patterns is None or len(patterns) > _MOST_PATTERNS:
         raise _invalid(f"The .dockerignore is longer than {_MOST_PATTERNS} lines or {_LARGEST_IGNORE:,} bytes")
     return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else _NOTHING

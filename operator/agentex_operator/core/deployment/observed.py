@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
-from agentex_operator.core import conditions, memory, preview_labels
+from agentex_operator.core import byte_order_mark, conditions, memory, preview_labels
 from agentex_operator.core.deployment import records
 from agentex_operator.core.ownership import deployment_owner, deployment_token
 from agentex_operator.core.plan import UsableAccount
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from agentex_operator.api.build import AgentBuild
+    from agentex_operator.api.deployment import EnvironmentsSource, ManifestSource
     from agentex_operator.api.references import KeyRef
 
 
@@ -175,13 +176,18 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         source = self.spec.manifest
         if source.from_build:
             return self.built_from[1] if self.built_from else None
-        return source.inline if source.config_map_key_ref is None else dict(self.texts).get(source.config_map_key_ref)
+        return self._text(source)
 
     @property
     def environments(self) -> str | None:
         """The environments text; None if it was not read in this pass."""
-        source = self.spec.environments
-        return source.inline if source.config_map_key_ref is None else dict(self.texts).get(source.config_map_key_ref)
+        return self._text(self.spec.environments)
+
+    def _text(self, source: ManifestSource | EnvironmentsSource) -> str | None:
+        """The text of a ConfigMap or of the spec, without a byte-order mark; None if it was not read in this pass."""
+        ref = source.config_map_key_ref
+        text = source.inline if ref is None else dict(self.texts).get(ref)
+        return byte_order_mark.without_mark(text) if text is not None else None
 
     @property
     def build_id(self) -> str | None:

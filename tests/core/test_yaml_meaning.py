@@ -1,0 +1,138 @@
+"""A YAML text that goes through the operator means the same to every reader: PyYAML (1.1) and ruamel.yaml (1.2)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from agentex_operator.core.environments import render_environments
+from agentex_operator.core.errors import InvalidInput
+from agentex_operator.core.ownership import token_in, with_token
+
+SCALARS = ['"1234e56"', '"0o755"', '"on"', "'~'", '"1_000"', "'0b1'", '".inf"', "'2024-01-01'", "1234e56", "0o755",
+           "1e3", "on", "off", "yes", "~", "null", "1_000", "0b1", ".inf", "0x1F", "017", "1:30", "190:20:30",
+           "2024-01-01", "plain words", "a:b", "http://x/y?z=[1]", "it's", "comma, brackets [x] {y}", "-5", '""', "''",
+           '"\\u2028\\x7f\\t\\"\\\\"', "\U0001f600 é 日本", "'don''t'", '"# no comment"', "x # a comment", "",
+           "|\n          one\n            two\n\n", "|+\n          kept\n\n\n", ">-\n          folded\n          words",
+           "|2-\n           indented\n", "\n          several\n          lines", '"several\n          lines"',
+           "{a: 1_0, b: [0o7, '0o7'], c: {d: on}}", "[1, '1', on, \"on\", ~]", "{<<: {m: 0o1}, n: 1}", "!!str 0o7"]
+
+
+def read_by_all(text: str) -> tuple[str, str]:
+    """What the readers find: of YAML 1.1 and of YAML 1.2."""
+    newer = YAML(typ="safe", pure=True)
+    return repr(yaml.safe_load(text)), repr(plain(newer.load(io.StringIO(text))))
+
+
+def plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def reduced(text: str, key: str) -> tuple[str, str]:
+    """What the readers find in the text, with only this key left by each of them."""
+    old, new = yaml.safe_load(text), plain(YAML(typ="safe", pure=True).load(io.StringIO(text)))
+    assert isinstance(new, dict)
+    for document in (old, new):
+        document["environments"] = {key: document["environments"][key]}
+    return repr(old), repr(new)
+
+
+def an_entry(name: str, values: list[str], indent: str = "  ") -> str:
+    head = f"{indent}{name}:  # of {name}\n{indent}  auth: {{principal: {{user_id: \"{name}\"}}}}\n"
+    lines = "".join(f"{indent}    k{number}: {value}\n" for number, value in enumerate(values))
+    return head + (f"{indent}  # values of {name}\n{indent}  helm_overrides:\n{lines}" if values else "")
+
+
+entries = st.lists(st.lists(st.sampled_from(SCALARS), max_size=6), min_size=1, max_size=4)
+tops = st.sampled_from(["", "schema_version: v1\n", "---\n", "# first\n\nschema_version: 'v1'  # why\n",
+                        "x: &top {a: \"0o7\"}\n", "%YAML 1.2\n---\n"])
+tails = st.sampled_from(["", "\n\n", "# last\n", "  # deeper\n\n# last\nmore: \"on\"\n", "more: 0o7\n", "...\n"])
+breaks = st.sampled_from(["\n", "\r\n"])
+
+
+@given(entries, st.integers(0, 3), tops, tails, breaks, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_an_entry_cut_out_of_a_text_means_the_same_to_every_reader(values: list[list[str]], choice: int, top: str,
+                                                                   tail: str, line_end: str, marked: bool) -> None:
+    names = [f"e{number}" for number in range(len(values))]
+    body = "\n".join(f"  # about {name}\n" + an_entry(name, one) for name, one in zip(names, values, strict=True))
+    text = f"{top}environments:\n{body}{tail}".replace("\n", line_end)
+    name = names[choice % len(names)]
+
+    sent = render_environments("\ufeff" * marked + text, name)
+
+    assert read_by_all(sent) == reduced(text, name)
+    assert all(line in text.splitlines(keepends=True) for line in sent.splitlines(keepends=True))
+    assert [other for other in names if other != name and f" {other}" in sent] == []
+
+
+@given(st.lists(st.sampled_from([one for one in SCALARS if "\n" not in one]), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_an_anchored_value_of_another_entry_means_the_same_to_every_reader(values: list[str]) -> None:
+    base = an_entry("base", values).replace("base:  #", "base: &base  #").replace(
+        "helm_overrides:", "helm_overrides: &over")
+    text = (f"environments:\n{base}  prod:\n    <<: *base\n    helm_overrides:\n      <<: *over\n      more: *over\n"
+            "  same: *base\n")
+
+    for key in ("prod", "same"):
+        assert read_by_all(render_environments(text, key)) == reduced(text, key)
+
+
+@given(st.sampled_from(SCALARS), st.sampled_from(["", "# a comment\n", "---\n", "%YAML 1.2\n---\n"]), breaks,
+       st.booleans())
+@settings(deadline=None)
+def test_a_manifest_with_its_token_means_the_same_to_every_reader(value: str, top: str, line_end: str,
+                                                                  marked: bool) -> None:
+    text = f"{top}a:\n    - b:\n        {value}\n    - c\n".replace("\n", line_end)
+
+    sent = with_token("\ufeff" * marked + text, "cluster/uid/digest/1")
+
+    assert (read_by_all(sent), token_in(sent), sent.endswith(text)) == (read_by_all(text), "cluster/uid/digest/1", True)
+
+
+# --- each shape of a text -------------------------------------------------------------------------------------------
+
+AUTH = "auth: {principal: {user_id: u}}"
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    (f"# top\nenvironments:\n  # dev\n  dev:\n    {AUTH}\n\n  # prod\n  prod: {{{AUTH}}}  # why\n# end\nz: 1\n",
+     f"# top\nenvironments:\n  # prod\n  prod: {{{AUTH}}}  # why\n# end\nz: 1\n"),
+    (f"environments:\n  prod:\n    {AUTH}\n    # of prod\n\n  # dev\n  dev: {{{AUTH}}}\n",
+     f"environments:\n  prod:\n    {AUTH}\n    # of prod\n\n"),
+    (f"environments: {{dev: {{{AUTH}}}, prod: {{{AUTH}}}, x: 1}}\n", f"environments: {{prod: {{{AUTH}}}}}\n"),
+    (f"{{environments: {{\n  prod: {{{AUTH}}},  # why\n  dev: {{}}\n}}}}",
+     f"{{environments: {{\n  prod: {{{AUTH}}}\n}}}}"),
+    (f'environments:\r\n  dev: {{}}\r\n  "prod":\r\n    {AUTH}\r\n', f'environments:\r\n  "prod":\r\n    {AUTH}\r\n'),
+    (f"environments:\n  ? dev\n  : {{}}\n  ? prod\n  : {AUTH}\n", f"environments:\n  ? prod\n  : {AUTH}\n"),
+    (f"b: &b {{{AUTH}}}\nenvironments:\n  dev: *b\n  prod: *b\n", f"b: &b {{{AUTH}}}\nenvironments:\n  prod: *b\n"),
+    (f"environments:\n  dev: &b {{{AUTH}, x: \"0o7\"}}\n  prod: *b\n",
+     f'environments:\n  prod: {{{AUTH.replace(" u}", " u}")}, x: "0o7"}}\n'),
+    (f"b: &b {{prod: {{{AUTH}, x: '1'}}}}\nenvironments: *b\n",
+     f'b: &b {{prod: {{{AUTH}, x: \'1\'}}}}\nenvironments: {{prod: {{{AUTH}, x: "1"}}}}\n'),
+    (f"b: &b {{prod: {{{AUTH}}}}}\nenvironments:\n  <<: *b\n  dev: {{}}\n",
+     f"b: &b {{prod: {{{AUTH}}}}}\nenvironments:\n  {{prod: {{{AUTH}}}}}\n"),
+    (f"environments: &e  # all\n  dev: {{}}\n  prod: {{{AUTH}}}\n", f"environments: &e  # all\n  prod: {{{AUTH}}}\n"),
+    (f"? environments\n: dev: {{}}\n  prod:\n    {AUTH}\n    x: |\n      y\nz: 1\n",
+     f'? environments\n: {{prod: {{{AUTH}, x: "y\\n"}}}}\nz: 1\n'),
+])
+def test_the_rest_of_the_text_stays_as_it_is_written(text: str, expected: str) -> None:
+    sent = render_environments(text, "prod")
+
+    assert (sent, read_by_all(sent)) == (expected, reduced(text, "prod"))
+
+
+def test_what_cannot_be_cut_is_refused_with_what_to_do() -> None:
+    text = f"<<: {{environments: {{dev: {{{AUTH}}}, prod: {{{AUTH}}}}}}}\n"
+
+    with pytest.raises(InvalidInput, match="without anchors of other entries") as caught:
+        render_environments(text, "prod")
+    assert caught.value.reason == "InvalidEnvironments"
