@@ -128,7 +128,8 @@ def run(folder: Path, name: str, *told: str) -> Part:
 def operator_flags(plane: ControlPlane, folder: Path) -> tuple[str, ...]:
     """As in production, but for what a loopback simulator needs."""
     return (f"--kubeconfig={demo_access.kubeconfig(plane)}", f"--namespace={demo_access.NAMESPACE}",
-            f"--work-dir={folder / 'work'}", "--allow-http-endpoints", "--health-host=127.0.0.1", "--health-port=0")
+            f"--work-dir={folder / 'work'}", "--allow-http-endpoints", "--allowed-endpoints=127.0.0.1:*",
+            "--health-host=127.0.0.1", "--health-port=0")
 
 
 def address_of(simulator: Part) -> str:

@@ -111,6 +111,7 @@ def operator_flags(kubeconfig: Path, folder: Path) -> tuple[str, ...]:
         f"--namespace={demo_access.NAMESPACE}",
         f"--work-dir={folder / 'work'}",
         "--allow-http-endpoints",
+        "--allowed-endpoints=127.0.0.1:*",
         "--health-host=127.0.0.1",
         "--health-port=0",
         "--expiry-grace=5s",

@@ -15,11 +15,13 @@ from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.session import AccountAddress, AccountSession
 from agentex_operator.agentex.transport import trusted
 from agentex_operator.clock import Clock
+from agentex_operator.core.endpoints import EndpointRules
 from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_started, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
+from agentex_operator.kube.secret_reads import CheckedObjects
 from agentex_operator.reconcile import references
 from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
@@ -116,10 +118,11 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
 def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
                registry: Registry) -> Runtime:
     """All clients and adapters that the reconcilers need, made once."""
+    objects = CheckedObjects(cluster, consent_required=settings.require_secret_consent)
     return Runtime(
-        engine=engine, cluster=cluster, accounts=Accounts(engine, cluster),
+        engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
-        sources=Sources(cluster, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
+        sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
                         keep_secret=redactor.add, kinds=registry.sources),
         clock=clock, policy=policy_of(settings), keep_secret=redactor.add,
     )
@@ -132,6 +135,11 @@ def policy_of(settings: Settings) -> Policy:
                   reference_resync=settings.reference_resync)
 
 
+def endpoint_rules(settings: Settings) -> EndpointRules:
+    """Which endpoints accounts may have."""
+    return EndpointRules.of(settings.allowed_endpoints, plain_allowed=settings.allow_http_endpoints)
+
+
 def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
     trust, remote_kinds = trusted(), tuple(one.run.remote for one in registry.resources)
@@ -142,7 +150,7 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
                               rate=entry.rate, trust=trust, kinds=remote_kinds)
 
     accounts = AccountReconciler(runtime, open_session, namespace=settings.namespace,
-                                 plain_allowed=settings.allow_http_endpoints)
+                                 endpoints=endpoint_rules(settings))
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
         runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)

@@ -9,6 +9,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from agentex_operator.core import endpoints
+
 LEVELS = ("debug", "info", "warning", "error")
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -30,7 +32,9 @@ class Settings:
     missing_grace: timedelta = timedelta(seconds=60)
     drain_timeout: timedelta = timedelta(seconds=25)
     work_dir: Path = field(default_factory=lambda: Path("/tmp/agentex-operator"))  # noqa: S108 - an emptyDir in the pod
+    allowed_endpoints: tuple[str, ...] = ("*.scale.com",)
     allow_http_endpoints: bool = False
+    require_secret_consent: bool = False
     allowed_source_hosts: tuple[str, ...] = ()
     health_host: str = ""
     health_port: int = 8080
@@ -47,6 +51,9 @@ class Settings:
         _require(self.context is None or self.kubeconfig is not None, "--context", "a --kubeconfig to choose from")
         for name in ("resync", "reference_resync", "create_longest_life", "drain_timeout"):
             _require(getattr(self, name) > timedelta(), _flag(name), "more than zero, for example 30s or 5m")
+        for entry in self.allowed_endpoints:
+            _require(_is_endpoint_pattern(entry), "--allowed-endpoints", "HOST, HOST:PORT or *.DOMAIN, without scheme "
+                     f"or path, and not {entry!r}")
         for host in self.allowed_source_hosts:
             _require(
                 _HOST_PORT.fullmatch(host) is not None, "--allowed-source-hosts", "HOST:PORT, without scheme or path"
@@ -75,6 +82,14 @@ def format_duration(span: timedelta) -> str:
     """Write a duration as `parse_duration` reads it: 5m, 90s, 0s."""
     seconds = span.total_seconds()
     return f"{seconds / 60:g}m" if seconds and seconds % 60 == 0 else f"{seconds:g}s"
+
+
+def _is_endpoint_pattern(text: str) -> bool:
+    try:
+        endpoints.parse_pattern(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _require(valid: bool, flag: str, wanted: str) -> None:

@@ -24,7 +24,7 @@ async def operator_without_watch(kubeconfig: Path, namespace: str, folder: Path,
                                  **settings: Any) -> AsyncIterator[Engine]:
     """Its engine, at work. `memory`: the clock by which it believes what it has read of the cluster."""
     told = Settings(kubeconfig=kubeconfig, watch_namespaces=(namespace,), work_dir=folder, allow_http_endpoints=True,
-                    health_host="127.0.0.1", health_port=0, **settings)
+                    allowed_endpoints=("127.0.0.1:*",), health_host="127.0.0.1", health_port=0, **settings)
     cluster = await KubeCluster.connect(told, memory or Clock())
     async with aclosing(cluster), operating(told, Redactor(), cluster, Clock()) as (engine, _, _):
         yield engine

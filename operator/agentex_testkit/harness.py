@@ -31,6 +31,7 @@ from agentex_testkit.fake_cluster.served import Served, operators_kinds
 
 TEAM = "team"  # the namespace that everything is in unless a test says otherwise
 PATIENCE = 20.0  # real seconds until a harness that never comes to rest is an error
+LOOPBACK = ("127.0.0.1:*",)  # the endpoints of simulators, as --allowed-endpoints takes them
 STEP = 0.0005  # real seconds between two looks whether it rests
 
 
@@ -87,7 +88,8 @@ class Harness:
         self.clock, self.simulator, self.registry = clock, simulator, registry
         self.cluster = FakeCluster(clock, (*operators_kinds(), *served), registry.kinds)
         self.cluster.create({"apiVersion": "v1", "kind": NAMESPACE.kind, "metadata": {"name": TEAM}})
-        usual = {"work_dir": work_dir, "allow_http_endpoints": True, "health_host": "127.0.0.1", "health_port": 0}
+        usual = {"work_dir": work_dir, "allow_http_endpoints": True, "allowed_endpoints": LOOPBACK,
+                 "health_host": "127.0.0.1", "health_port": 0}
         self.settings = Settings(**{**usual, **settings})
         self.redactor = Redactor()
         self.engine: Engine | None = None

@@ -100,7 +100,8 @@ class Operator:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _command(self) -> list[str]:
-        mine = ("--allow-http-endpoints", "--health-host=127.0.0.1", f"--health-port={self._port}")
+        mine = ("--allow-http-endpoints", "--allowed-endpoints=127.0.0.1:*", "--health-host=127.0.0.1",
+                f"--health-port={self._port}")
         return [str(PROGRAM), "run", *self._told, *mine, f"--work-dir={self.folder / 'work'}"]
 
     def _await_readiness(self, part: Part) -> None:

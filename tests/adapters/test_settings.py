@@ -63,6 +63,7 @@ def test_flags_win_over_the_environment() -> None:
         (["--health-port=70000"], "--health-port"),
         (["--log-format=xml"], "json"),
         (["--context=c"], "--context wants a --kubeconfig"),
+        (["--allowed-endpoints=https://a"], "--allowed-endpoints wants HOST, HOST:PORT or *.DOMAIN"),
         (["--allowed-source-hosts=http://a"], "--allowed-source-hosts wants HOST:PORT"),
         (["--unknown"], "No such option"),
     ],

@@ -105,6 +105,7 @@ def test_the_binding_names_the_account_the_pod_runs_as(render: Render) -> None:
 
 EVERY_FLAG = (
     "operator.watchNamespaces={team-a,team-b}", "operator.allowedSourceHosts={10.0.0.7:8080}",
+    "operator.allowedEndpoints={*.example.com,10.0.0.7:8443}", "operator.requireSecretConsent=true",
     "operator.allowHttpEndpoints=true", "operator.logFormat=text", "operator.logLevel=debug", "operator.resync=90s",
 )
 
@@ -124,7 +125,25 @@ def test_values_arrive_at_the_operator(render: Render) -> None:
     assert given["watch_namespaces"] == ("team-a", "team-b")
     assert given["allowed_source_hosts"] == ("10.0.0.7:8080",)
     assert given["resync"].total_seconds() == 90
+    assert given["allowed_endpoints"] == ("*.example.com", "10.0.0.7:8443")
     assert given["allow_http_endpoints"]
+    assert given["require_secret_consent"]
+
+
+def test_keys_go_to_scale_only_and_no_consent_is_asked_for_unless_told(render: Render) -> None:
+    _, *flags = render().container["args"]
+    given = run_command.make_context("run", flags).params
+
+    assert (given["allowed_endpoints"], given["require_secret_consent"]) == (("*.scale.com",), False)
+
+
+@pytest.mark.parametrize(("value", "allowed"), [("{}", ()), ("null", ("*.scale.com",))], ids=["empty", "not set"])
+def test_an_empty_list_allows_no_endpoint_and_an_older_release_gets_the_default(
+    render: Render, value: str, allowed: tuple[str, ...]
+) -> None:
+    _, *flags = render(f"operator.allowedEndpoints={value}").container["args"]
+
+    assert run_command.make_context("run", flags).params["allowed_endpoints"] == allowed
 
 
 def test_plain_http_is_off_unless_asked_for(render: Render) -> None:
@@ -186,6 +205,7 @@ REFUSED = {
     "a privileged port": "operator.healthPort=80",
     "no time to finish": "terminationGracePeriodSeconds=5",
     "half a digest": "image.digest=sha256:0",
+    "an endpoint that is a URL": "operator.allowedEndpoints={https://api.example.com}",
 }
 
 

@@ -11,6 +11,7 @@ from agentex_operator.api.metadata import Meta
 from agentex_operator.api.schema import adapter
 from agentex_operator.core import account, calls
 from agentex_operator.core.account import Counts
+from agentex_operator.core.endpoints import EndpointRules
 from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.plan import Policy
 from agentex_operator.core.remote import RemoteState
@@ -25,7 +26,8 @@ NONE_RUNS = Counts(BuildCounts(), DeploymentCounts())
 
 def a_pass(stored: AccountStatus = AccountStatus(), **known: Any) -> account.Observed:  # noqa: B008 - frozen
     """A pass that has read the key and had an answer."""
-    usual: dict[str, Any] = {"counts": NONE_RUNS, "proved_at": T0, "key_read": True}
+    usual: dict[str, Any] = {"counts": NONE_RUNS, "proved_at": T0, "key_read": True,
+                             "endpoints": EndpointRules(None)}
     return account.Observed(meta=META, spec=SPEC, stored=stored, status=stored, policy=Policy(), started_at=T0,
                             **(usual | known))
 

@@ -169,7 +169,8 @@ class Place:
         container = found["spec"]["template"]["spec"]["containers"][0]
         told = [arg for arg in container["args"] if not arg.startswith(("--work-dir", "--health-port"))]
         here = [f"--work-dir={self.folder / 'work'}", "--health-host=127.0.0.1", "--health-port=0",
-                f"--kubeconfig={self._its_kubeconfig(found)}", "--namespace=agentex-system", "--allow-http-endpoints"]
+                f"--kubeconfig={self._its_kubeconfig(found)}", "--namespace=agentex-system", "--allow-http-endpoints",
+                "--allowed-endpoints=127.0.0.1:*"]
         self.operator = Part("agentex-operator", [str(SCRIPTS / "agentex-operator"), *told, *here], self.log)
         self.operator.start(environment=self.environment, folder=self.folder)
         one = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)

@@ -55,3 +55,12 @@ def _names(node: ast.expr) -> set[str]:
 def _name(node: ast.expr) -> str:
     """The last part of a dotted name; "" for another expression."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def test_every_secret_is_read_through_the_check() -> None:
+    """A Secret that is read past `CheckedObjects` could be one that may not be used."""
+    readers = {str(path.relative_to(OPERATOR)) for path in sorted(OPERATOR.rglob("*.py"))
+               for node in ast.walk(ast.parse(path.read_text()))
+               if isinstance(node, ast.Attribute) and node.attr == "secret" and "cluster" in ast.unparse(node.value)}
+
+    assert readers == {"kube/secret_reads.py", "sources/cluster_objects.py"}

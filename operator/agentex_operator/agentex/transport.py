@@ -13,7 +13,7 @@ import httpx
 
 from agentex_operator import settings
 from agentex_operator.agentex.answers import HttpAnswer, refusal
-from agentex_operator.core import reasons
+from agentex_operator.core import endpoints, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Transport:
     def __init__(self, http: httpx.AsyncClient, endpoint: str, account_id: str, api_key: ApiKey, gate: Gate) -> None:
         """Raises InvalidInput for an endpoint or an account id that cannot be used."""
         self._http = http
-        self._endpoint = usable_endpoint(endpoint)
+        self._endpoint = endpoints.parse(endpoint).url
         self._account_id = usable_account_id(account_id)
         self.api_key = api_key
         self._gate = gate
@@ -186,23 +186,6 @@ class Transport:
 
 
 PROBE = ApiRequest(method="GET", path="/v5/builds", params={"limit": 1}, deadline=30.0)
-
-
-def usable_endpoint(endpoint: str) -> str:
-    """The base URL without a trailing slash; raises InvalidInput unless http(s) with a host and without credentials."""
-    try:
-        url = httpx.URL(endpoint.strip())
-    except httpx.InvalidURL as error:
-        raise InvalidInput(reasons.INVALID_URL, f"The endpoint is not a URL: {error}.") from error
-    if not _has_usable_host(url) or url.userinfo or url.query or url.fragment:
-        said = "The endpoint must look like https://host/path, without user, query or fragment."
-        raise InvalidInput(reasons.INVALID_URL, said)
-    return str(url).rstrip("/")
-
-
-def _has_usable_host(url: httpx.URL) -> bool:
-    host = bool(url.host) and "%" not in url.host
-    return url.scheme in ("http", "https") and host and 0 < (url.port or 443) < 65536
 
 
 def usable_account_id(account_id: str) -> str:

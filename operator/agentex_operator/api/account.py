@@ -75,7 +75,8 @@ class AccountSpec:
         min_length=8, max_length=2048, pattern=r"^https?://[^/?#@\s]+(/[^?#@\s]*)?$",
         description="Address of the remote API, for example `https://api.egp.scale.com`, without credentials, query "
         "or fragment. http:// works only when the operator is started with --allow-http-endpoints, for a local "
-        "simulator. Immutable.")]
+        "simulator. The operator sends API keys only to hosts that its --allowed-endpoints names, by default "
+        "`*.scale.com`; the endpoint of a ClusterAgentexAccount needs no entry. Immutable.")]
     account_id: Annotated[str, Field(
         min_length=1, max_length=128, pattern=r"^[!-~]+$",
         description="Id of the remote account, for example `acct-1`. Immutable.")]

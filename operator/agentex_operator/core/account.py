@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.account import AccountSpec, AccountStatus
     from agentex_operator.api.metadata import Meta
+    from agentex_operator.core.endpoints import EndpointRules
 
 
 AccountCall = ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
@@ -60,21 +61,20 @@ class Observed:
     policy: Policy
     started_at: datetime
     counts: Counts
+    endpoints: EndpointRules              # where its key may be sent
     counted: Counts | None = None         # what this process said of them last
-    plain_allowed: bool = False           # whether http:// endpoints are (a local simulator)
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
     failure: Failure | None = None
     object_gone: bool = False
 
 
-def refuse_a_plain_endpoint(observed: Observed, _now: datetime) -> Verdict | None:
-    """A key is never sent in the clear, unless the operator was started for that."""
-    if observed.plain_allowed or observed.spec.endpoint.startswith("https://"):
+def refuse_an_endpoint(observed: Observed, _now: datetime) -> Verdict | None:
+    """Before the key is read: a key is sent to allowed endpoints only, and in the clear only where that is allowed."""
+    refusal = observed.endpoints.refusal(observed.spec.endpoint)
+    if refusal is None:
         return None
-    message = f"The endpoint {observed.spec.endpoint} is not https. Use https, or start the operator with " \
-              "--allow-http-endpoints (for a local simulator only)."
-    return Verdict(ready="False", reason=reasons.INVALID_ENDPOINT, message=message, phase="Failed",
+    return Verdict(ready="False", reason=refusal.reason, message=refusal.message, phase="Failed",
                    progress=Progress.STALLED)
 
 
@@ -112,7 +112,7 @@ def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
 
 
 RULES: tuple[Callable[[Observed, datetime], Plan[AccountCall] | Verdict | None], ...] = (
-    refuse_a_plain_endpoint,
+    refuse_an_endpoint,
     stop_at_failure,
     read_the_key,
     probe,

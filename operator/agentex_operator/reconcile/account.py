@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
-from agentex_operator.core import account, account_binding, calls, reasons
+from agentex_operator.core import account, account_binding, calls, reasons, secret_use
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
     from agentex_operator.core.account import AccountCall
     from agentex_operator.core.calls import Answer
+    from agentex_operator.core.endpoints import EndpointRules
     from agentex_operator.reconcile.accounts import AccountEntry
     from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
@@ -33,9 +34,10 @@ KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
 class AccountReconciler:
     """One pass over an AgentexAccount or a ClusterAgentexAccount."""
 
-    def __init__(self, runtime: Runtime, open_session: OpenSession, *, namespace: str, plain_allowed: bool) -> None:
+    def __init__(self, runtime: Runtime, open_session: OpenSession, *, namespace: str,
+                 endpoints: EndpointRules) -> None:
         self._runtime, self._open = runtime, open_session
-        self._namespace, self._plain_allowed = namespace, plain_allowed
+        self._namespace, self._endpoints = namespace, endpoints
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save; then tell the resources whether the account can be used."""
@@ -48,7 +50,7 @@ class AccountReconciler:
 
     async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: AccountResource) -> Outcome:
         one = AccountPass(self._runtime, kind, view, entry, self._open)
-        observed = self._observe(resource, entry)
+        observed = self._observe(kind, resource, entry)
         observed, planned = await shell.run_pass(account, observed, one.perform, self._runtime.clock)
         entry.proved_at = observed.proved_at
         if not observed.object_gone:  # what was not written is not so yet: the pass comes again
@@ -57,11 +59,13 @@ class AccountReconciler:
             self._runtime.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
-    def _observe(self, resource: AccountResource, entry: AccountEntry) -> account.Observed:
+    def _observe(self, kind: Kind, resource: AccountResource, entry: AccountEntry) -> account.Observed:
+        of_administrator = kind == CLUSTER_AGENTEX_ACCOUNT
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             policy=self._runtime.policy, started_at=self._runtime.clock.now(),
-            counts=entry.counts(), counted=entry.counted, plain_allowed=self._plain_allowed,
+            counts=entry.counts(), counted=entry.counted,
+            endpoints=self._endpoints.of_administrators if of_administrator else self._endpoints,
             proved_at=None if is_barred(entry) else entry.proved_at,
         )
 
@@ -99,7 +103,7 @@ class AccountPass:
 
     async def _read_key(self, ref: KeyRef) -> str:
         namespace = self._entry.secret_namespace
-        secret = await self._runtime.cluster.secret(namespace, ref.name)
+        secret = await self._runtime.objects.secret(namespace, ref.name)
         if secret is None:
             raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
                                                      "Create it, or correct spec.apiKeySecretRef.")
@@ -130,6 +134,7 @@ class AccountPass:
 
 def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
     """The API key in a Secret. Raises NotReady; no part of a value is ever in the message."""
+    secret_use.require_bearer(secret)
     values = secret.get("data") or {}
     if ref.key not in values:
         there = ", ".join(sorted(values)) or "none"

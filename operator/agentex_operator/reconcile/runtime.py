@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
+    from agentex_operator.kube.secret_reads import CheckedObjects
     from agentex_operator.reconcile.accounts import Accounts
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
@@ -27,6 +28,7 @@ class Runtime:
 
     engine: Engine
     cluster: Cluster
+    objects: CheckedObjects
     recorder: Recorder
     accounts: Accounts
     sources: Sources

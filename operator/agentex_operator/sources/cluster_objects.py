@@ -51,13 +51,18 @@ class ObjectContent:
         return f"ObjectContent({self.holder})"
 
 
-async def secret_data(cluster: ObjectReader, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any]:
-    """The values of a Secret, as base64. Raises NotReady(SecretNotFound)."""
+async def secret_named(cluster: ObjectReader, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any]:
+    """The Secret. Raises NotReady: SecretNotFound, and SecretInvalid for one that may not be used."""
     found = await cluster.secret(namespace, name, since)
     if found is None:
         raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {name!r} in this namespace. Create it, or "
                                                  "correct the reference.")
-    values = found.get("data") or {}
+    return found
+
+
+def data_of(secret: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values of a Secret, as base64."""
+    values = secret.get("data") or {}
     return values if isinstance(values, Mapping) else {}
 
 

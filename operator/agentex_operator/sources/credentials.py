@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import reasons
+from agentex_operator.core import reasons, secret_use
 from agentex_operator.core.errors import NotReady
-from agentex_operator.sources.cluster_objects import secret_data
+from agentex_operator.sources.cluster_objects import data_of, secret_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,9 @@ async def authorization(cluster: ObjectReader, namespace: str, name: str, keep_s
     `keep_secret` is called with each credential before it is used. Raises NotReady: SecretNotFound, or SecretInvalid
     for any other shape. No message contains a value.
     """
-    values = await secret_data(cluster, namespace, name)
+    secret = await secret_named(cluster, namespace, name)
+    secret_use.require_bearer(secret)
+    values = data_of(secret)
     match {key: _credential(values[key], key, name) for key in ("token", "username", "password") if key in values}:
         case {"token": token, **others} if not others:
             keep_secret(token)

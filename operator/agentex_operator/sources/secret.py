@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import source_facts
-from agentex_operator.sources.cluster_objects import ObjectContent, decoded, secret_data
+from agentex_operator.sources.cluster_objects import ObjectContent, data_of, decoded, secret_named
 from agentex_operator.sources.object_key import ObjectKeySource
 from agentex_operator.sources.source_kind import ObjectReference
 
@@ -24,7 +24,7 @@ class SecretSourceKind(ObjectKeySource):
     async def content(self, ref: KeyRef, access: SourceAccess) -> ObjectContent:
         """`data[key]` of the Secret.
 
-        Raises NotReady (SecretNotFound, KeyNotFound), and InvalidInput(InvalidContext) if it is not base64.
+        Raises NotReady (SecretNotFound, SecretInvalid, KeyNotFound), and InvalidInput(InvalidContext) without base64.
         """
-        values = await secret_data(access.cluster, access.namespace, ref.name, access.since)
-        return decoded(values, ref, f"Secret {ref.name!r}")
+        found = await secret_named(access.cluster, access.namespace, ref.name, access.since)
+        return decoded(data_of(found), ref, f"Secret {ref.name!r}")
