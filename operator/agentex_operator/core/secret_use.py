@@ -7,13 +7,11 @@ a Secret must agree by a label.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import NotReady
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CONSENT_LABEL: Final = "agentex.scale.com/use"
 _FOR_THE_CLUSTER: Final = frozenset({
@@ -21,7 +19,7 @@ _FOR_THE_CLUSTER: Final = frozenset({
 _FOR_REGISTRIES: Final = frozenset({"kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"})
 
 
-def require_usable(secret: Mapping[str, Any], *, consent_required: bool) -> None:
+def require_usable(secret: Mapping[str, object], *, consent_required: bool) -> None:
     """Raise NotReady(SecretInvalid), with the next step, unless the operator may use this Secret at all."""
     if _type_of(secret) in _FOR_THE_CLUSTER:
         raise NotReady(reasons.SECRET_INVALID, f"Secret {_name(secret)} is of type {_type_of(secret)}, which is never "
@@ -32,7 +30,7 @@ def require_usable(secret: Mapping[str, Any], *, consent_required: bool) -> None
                        f"kubectl label secret {_command_arguments(secret)} --overwrite {CONSENT_LABEL}=true")
 
 
-def require_bearer(secret: Mapping[str, Any]) -> None:
+def require_bearer(secret: Mapping[str, object]) -> None:
     """Raise NotReady(SecretInvalid) for the credentials of image registries, which no other server is sent."""
     if _type_of(secret) in _FOR_REGISTRIES:
         raise NotReady(reasons.SECRET_INVALID, f"Secret {_name(secret)} is of type {_type_of(secret)}: credentials of "
@@ -40,19 +38,26 @@ def require_bearer(secret: Mapping[str, Any]) -> None:
                        "a Secret of type Opaque, and name that Secret.")
 
 
-def _type_of(secret: Mapping[str, Any]) -> str:
+def _type_of(secret: Mapping[str, object]) -> str:
     return str(secret.get("type") or "Opaque")
 
 
-def _labels(secret: Mapping[str, Any]) -> Mapping[str, Any]:
-    return (secret.get("metadata") or {}).get("labels") or {}
+def _labels(secret: Mapping[str, object]) -> Mapping[str, object]:
+    return _mapping(_metadata(secret).get("labels"))
 
 
-def _name(secret: Mapping[str, Any]) -> str:
-    return repr(str((secret.get("metadata") or {}).get("name", "")))
+def _name(secret: Mapping[str, object]) -> str:
+    return repr(str(_metadata(secret).get("name", "")))
 
 
-def _command_arguments(secret: Mapping[str, Any]) -> str:
-    metadata = secret.get("metadata") or {}
-    name, namespace = metadata.get("name", ""), metadata.get("namespace")
+def _command_arguments(secret: Mapping[str, object]) -> str:
+    name, namespace = _metadata(secret).get("name", ""), _metadata(secret).get("namespace")
     return f"{name} --namespace {namespace}" if namespace else str(name)
+
+
+def _metadata(secret: Mapping[str, object]) -> Mapping[str, object]:
+    return _mapping(secret.get("metadata"))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
