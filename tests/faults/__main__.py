@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,8 +114,8 @@ class Options:
 def workers_on_control_plane(workers: int) -> Iterator[tuple[WorkerPool, Callable[[], News]]]:
     """Workers on a control plane of their own, and the news of its audit log."""
     with (tempfile.TemporaryDirectory(prefix="agentex-faults-") as folder, on_control_plane(Path(folder)) as access,
-          worker_pool(access, workers) as pool):
-        yield pool, AuditLog(access.folder / AUDIT_LOG).news
+          worker_pool(access, workers) as pool, closing(AuditLog(access.folder / AUDIT_LOG)) as audit):
+        yield pool, audit.news
 
 
 # --- a whole run ----------------------------------------------------------------------------------------------------

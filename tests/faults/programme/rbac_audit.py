@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -17,12 +18,18 @@ FORBIDDEN = 403
 
 
 class AuditLog:
-    """Reads an audit log bit by bit, and returns each right once."""
+    """Reads an audit log bit by bit, and returns each right once. The API server may rotate the log meanwhile."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self._open: BinaryIO | None = None
         self._seen: set[tuple[Right, bool]] = set()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def news(self) -> tuple[frozenset[Right], frozenset[Right]]:
         """The rights that requests needed, and those that were forbidden, first seen since the last call."""
@@ -32,17 +39,30 @@ class AuditLog:
 
     def _requests(self) -> Iterator[dict[str, Any]]:
         """The operator's requests about resources in the whole lines that were added; discovery does not count."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as log:
-            log.seek(self._offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    return
-                self._offset += len(line)
-                request = json.loads(line)
-                if "objectRef" in request and "responseStatus" in request:
-                    yield request
+        for line in self._lines():
+            request = json.loads(line)
+            if "objectRef" in request and "responseStatus" in request:
+                yield request
+
+    def _lines(self) -> Iterator[bytes]:
+        """The whole lines that were added: the rest of a file that was rotated away, then those of the new file."""
+        while True:
+            if self._open is None and self._path.exists():
+                self._open = self._path.open("rb")
+            if self._open is None:
+                return
+            rotated = self._path.exists() and not os.path.samestat(self._path.stat(), os.fstat(self._open.fileno()))
+            yield from _whole_lines(self._open)
+            if not rotated:
+                return
+            self.close()
+
+
+def _whole_lines(log: BinaryIO) -> Iterator[bytes]:
+    """The lines from the position on; a last line that is not whole yet stays to be read."""
+    while (line := log.readline()).endswith(b"\n"):
+        yield line
+    log.seek(-len(line), os.SEEK_CUR)
 
 
 def forbidden(rights: Iterable[Right]) -> Iterator[Finding]:
