@@ -132,7 +132,7 @@ def policy_of(settings: Settings) -> Policy:
     """The delays and deadlines that the decisions use."""
     return Policy(recreate_delay=settings.settle, longest_life=settings.create_longest_life,
                   missing_grace=settings.missing_grace, expiry_grace=settings.expiry_grace, resync=settings.resync,
-                  reference_resync=settings.reference_resync)
+                  reference_resync=settings.reference_resync, reference_grace=settings.reference_grace)
 
 
 def endpoint_rules(settings: Settings) -> EndpointRules:

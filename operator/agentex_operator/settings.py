@@ -30,6 +30,7 @@ class Settings:
     create_longest_life: timedelta = timedelta(seconds=660)
     expiry_grace: timedelta = timedelta(seconds=30)
     missing_grace: timedelta = timedelta(seconds=60)
+    reference_grace: timedelta = timedelta(minutes=2)
     drain_timeout: timedelta = timedelta(seconds=25)
     work_dir: Path = field(default_factory=lambda: Path("/tmp/agentex-operator"))  # noqa: S108 - an emptyDir in the pod
     allowed_endpoints: tuple[str, ...] = ("*.scale.com",)

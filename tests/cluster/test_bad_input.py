@@ -63,7 +63,7 @@ def named(reason: str, step: str, *objects: Object, **more: Any) -> Bad:
 
 
 def waiting(reason: str, step: str, *objects: Object, **more: Any) -> Bad:
-    """Something else must happen first: no reason to give up."""
+    """Something else must happen first, or is missing: Reconciling during the grace, which is an hour here."""
     return Bad(reason, step, objects, stalled=False, **more)
 
 
@@ -89,7 +89,7 @@ def packs(name: str, reason: str, step: str, make: Callable[[str], bytes]) -> Ba
     return named(reason, step, a_map(name, make(name)), a_build(name))
 
 
-def keyed(name: str, reason: str, step: str, *secret: Object, stalled: bool = False, endpoint: str = "{endpoint}",
+def keyed(name: str, reason: str, step: str, *secret: Object, stalled: bool = True, endpoint: str = "{endpoint}",
           **spec: Any) -> Bad:
     """An account whose key, or address, is wrong in some way."""
     ref = {"name": name, "key": "api-key"}
@@ -99,7 +99,7 @@ def keyed(name: str, reason: str, step: str, *secret: Object, stalled: bool = Fa
 def in_account(name: str, reason: str, step: str, account: Bad) -> Bad:
     """A build in such an account."""
     build = a_build(name, accountRef={"name": account.key[1]})
-    return waiting(reason, step, a_context(name), build)
+    return named(reason, step, a_context(name), build)
 
 
 def deploys(name: str, reason: str, step: str, **spec: Any) -> Bad:
@@ -111,7 +111,7 @@ def deploys(name: str, reason: str, step: str, **spec: Any) -> Bad:
 # --- the bad --------------------------------------------------------------------------------------------------------
 
 ACCOUNTS = {
-    "an account without its Secret": keyed("secretless", "SecretNotFound", "Create it"),
+    "an account without its Secret": keyed("secretless", "SecretNotFound", "Create it", stalled=False),
     "an account without its key": keyed("keyless", "KeyNotFound", "Add it", raw_secret("keyless", other=b"x")),
     "an account whose key is binary": keyed("binary", "SecretInvalid", "Write the API key",
                                             raw_secret("binary", api_key=b"\xff\xfe\x00" + BROKEN_KEY.encode())),
@@ -121,12 +121,13 @@ ACCOUNTS = {
     "an account that refuses the key": keyed("locked", "AccessDenied", "Check the API key",
                                              raw_secret("locked", api_key=WRONG_KEY.encode())),
     "an account whose endpoint knows nothing": keyed(
-        "nowhere", "EndpointNotFound", "Check spec.endpoint", a_secret("nowhere", API_KEY), stalled=True,
+        "nowhere", "EndpointNotFound", "Check spec.endpoint", a_secret("nowhere", API_KEY),
         endpoint="{endpoint}/elsewhere"),
-    "an account that is not found": keyed("void", "EndpointNotFound", "Check spec.endpoint", stalled=True,
+    "an account that is not found": keyed("void", "EndpointNotFound", "Check spec.endpoint",
                                           accountID="acct-void"),
     "an account that nobody answers for": keyed("dead", "RemoteUnavailable", "check spec.endpoint",
-                                                a_secret("dead", API_KEY), endpoint="http://127.0.0.1:9"),
+                                                a_secret("dead", API_KEY), endpoint="http://127.0.0.1:9",
+                                                stalled=False),
 }
 WITHOUT_ACCOUNT = {
     "no such account": waiting("AccountNotFound", "Create it, or correct spec.accountRef", a_context("homeless"),
@@ -142,13 +143,13 @@ WITHOUT_ACCOUNT = {
 }
 REFERENCES = {
     "no such ConfigMap": waiting("ConfigMapNotFound", "Create it, or correct spec.source", a_build("mapless")),
-    "no such key in the ConfigMap": waiting("KeyNotFound", "Add it, or correct", a_map("other-key", b"x", key="other"),
-                                            a_build("other-key")),
+    "no such key in the ConfigMap": named("KeyNotFound", "Add it, or correct", a_map("other-key", b"x", key="other"),
+                                          a_build("other-key")),
     "text instead of binaryData": named(
         "InvalidContext", "under binaryData", a_text("text", **{"context.tar.gz": "x"}), a_build("text")),
     "no such source Secret": waiting("SecretNotFound", "Create it, or correct", a_build(
         "no-secret", source={"secret": {"name": "no-secret", "key": "context.tar.gz"}})),
-    "no such key in the source Secret": waiting("KeyNotFound", "Add it", raw_secret("no-key", x=b"x"), a_build(
+    "no such key in the source Secret": named("KeyNotFound", "Add it", raw_secret("no-key", x=b"x"), a_build(
         "no-key", source={"secret": {"name": "no-key", "key": "context.tar.gz"}})),
     "a source Secret with garbage": named("CorruptContext", "tar -czf", raw_secret("junk", junk=b"\xff\x00"), a_build(
         "junk", source={"secret": {"name": "junk", "key": "junk"}})),
@@ -158,11 +159,11 @@ REFERENCES = {
     "no such ConfigMap with environments": waiting("ConfigMapNotFound", "Create it, or correct", a_deployment(
         "no-environments", buildRef={"name": "bystander"},
         environments={"configMapKeyRef": {"name": "nobody", "key": "environments.yaml"}})),
-    "no such key in the ConfigMap with environments": waiting(
+    "no such key in the ConfigMap with environments": named(
         "KeyNotFound", "Add it, or correct the reference", a_text("other-environments", other="x"), a_deployment(
             "other-environments", buildRef={"name": "bystander"},
             environments={"configMapKeyRef": {"name": "other-environments", "key": "environments.yaml"}})),
-    "no such key in the ConfigMap with a manifest": waiting(
+    "no such key in the ConfigMap with a manifest": named(
         "KeyNotFound", "Add it, or correct the reference", a_text("other-manifest", other="x"), a_deployment(
             "other-manifest", buildRef={"name": "bystander"},
             manifest={"configMapKeyRef": {"name": "other-manifest", "key": "manifest.yaml"}})),
@@ -290,11 +291,11 @@ def sources(depot: SourceServer) -> dict[str, Bad]:
                                                          of("userinfo", {"http": with_user})),
         "a source that does not exist": waiting("SourceNotFound", "Publish it, or correct", of(
             "unpublished", depot.source("/nothing"))),
-        "a source that is locked": waiting("SourceUnauthorized", "Correct the Secret", credentials, of(
+        "a source that is locked": named("SourceUnauthorized", "Correct the Secret", credentials, of(
             "private", depot.source("/status/403", secretRef={"name": "credentials"}))),
         "a source whose Secret is missing": waiting("SecretNotFound", "Create it, or correct the reference", of(
             "without-secret", depot.source("/status/403", secretRef={"name": "nobody"}))),
-        "a source that is locked by password": waiting("SourceUnauthorized", "Correct the Secret", basic, of(
+        "a source that is locked by password": named("SourceUnauthorized", "Correct the Secret", basic, of(
             "basic", depot.source("/status/401", secretRef={"name": "basic"}))),
         "a source that answers nonsense": named("SourceRejected", "Correct spec.source.http.url", of(
             "teapot", depot.source("/status/418"))),
@@ -329,7 +330,7 @@ def module_world(installation: Installation, depot: SourceServer) -> Iterator[Cl
     """An operator that says everything it can, and allows one more host."""
     name = f"bad-input-{secrets.token_hex(3)}"
     installation.cluster.kubectl("create", "namespace", name)
-    flags = ("--log-level=debug", f"--allowed-source-hosts={depot.host},127.0.0.1:9")
+    flags = ("--log-level=debug", "--reference-grace=1h", f"--allowed-source-hosts={depot.host},127.0.0.1:9")
     try:
         with opened(installation, name, flags=flags, account=False, accounts=(("acct-1", API_KEY),)) as world:
             yield world
@@ -368,11 +369,21 @@ def _apply(world: ClusterFixture, bad: Bad) -> None:
         world.apply(json.loads(json.dumps(obj).replace("{endpoint}", world.endpoint)))
 
 
+def told(bad: Bad) -> Callable[[Object | None], bool]:
+    """Whether the object says why, in Ready and in the condition beside it.
+
+    A build is Reconciling with the reason AccountNotReady until its account is Stalled.
+    """
+    is_not_ready = says("Ready", bad.status, bad.reason)
+    has_progress = says("Stalled" if bad.stalled else "Reconciling", "True", bad.reason)
+    return lambda obj: is_not_ready(obj) and has_progress(obj)
+
+
 @pytest.fixture(scope="module")
 def judged(scene: Scene) -> Scene:
     """The scene when of everything bad its condition has been said."""
     for bad in scene.bad.values():
-        scene.world.wait(*bad.key, says("Ready", bad.status, bad.reason))
+        scene.world.wait(*bad.key, told(bad))
     return scene
 
 
@@ -382,7 +393,7 @@ def judged(scene: Scene) -> Scene:
 @pytest.mark.parametrize("name", [*WRONG, *SOURCES])
 def test_the_condition_says_what_is_wrong_and_what_to_do(scene: Scene, name: str) -> None:
     bad = scene.bad[name]
-    obj = scene.world.wait(*bad.key, says("Ready", bad.status, bad.reason))
+    obj = scene.world.wait(*bad.key, told(bad))
 
     message = condition(obj, "Ready")["message"]
     assert bad.step in message

@@ -84,11 +84,11 @@ ANSWERS: Mapping[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-WAITED_FOR = {"SourceNotFound", "SourceUnauthorized", "RemoteUnavailable"}
+WAITED_FOR = {"SourceNotFound", "RemoteUnavailable"}
 
 
 def condition_for(reason: str) -> str:
-    """The condition that says whether the operator waits for something or only another spec helps."""
+    """The condition that says whether the operator waits for something or a person has to mend something."""
     return "Reconciling" if reason in WAITED_FOR else "Stalled"
 
 
@@ -211,13 +211,15 @@ def held_by(kind: str) -> Object:
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
-async def test_an_object_and_a_key_that_are_missing_are_waited_for(harness: Harness, kind: str) -> None:
+async def test_an_object_and_a_key_that_are_missing_are_named_and_the_build_follows_once_they_are_there(
+    harness: Harness, kind: str
+) -> None:
     harness.apply(held_by(kind))
     await harness.wait("AgentBuild", "quote", says("Reconciling", "True", f"{kind}NotFound"))
     assert f"no {kind} 'quote'" in message(harness)
 
     harness.apply(holding(kind, GOOD, "other.tar.gz"))
-    await harness.wait("AgentBuild", "quote", says("Reconciling", "True", "KeyNotFound"))
+    await harness.wait("AgentBuild", "quote", says("Stalled", "True", "KeyNotFound"))
     assert ("it has: other.tar.gz" in message(harness), posts(harness)) == (True, 0)
 
     harness.apply(holding(kind, GOOD))

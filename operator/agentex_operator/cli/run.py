@@ -70,6 +70,7 @@ def _as_typed(default: Any) -> Any:
 @_setting("--create-longest-life", type=Duration(), help="How long after it was sent a create may still take effect.")
 @_setting("--expiry-grace", type=Duration(), help="How long after a preview's expiry the remote may still show it.")
 @_setting("--missing-grace", type=Duration(), help="How long the remote's lists may lack what was just created.")
+@_setting("--reference-grace", type=Duration(), help="How long an object that a resource names may be missing.")
 @_setting("--drain-timeout", type=Duration(), help="How long work in flight may take after SIGTERM.")
 @_setting("--work-dir", type=click.Path(file_okay=False, path_type=Path), help="Where build contexts are staged.")
 @_setting("--allowed-endpoints", type=CommaSeparated(), help="HOST, HOST:PORT or *.DOMAIN keys may be sent to.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, reasons
+from agentex_operator.core import calls, conditions, grace, reasons
 from agentex_operator.core.calls import ProbeAccount, ReadKey, SaveStatus
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, FailureClass, classify
@@ -83,11 +83,12 @@ def stop_at_failure(observed: Observed, _now: datetime) -> Verdict | None:
     failure = observed.failure
     if failure is None:
         return None
-    stalled = failure.failure_class is FailureClass.STALLED
+    stored, policy, now = observed.stored.conditions, observed.policy, observed.started_at
+    stalled = grace.stalls(failure, stored, observed.meta.generation, policy, now)
     return Verdict(ready="False", reason=failure.reason, message=failure.message,
                    phase="Failed" if stalled else "Pending", failed=failure.backs_off,
                    progress=Progress.STALLED if stalled else Progress.RECONCILING,
-                   look_again=failure.retry_after or observed.policy.reference_resync)
+                   look_again=failure.retry_after or grace.next_look(failure, stored, policy, now))
 
 
 def read_the_key(observed: Observed, _now: datetime) -> Plan[ReadKey] | None:

@@ -221,7 +221,7 @@ def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: 
 def _as_seen_by_resources(found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
     kind, _, name = found.key
     reason = problem.reason if problem.reason == reasons.ACCESS_DENIED else reasons.ACCOUNT_NOT_READY
-    return AccountProblem(reason, f"{kind} {name!r} is not ready: {problem.message}")
+    return AccountProblem(reason, f"{kind} {name!r} is not ready: {problem.message}", stalled=problem.stalled)
 
 
 def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[str, str]) -> AccountProblem | None:
@@ -237,7 +237,7 @@ def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[
 def labels_unreadable(error: Unauthorized) -> AccountProblem:
     """The problem of a resource whose namespace's labels the operator may not read."""
     return AccountProblem(reasons.ACCOUNT_NOT_READY, "The account's namespaceSelector asks for the labels of this "
-                          f"namespace. Grant the operator `get` of namespaces. {error.message}")
+                          f"namespace. Grant the operator `get` of namespaces. {error.message}", stalled=True)
 
 
 # --- what the account's status says to its resources, and what theirs say of it -----------------------------------
@@ -248,11 +248,14 @@ def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProb
 
     An account whose remote API is temporarily unavailable stays usable, once its key was read (`has_session`).
     """
-    ready = conditions.find(stored, conditions.READY)
+    found = tuple(stored)
+    ready = conditions.find(found, conditions.READY)
     if ready is None:
         return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", temporary=True)
     usable = ready.status == "True" or (has_session and ready.reason in TEMPORARY_REASONS)
-    return None if usable else AccountProblem(ready.reason, ready.message)
+    if usable:
+        return None
+    return AccountProblem(ready.reason, ready.message, stalled=conditions.is_true(found, conditions.STALLED))
 
 
 def bound_account(account: UsableAccount | AccountProblem, recorded: BoundAccount | None) -> BoundAccount | None:

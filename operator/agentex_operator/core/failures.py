@@ -16,6 +16,8 @@ class FailureClass(Enum):
     """What must happen before another try can succeed."""
 
     STALLED = "stalled"      # only another spec, source or referenced object helps
+    BLOCKED = "blocked"      # a person must mend another object or a right; a slow look finds that it is mended
+    MISSING = "missing"      # another object is not there; it may be about to be created, or a person must create it
     WAITING = "waiting"      # something else must happen first; its event wakes us, or a slow look finds it
     TRANSIENT = "transient"  # try again, with backoff
 
@@ -35,6 +37,24 @@ class Failure:
         return self.failure_class is FailureClass.TRANSIENT and self.retry_after is None
 
 
+BLOCKED_REASONS = frozenset({
+    reasons.ACCESS_DENIED, reasons.ACCOUNT_CHANGED, reasons.ACCOUNT_NOT_ALLOWED, reasons.KEY_NOT_FOUND,
+    reasons.SECRET_INVALID, reasons.SOURCE_UNAUTHORIZED,
+})
+MISSING_REASONS = frozenset({
+    reasons.ACCOUNT_NOT_FOUND, reasons.BUILD_NOT_FOUND, reasons.CONFIG_MAP_NOT_FOUND, reasons.SECRET_NOT_FOUND,
+    reasons.SOURCE_NOT_FOUND,
+})
+MENDED_OUTSIDE = BLOCKED_REASONS | MISSING_REASONS | {reasons.ACCOUNT_NOT_READY, reasons.BUILD_NOT_READY}
+
+
+def not_ready(reason: str, message: str) -> Failure:
+    """The failure of a resource that needs something which is not ready; the reason decides on its class."""
+    if reason in BLOCKED_REASONS:
+        return Failure(FailureClass.BLOCKED, reason, message)
+    return Failure(FailureClass.MISSING if reason in MISSING_REASONS else FailureClass.WAITING, reason, message)
+
+
 def classify(error: errors.ExternalError) -> Failure:  # noqa: PLR0911 - a table, one line each
     """Decide what an error of an adapter means (house.md §2)."""
     match error:
@@ -43,9 +63,9 @@ def classify(error: errors.ExternalError) -> Failure:  # noqa: PLR0911 - a table
         case errors.Rejected():
             return Failure(FailureClass.STALLED, reasons.REJECTED, error.message)
         case errors.NotReady():
-            return Failure(FailureClass.WAITING, error.reason, error.message)
+            return not_ready(error.reason, error.message)
         case errors.Unauthorized():
-            return Failure(FailureClass.WAITING, reasons.ACCESS_DENIED, error.message)
+            return not_ready(reasons.ACCESS_DENIED, error.message)
         case errors.Throttled():
             return Failure(FailureClass.TRANSIENT, reasons.THROTTLED, error.message, error.retry_after)
         case errors.Conflict():

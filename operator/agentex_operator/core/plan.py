@@ -21,6 +21,7 @@ class Policy:
     longest_life: timedelta = timedelta(seconds=660)# T_max: after it no create of ours can take effect
     missing_grace: timedelta = timedelta(seconds=60)# a known id must be 404 for this long before it is lost
     expiry_grace: timedelta = timedelta(seconds=30) # the remote has this long for its own clean-up
+    reference_grace: timedelta = timedelta(minutes=2)# a named object may be missing for this long before we stall
     resync: timedelta = timedelta(minutes=5)        # how often an idle resource is looked at
     reference_resync: timedelta = timedelta(seconds=60)# the same, if it names ConfigMaps or Secrets, or serves
     skew: timedelta = timedelta(minutes=5)          # how far the remote's clock may be off ours
@@ -41,12 +42,14 @@ class UsableAccount:
 class AccountProblem:
     """Why there is no usable account; `reason` is a condition reason, `message` ends with the next step.
 
-    `temporary`: it ends by itself in a moment, so the resource keeps the status it has.
+    `temporary`: it ends by itself in a moment, so the resource keeps the status it has. `stalled`: the account is
+    Stalled, so that a person has to mend it.
     """
 
     reason: str
     message: str
     temporary: bool = False
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

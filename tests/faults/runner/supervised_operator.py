@@ -16,7 +16,7 @@ LONGEST_LIFE = 4     # seconds: T_max
 MISSING_GRACE = 12   # seconds: a case that ends a 404 when it is reported must be in time on a busy machine
 QUICK_FLAGS = (
     "--settle=1s", f"--missing-grace={MISSING_GRACE}s", "--expiry-grace=1s", f"--create-longest-life={LONGEST_LIFE}s",
-    "--resync=1s", "--reference-resync=1s", f"--drain-timeout={DRAIN}s", "--log-level=debug",
+    "--resync=1s", "--reference-resync=1s", "--reference-grace=1h", f"--drain-timeout={DRAIN}s", "--log-level=debug",
 )
 
 

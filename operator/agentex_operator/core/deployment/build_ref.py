@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from agentex_operator.core import calls, conditions, reasons
+from agentex_operator.core import calls, conditions, failures, reasons
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Plan, Verdict
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.calls import ConfirmBuild, ReadAgentBuild, ReadBuildManifest
     from agentex_operator.core.deployment.observed import Observed
+
+IN_FLIGHT = frozenset({RemoteState.WAITING, RemoteState.RUNNING, RemoteState.LEAVING, RemoteState.UNKNOWN})
 
 
 def wait_for_the_build(observed: Observed, _now: datetime) -> Verdict | None:
@@ -35,11 +37,13 @@ def build_trouble(observed: Observed) -> Failure | None:
     if ref is None or observed.build_id is not None:
         return None
     if observed.build is None:
-        return Failure(FailureClass.WAITING, reasons.BUILD_NOT_FOUND,
-                       f"There is no AgentBuild {ref.name!r} in this namespace. Create it, or correct spec.buildRef.")
+        return failures.not_ready(
+            reasons.BUILD_NOT_FOUND,
+            f"There is no AgentBuild {ref.name!r} in this namespace. Create it, or correct spec.buildRef.")
     stalled = conditions.find(observed.build.status.conditions, conditions.STALLED)
     why = f" It is stalled: {stalled.message}" if stalled else " This follows it."
-    return Failure(FailureClass.WAITING, reasons.BUILD_NOT_READY, f"AgentBuild {ref.name!r} has no image yet.{why}")
+    return Failure(FailureClass.BLOCKED if stalled else FailureClass.WAITING, reasons.BUILD_NOT_READY,
+                   f"AgentBuild {ref.name!r} has no image yet.{why}")
 
 
 def check_the_named_build(observed: Observed, _now: datetime) -> Plan[ConfirmBuild] | Verdict | None:
@@ -56,10 +60,12 @@ def check_the_named_build(observed: Observed, _now: datetime) -> Plan[ConfirmBui
 
 def _not_deployable(build_id: str, record: BuildRecord | None) -> Failure:
     if record is None:
-        return Failure(FailureClass.WAITING, reasons.BUILD_NOT_FOUND,
-                       f"The account has no build {build_id!r}. Correct spec.buildID.")
-    return Failure(FailureClass.WAITING, reasons.BUILD_NOT_READY,
-                   f"Build {build_id!r} is {record.raw_status}, and only a successful one can be deployed.")
+        return failures.not_ready(reasons.BUILD_NOT_FOUND,
+                                  f"The account has no build {build_id!r}. Correct spec.buildID.")
+    said = f"Build {build_id!r} is {record.raw_status}, and only a successful one can be deployed."
+    if record.state in IN_FLIGHT:
+        return Failure(FailureClass.WAITING, reasons.BUILD_NOT_READY, f"{said} This follows it.")
+    return Failure(FailureClass.BLOCKED, reasons.BUILD_NOT_READY, f"{said} Correct spec.buildID.")
 
 
 def fetch_the_manifest(observed: Observed, _now: datetime) -> Plan[ReadBuildManifest] | Verdict | None:

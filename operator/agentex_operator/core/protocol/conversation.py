@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Never, TypeVar
 
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, reasons
+from agentex_operator.core import calls, conditions, grace, reasons
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Fact, Plan, Progress, Verdict
 from agentex_operator.core.protocol.observed import AnyObserved, Observed, ObservedT, StatusT
@@ -86,21 +86,23 @@ def stop_at_failure(observed: AnyObserved, _now: datetime) -> Plan[Never] | Verd
 
 def failed(observed: AnyObserved, failure: Failure) -> Verdict:
     """The verdict on a failure (house.md §2, the table)."""
-    if failure.failure_class is FailureClass.STALLED:
-        return Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Failed",
-                       progress=Progress.STALLED, look_again=observed.policy.reference_resync,
-                       follow=observed.follow)
-    waiting = failure.failure_class is FailureClass.WAITING
-    return Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Pending" if waiting else
-                   "Retrying", progress=Progress.RECONCILING, follow=observed.follow, failed=failure.backs_off,
-                   look_again=observed.policy.reference_resync if waiting else failure.retry_after)
+    stored, policy, now = observed.stored.conditions, observed.policy, observed.started_at
+    verdict = Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Failed",
+                      progress=Progress.STALLED, follow=observed.follow,
+                      look_again=grace.next_look(failure, stored, policy, now))
+    if grace.stalls(failure, stored, observed.meta.generation, policy, now):
+        return verdict
+    if failure.failure_class is not FailureClass.TRANSIENT:
+        return replace(verdict, phase="Pending", progress=Progress.RECONCILING)
+    return replace(verdict, phase="Retrying", progress=Progress.RECONCILING, failed=failure.backs_off,
+                   look_again=failure.retry_after)
 
 
 def suspended(observed: AnyObserved, message: str) -> Verdict:
-    """A suspended resource reports Ready=True, unless it had stalled before (ecosystem.md R13)."""
+    """A suspended resource reports Ready=True, unless it had failed by itself before (ecosystem.md R13)."""
     verdict = Verdict(ready="True", reason=reasons.SUSPENDED, phase="Suspended", follow=observed.follow,
                       message=message)
-    stalled = conditions.find(observed.stored.conditions, conditions.STALLED)
+    stalled = grace.lasting_stall(observed.stored.conditions)
     if stalled is None:
         return verdict
     return replace(verdict, ready="False", reason=stalled.reason, message=stalled.message, progress=Progress.STALLED)

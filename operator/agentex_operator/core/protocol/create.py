@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Never
 
 from agentex_operator.api.metadata import FINALIZER
-from agentex_operator.core import calls, conditions, memory, reasons
+from agentex_operator.core import calls, failures, grace, memory, reasons
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Plan, Progress, UsableAccount, Verdict
 from agentex_operator.core.protocol import conversation
@@ -31,7 +31,9 @@ def wait_for_the_account(observed: AnyObserved, _now: datetime) -> Plan[Never] |
         return None
     if problem.temporary:
         return Plan(None)
-    return conversation.failed(observed, Failure(FailureClass.WAITING, problem.reason, problem.message))
+    if problem.stalled:
+        return conversation.failed(observed, Failure(FailureClass.BLOCKED, problem.reason, problem.message))
+    return conversation.failed(observed, failures.not_ready(problem.reason, problem.message))
 
 
 def look_for_ours(observed: Observed[StatusT, Record], now: datetime) -> Plan[LookForOurs[Record]] | None:
@@ -98,7 +100,7 @@ def wait_for_the_open_create(observed: AnyObserved, now: datetime) -> Verdict | 
 
 def rest_when_refused(observed: AnyObserved, now: datetime) -> Verdict | None:
     """A refused create is tried again every `resync`, or at once when the user requests it (ecosystem.md R8)."""
-    refused_at, stalled = observed.status.refused_at, conditions.find(observed.stored.conditions, conditions.STALLED)
+    refused_at, stalled = observed.status.refused_at, grace.lasting_stall(observed.stored.conditions)
     if refused_at is None or stalled is None or creating(observed) or conversation.reconcile_requested(observed):
         return None
     again_at = refused_at + observed.policy.resync
