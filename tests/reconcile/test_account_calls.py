@@ -265,6 +265,24 @@ async def test_a_resource_of_an_account_that_became_another_says_so(harness: Har
     assert harness.creates(harness.owner("AgentBuild", "quote")) == 1
 
 
+async def test_an_account_made_anew_with_another_spelling_of_its_endpoint_leaves_its_resources_as_they_are(
+    harness: Harness
+) -> None:
+    harness.apply(an_image(), a_deployment())
+    deployed = await harness.wait("AgentDeployment", "quote")
+    harness.delete("AgentexAccount", "default")
+    harness.apply(an_account(f"{harness.simulator.url.upper().replace('HTTP', 'http')}/"))
+    await harness.wait("AgentexAccount", "default")
+    await harness.advance(600)
+
+    after = harness.status("AgentDeployment", "quote")
+    assert ready(harness.get("AgentDeployment", "quote"))
+    assert after["deploymentID"] == deployed["status"]["deploymentID"]
+
+    harness.delete("AgentDeployment", "quote")
+    await harness.wait("AgentDeployment", "quote", gone)
+
+
 async def test_what_is_deleted_after_its_account_and_its_key_is_torn_down_by_the_old_session(harness: Harness) -> None:
     harness.apply(an_image(), a_deployment())
     await harness.wait("AgentDeployment", "quote")

@@ -34,7 +34,7 @@ def config_map(**data: str) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "texts"}, "data": data}
 
 
-FROM_A_MAP = {"manifest": {"configMapKeyRef": {"name": "texts", "key": "manifest.yaml"}}}
+FROM_A_MAP: dict[str, Any] = {"manifest": {"configMapKeyRef": {"name": "texts", "key": "manifest.yaml"}}}
 
 
 @dataclass(frozen=True)

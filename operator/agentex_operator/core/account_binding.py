@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.api.status import BoundAccount
-from agentex_operator.core import conditions, reasons, selectors
+from agentex_operator.core import conditions, endpoints, reasons, selectors
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
@@ -172,13 +172,18 @@ def _not_reconciled(key: AccountKey, accounts: KnownAccounts) -> AccountProblem 
 
 def _changed(found: AccountSnapshot, bound: BoundAccount | None) -> AccountProblem | None:
     """The remote objects of a resource live in the account that it is bound to."""
-    if bound is None or (found.spec.endpoint, found.spec.account_id) == (bound.endpoint, bound.account_id):
+    if bound is None or _is_bound_to(found, bound):
         return None
     return AccountProblem(
         reasons.ACCOUNT_CHANGED,
         f"{bound.kind} {bound.name!r} now is account {found.spec.account_id} at {found.spec.endpoint}, but what this "
         f"resource created is in {bound.account_id} at {bound.endpoint}. Restore the account, or delete this "
         "resource with deletionPolicy Orphan and create it anew.")
+
+
+def _is_bound_to(found: AccountSnapshot, bound: BoundAccount) -> bool:
+    is_there = endpoints.are_the_same(found.spec.endpoint, bound.endpoint)
+    return is_there and found.spec.account_id == bound.account_id
 
 
 # --- whether it may be used ---------------------------------------------------------------------------------------

@@ -126,6 +126,17 @@ def parse(text: str) -> Endpoint:
     return Endpoint(scheme, host, DEFAULT_PORTS[scheme] if port is None else port, parts.path.rstrip("/"))
 
 
+def are_the_same(one: str, another: str) -> bool:
+    """Whether two spellings are the same endpoint: case of scheme and host, default port, trailing slash and dot aside.
+
+    Text that `parse` refuses, as an older version may have stored, is the same as itself only.
+    """
+    try:
+        return parse(one) == parse(another)
+    except InvalidInput:
+        return one == another
+
+
 def parse_pattern(text: str) -> EndpointPattern:
     """An entry of `--allowed-endpoints`: HOST, HOST:PORT, *.DOMAIN, with :* for any port. Raises ValueError."""
     found = _PATTERN.fullmatch(text)
