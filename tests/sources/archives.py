@@ -68,6 +68,13 @@ def a_header(name: bytes = b"f", size: bytes = b"00000000000\0", flag: bytes = b
     return bytes(block)
 
 
+def with_checksum(block: bytes, *, signed: bool = False) -> bytes:
+    """The header block with its checksum set anew; `signed`: as old programs took it, of signed bytes."""
+    blank = block[:148] + b" " * 8 + block[156:]
+    total = sum(blank) - 256 * signed * sum(one > 127 for one in blank)
+    return blank[:148] + b"%06o\0 " % total + blank[156:]
+
+
 def a_pax_header(records: bytes, flag: bytes = b"x") -> bytes:
     padding = b"\0" * (-len(records) % 512)
     return a_header(size=b"%011o\0" % len(records), flag=flag) + records + padding

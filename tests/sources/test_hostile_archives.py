@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import subprocess
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from tests.sources.archives import (
     an_entry,
     refusal,
     unpacked,
+    with_checksum,
 )
 from tests.sources.hostile_archives import END, FILE, GOOD, LIMITED, REFUSED, gz
 
@@ -111,6 +113,8 @@ def names_in(directory: Directory, prefix: str = "") -> list[str]:
     return found
 
 
+APPLE_DOUBLE = bytes.fromhex("00051607") + b"rest"
+
 FINE = [
     ("dots and slashes", a_tar_gz({"./a//b/./c": "x"}), ["a/b/c"]),
     ("the root as a directory", a_tar_gz({}, an_entry("./", type=tarfile.DIRTYPE), an_entry("a", b"x")), ["a"]),
@@ -127,6 +131,26 @@ FINE = [
     ("gzip members with padding", gz(GOOD[:300]) + bytes(5) + gz(GOOD[300:]) + bytes(5), ["a"]),
     ("a tar without its end mark", gz(FILE), ["f"]),
     ("a base-256 size", gz(a_header(size=b"\x80" + bytes(10) + b"\x05") + b"hello" + bytes(507) + END), ["f"]),
+    ("a number that ends before its field", gz(a_header(size=b"5\0 junk\0\0\0\0\0") + FILE[512:] + END), ["f"]),
+    ("a checksum of signed bytes", gz(with_checksum(a_header(name="é".encode()), signed=True) + END), ["é"]),
+    ("an old tar without magic", gz(a_header(magic=b"") + END), ["f"]),
+    ("an old GNU header, with a time where ustar has a prefix",
+     gz(with_checksum(a_header(magic=b"ustar  \0")[:345] + b"14720000000\0" + bytes(155)) + END), ["f"]),
+    ("a volume label", gz(a_header(name=b"my label", flag=b"V") + FILE + END), ["f"]),
+    ("a PAX header of Solaris", gz(a_pax_header(a_record("path", "g"), b"X") + FILE + END), ["g"]),
+    ("a PAX header filled with zeros", gz(a_pax_header(a_record("path", "g") + bytes(9)) + FILE + END), ["g"]),
+    ("a PAX value taken back", gz(a_pax_header(a_record("path", "g") + a_record("path", "")) + FILE + END), ["f"]),
+    ("a hard link that states the size of its file",
+     gz(FILE + with_checksum(a_header(name=b"l", flag=b"1", size=b"00000000005\0")[:157] + b"f" + bytes(99)
+                             + a_header()[257:]) + END), ["f", "l"]),
+    ("a file twice, equal", a_tar_gz({}, an_entry("./a", b"1"), an_entry("a", b"1")), ["a"]),
+    ("a link twice, equal", a_tar_gz({}, a_link("l", "a"), a_link("l", "a")), ["l"]),
+    ("a file and a hard link to itself", a_tar_gz({"a": "1"}, a_hard_link("a", "./a")), ["a"]),
+    ("something after the end that is no entry", gz(GOOD + b"what was in the buffer" * 100), ["a"]),
+    ("files of macOS", a_tar_gz({"a/b": "", "a/._b": APPLE_DOUBLE, "._a": APPLE_DOUBLE, ".DS_Store": "x",
+                                 "a/.DS_Store": "", "._plain": "text", "a/._": ""}), ["._plain", "a/._", "a/b"]),
+    ("a hard link to a file of macOS", a_tar_gz({"._a": APPLE_DOUBLE}, a_hard_link("._b", "._a"),
+                                                a_hard_link("c", "._a")), ["c"]),
     ("a PAX size that is right", gz(a_pax_header(a_record("size", "5")) + FILE + END), ["f"]),
 ]
 
@@ -135,6 +159,33 @@ FINE = [
 def test_archives_of_tar_and_git_are_read(packed: bytes, expected: list[str], tmp_path: Path) -> None:
     with unpacked(tmp_path, packed) as (tree, _):
         assert names_in(tree) == expected
+
+
+REAL = {"a": "1", "d/run*": "#!", "d/" + "long" * 30: "x", "é/日本": "y" * 2000}
+
+
+@pytest.mark.parametrize("form", ["v7", "oldgnu", "gnu", "ustar", "posix"])
+@pytest.mark.parametrize("options", [[], ["--label=backup", "-b200"], ["--numeric-owner", "--mtime=@-1"]], ids=str)
+def test_what_gnu_tar_writes_is_read_as_python_reads_it(form: str, options: list[str], tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name, text in REAL.items():
+        path = source / name.rstrip("*")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755 if name.endswith("*") else 0o644)
+    (source / "l").symlink_to("d/run")
+    (source / "h").hardlink_to(source / "a")
+    if form in {"v7", "ustar"}:  # neither labels, nor times before 1970, nor names of more than 99 bytes
+        options = [one for one in options if "=" not in one]
+        (source / "d" / ("long" * 30)).unlink()
+
+    run = subprocess.run(["tar", "-C", source, f"--format={form}", *options, "-cf-", ".", "./a"], check=True,
+                         capture_output=True)
+
+    with tarfile.open(fileobj=io.BytesIO(run.stdout)) as tar:
+        expected = {one.name.removeprefix("./") for one in tar if one.isfile() or one.issym() or one.islnk()}
+    with unpacked(tmp_path, gz(run.stdout)) as (tree, _):
+        assert set(names_in(tree)) == expected - {"backup"}
 
 
 def test_of_the_mode_only_owner_x_is_kept(tmp_path: Path) -> None:

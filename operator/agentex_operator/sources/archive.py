@@ -1,13 +1,14 @@
 """Reading an untrusted tar.gz into a tree: its headers are read as a stream, and `extractall` is never used.
 
 Every case of reliability.md §2(f) raises InvalidInput with InvalidContext, CorruptContext, ContextTooLarge or
-UnsafeSymlink, or is harmless. Memory is bounded by the number of entries, not by their sizes.
+UnsafeSymlink, or is harmless. Memory is bounded by the number of entries, not by their sizes. Files that macOS adds to
+a directory by itself are left out: they change with every packing, and no image needs them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from agentex_operator.sources.gunzip import Gunzip
 from agentex_operator.sources.limits import CHUNK, ContextLimits, full_disk_is_temporary, too_large
@@ -17,6 +18,7 @@ from agentex_operator.sources.tarheaders import (
     Type,
     corrupt,
     has_control_characters,
+    is_header,
     next_header,
     refused,
     shown,
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_FINDER: Final = ".DS_Store"
+_APPLE_DOUBLE: Final = bytes.fromhex("00051607")  # the first bytes of `._name`: the resource fork of `name`
+
+
 def read_tree(packed: BinaryIO, blobs: Blobs, limits: ContextLimits, stop: threading.Event) -> Directory:
     """The tree of a tar.gz, with the contents in `blobs`. Raises InvalidInput, and Unavailable for a full disk."""
     with full_disk_is_temporary():
@@ -37,12 +43,13 @@ def read_tree(packed: BinaryIO, blobs: Blobs, limits: ContextLimits, stop: threa
 
 @dataclass(slots=True)
 class _Reader:
-    """The reading of one archive. `unpacked`: bytes of content so far."""
+    """The reading of one archive. `unpacked`: bytes of content so far. `left_out`: the files of macOS, by path."""
 
     stream: Gunzip
     blobs: Blobs
     builder: TreeBuilder
     unpacked: int = 0
+    left_out: dict[tuple[str, ...], File] = field(default_factory=dict)
 
     def read(self) -> Directory:
         while header := next_header(self._exactly):
@@ -62,15 +69,21 @@ class _Reader:
             case Type.SYMLINK:
                 self.builder.add(parts, Link(self._target(header)))
             case Type.HARDLINK:
-                self.builder.add(parts, self._linked(header))
+                self._add_file(parts, self._linked(header))
             case Type.FILE:
-                self._require_room(parts, header)
-                self.builder.add(parts, self.blobs.store(self._content(header.size), executable=header.executable))
+                self._add_file(parts, self.blobs.store(self._content(header.size), executable=header.executable))
 
-    def _require_room(self, parts: tuple[str, ...], header: Header) -> None:
-        """Raise InvalidInput for a file that cannot be added, before its content is read."""
-        if not parts or parts[-1] in self.builder.directory(parts[:-1]).children:
-            raise refused(f"holds {shown(header.name)} twice; make it anew, without appending")
+    def _add_file(self, parts: tuple[str, ...], file: File) -> None:
+        """Add a file, or leave it out."""
+        if self._is_of_macos(parts, file):
+            self.left_out[parts] = file
+            self.builder.count()
+        else:
+            self.builder.add(parts, file)
+
+    def _is_of_macos(self, parts: tuple[str, ...], file: File) -> bool:
+        name = parts[-1] if parts else ""
+        return name == _FINDER or (name.startswith("._") and self.blobs.open(file).read(4) == _APPLE_DOUBLE)
 
     def _target(self, header: Header) -> str:
         target = header.target
@@ -83,7 +96,7 @@ class _Reader:
         """The earlier file that a hard link names. Its size is counted again: the file will be packed twice."""
         parts = self.builder.parts(header.target)
         at = self.builder.directory(parts[:-1])
-        found = at.children.get(parts[-1]) if parts else None
+        found = at.children.get(parts[-1], self.left_out.get(parts)) if parts else None
         if not isinstance(found, File):
             link, target = shown(header.name), shown(header.target)
             raise refused(f"holds the hard link {link} to {target}, which is no earlier file")
@@ -118,7 +131,14 @@ class _Reader:
         return bytes(found)
 
     def _require_the_end(self) -> None:
-        """Raise InvalidInput unless only zeros follow: programs read two archives in one file in different ways."""
+        """Raise InvalidInput for a second archive: programs read two archives in one file in different ways.
+
+        Other bytes after the end are skipped, as all programs do: old ones fill the last block with what they have.
+        """
+        rest = b""
         while chunk := self.stream.read(CHUNK):
-            if chunk.strip(b"\0"):
+            rest += chunk
+            whole = len(rest) - len(rest) % BLOCK
+            if rest.strip(b"\0") and any(is_header(rest[at:at + BLOCK]) for at in range(0, whole, BLOCK)):
                 raise refused("goes on after its end; is it two archives in one file? Make it anew, with `tar -czf`")
+            rest = rest[whole:]

@@ -16,7 +16,7 @@ from agentex_operator.core.errors import InvalidInput
 
 BLOCK: Final = 512
 _LARGEST_EXTENSION: Final = 1024 * 1024  # bytes of one PAX header or GNU long name
-_EXTENSIONS: Final = frozenset({b"x", b"g", b"L", b"K"})
+_EXTENSIONS: Final = frozenset({b"x", b"X", b"g", b"L", b"K", b"V"})  # X: PAX of Solaris; V: a label, of no use
 _MOST_EXTENSIONS: Final = 4              # before one entry
 
 Read = Callable[[int], bytes]  # exactly so many bytes; raises InvalidInput if there are fewer
@@ -91,12 +91,27 @@ class _Raw:
 
     @classmethod
     def parse(cls, block: bytes) -> _Raw:
-        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 32:
+        if _number(block[148:156]) not in _checksums(block):
             raise corrupt("a header has a wrong checksum")
         name, prefix = _text(block[:100]), _text(block[345:500])
         ustar = block[257:263] == b"ustar\0"
         return cls(prefix + b"/" + name if ustar and prefix else name, _number(block[100:108]),
                    _number(block[124:136]), block[156:157], _text(block[157:257]))
+
+
+def is_header(block: bytes) -> bool:
+    """Whether a block could be the header of an entry: its checksum is right."""
+    try:
+        return any(block) and _number(block[148:156]) in _checksums(block)
+    except InvalidInput:
+        return False
+
+
+def _checksums(block: bytes) -> tuple[int, int]:
+    """The sum of the bytes, with blanks in place of the sum itself; and of signed bytes, which old programs take."""
+    others = block[:148] + block[156:]
+    total = sum(others) + 8 * 32
+    return total, total - 256 * sum(one > 127 for one in others)
 
 
 def _text(raw: bytes) -> bytes:
@@ -107,7 +122,7 @@ def _number(raw: bytes) -> int:
     """The number in octal digits, or in GNU's base 256. Raises InvalidInput for a negative number, or for none."""
     if raw[0] & 0x80:
         return _base_256(raw)
-    digits = raw.strip(b" \0")
+    digits = raw.lstrip(b" ").partition(b"\0")[0].rstrip(b" ")
     if digits.strip(b"01234567"):
         raise corrupt("a header has a number that is none")
     return int(digits or b"0", 8)
@@ -137,9 +152,9 @@ class _Extensions:
         self.count += 1
         if raw.flag == b"g":
             _require_harmless(_records(content))
-        elif raw.flag == b"x":
+        elif raw.flag in {b"x", b"X"}:
             self._update(_records(content))
-        else:
+        elif raw.flag in {b"L", b"K"}:
             self.values["path" if raw.flag == b"L" else "linkpath"] = content.rstrip(b"\0")
         return True
 
@@ -147,6 +162,7 @@ class _Extensions:
         if any(key.startswith("GNU.sparse") for key in records):
             raise refused("holds a sparse file; make it with `tar -czf`, without --sparse")
         self.values.update(records)
+        self.values = {key: value for key, value in self.values.items() if value}  # an empty one takes back another
 
     def size(self, otherwise: int) -> int:
         """The size that PAX states, for files too large for a header; else `otherwise`."""
@@ -173,7 +189,7 @@ def _padded(size: int, read: Read) -> bytes:
 def _records(content: bytes) -> dict[str, bytes]:
     """The values in PAX's `length key=value` lines. Raises InvalidInput for other content."""
     found: dict[str, bytes] = {}
-    while content:
+    while content.strip(b"\0"):  # some programs fill the rest with zeros
         length, rest = _record_length(content)
         key, equals, value = rest[: length - (len(content) - len(rest))].partition(b"=")
         if not equals or not value.endswith(b"\n"):
@@ -211,7 +227,7 @@ def _header(raw: _Raw, extra: _Extensions) -> Header:
     kind_of = _TYPES[raw.flag]
     if kind_of is Type.FILE and name.endswith("/"):  # old tar programs wrote directories in this way
         kind_of = Type.DIRECTORY
-    size = extra.size(raw.size)
+    size = 0 if kind_of is Type.HARDLINK else extra.size(raw.size)  # some state the size of the file it links to
     if size and kind_of is not Type.FILE:
         raise corrupt(f"{shown(name)} is a {kind_of.value} with content")
     return Header(name, kind_of, size, bool(raw.mode & 0o100), _decoded(extra.values.get("linkpath", raw.target)))

@@ -121,24 +121,35 @@ class TreeBuilder:
         at = self.root
         for part in parts:
             if part not in at.children:
-                self._count()
+                self.count()
                 at.children[part] = Directory()
             at = _entered(at.children[part], part)
         return at
 
     def add(self, parts: tuple[str, ...], node: File | Link) -> None:
-        """Add a file or a link. Raises InvalidInput if the path is taken."""
+        """Add a file or a link. Raises InvalidInput if the path is taken by another one.
+
+        An equal one may come again, as in an archive of `. Dockerfile`.
+        """
         parent = self.directory(parts[:-1])
-        if not parts or parts[-1] in parent.children:
+        there = parent.children.get(parts[-1]) if parts else None
+        if not parts or (there is not None and not _is_same(there, node)):
             raise refused(f"holds {shown('/'.join(parts))} twice; make it anew, without appending")
-        self._count()
+        self.count()
         parent.children[parts[-1]] = node
 
-    def _count(self) -> None:
+    def count(self) -> None:
+        """Count one entry. Raises InvalidInput(ContextTooLarge) for one more than allowed."""
         self.entries += 1
         if self.entries > self.limits.entries:
             raise InvalidInput(reasons.CONTEXT_TOO_LARGE, f"The archive holds more than {self.limits.entries:,} files "
                                                           "and directories. Leave out what the image does not need.")
+
+
+def _is_same(there: Directory | File | Link, node: File | Link) -> bool:
+    if isinstance(there, File) and isinstance(node, File):
+        return (there.sha256, there.executable) == (node.sha256, node.executable)
+    return there == node
 
 
 def _entered(node: Directory | File | Link, name: str) -> Directory:
@@ -171,7 +182,7 @@ def find(start: Chain, path: str) -> Found | None:
     Links are followed within the tree. Raises InvalidInput(UnsafeSymlink) for a link that leads out of the tree or
     forms a cycle, and InvalidInput(InvalidContext) for a path that is absolute or leads above the root.
     """
-    if path.startswith("/") or _climbs(start, path):
+    if path.startswith("/") or climbs(start, path):
         raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source; it must stay "
                                                     "inside.")
     return _Walk(start).go(path)
@@ -236,7 +247,7 @@ def _reversed_parts(path: str) -> list[str]:
     return [part for part in reversed(path.split("/")) if part not in {"", "."}]
 
 
-def _climbs(start: Chain, path: str) -> bool:
+def climbs(start: Chain, path: str) -> bool:
     """Whether the path as written leads above the root of the tree."""
     depth = len(start) - 1
     for part in reversed(_reversed_parts(path)):
