@@ -10,7 +10,7 @@ from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.kube.kinds import AGENT_BUILD
 from agentex_testkit.api_server import Object, condition, gone, ready, says, stalled
-from agentex_testkit.builders import DOCKERFILE, FAILING, STUCK, a_build, a_context, an_image
+from agentex_testkit.builders import DOCKERFILE, FAILING, STUCK, a_build, a_context, a_manifest, an_image
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.harness import Harness
 
@@ -25,6 +25,10 @@ def building(obj: Object | None) -> bool:
 
 def owner(harness: Harness) -> str:
     return harness.owner("AgentBuild", "quote")
+
+
+def revision(harness: Harness) -> object:
+    return ((harness.get("AgentBuild", "quote") or {}).get("status") or {}).get("source", {}).get("revision")
 
 
 def posts(harness: Harness, path: str = "/v5/builds") -> int:
@@ -154,6 +158,39 @@ async def test_resolve_source_finds_the_new_content_of_a_config_map(harness: Har
 
     assert before["status"]["source"]["revision"] != after["status"]["source"]["revision"]
     assert before["status"]["image"]["tag"] != after["status"]["image"]["tag"]
+
+
+async def test_files_that_macos_adds_make_no_other_build(harness: Harness) -> None:
+    harness.apply(a_context(), a_build())
+    before = await harness.wait("AgentBuild", "quote")
+
+    harness.apply(a_context(**{"project/._acp.py": "\0\5\x16\7 packed on Monday", ".DS_Store": "x"}))
+    await harness.until(lambda: revision(harness) != before["status"]["source"]["revision"])
+    harness.apply(a_context(**{"project/._acp.py": "\0\5\x16\7 packed on Tuesday"}))
+    await harness.advance(120)
+
+    found = await harness.wait("AgentBuild", "quote")
+    assert (found["status"]["contextDigest"], harness.creates(owner(harness))) == (
+        before["status"]["contextDigest"], 1)
+
+
+async def test_the_directory_of_an_agentex_init_scaffold_is_built_as_it_is(harness: Harness) -> None:
+    manifest = a_manifest().replace("root: ., include_paths: [project], dockerfile: Dockerfile",
+                                    "root: ../, include_paths: [quote_bot], dockerfile: quote_bot/Dockerfile")
+    harness.apply(a_context(**{"manifest.yaml": manifest}), a_build())
+
+    await harness.wait("AgentBuild", "quote")
+
+
+async def test_a_mount_path_that_does_not_fit_is_said_and_can_be_corrected(harness: Harness) -> None:
+    manifest = a_manifest().replace("root: ., include_paths: [project], dockerfile: Dockerfile",
+                                    "root: ../, include_paths: [quote_bot], dockerfile: quote_bot/Dockerfile")
+    harness.apply(a_context(**{"manifest.yaml": manifest}), a_build(context={"mountPath": "other"}))
+    await harness.wait("AgentBuild", "quote", says("Ready", "False", "DockerfileNotFound"))
+
+    harness.edit("AgentBuild", "quote", spec={"context": {"mountPath": "quote_bot"}})
+
+    await harness.wait("AgentBuild", "quote")
 
 
 async def test_stage_context_sends_the_archive_and_leaves_nothing_on_the_disk(harness: Harness) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from tests.sources.archives import AGENT, a_link, a_tar_gz, an_entry, unpacked
 
+from agentex_operator.api.build import Context
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.manifest import Manifest
 from agentex_operator.sources.limits import ContextLimits
 from agentex_operator.sources.packing import Staging, pack, staging_hash, working_tree_hash
 from agentex_operator.sources.stage import read_texts, stage
-from agentex_operator.sources.tree import Blobs
+from agentex_operator.sources.tree import Blobs, Directory
 
 VECTOR = "5af28a95c0dfff6b9aacb11f7df26267c160d303f38909d3d9a185d4beb42a76"
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -36,9 +37,9 @@ def staged(tmp_path: Path, files: dict[str, str], *more: tuple[tarfile.TarInfo, 
         return sorted(_staging(tree, blobs, path, manifest, ContextLimits(**limits)))
 
 
-def _staging(tree: object, blobs: Blobs, path: str, manifest: str, limits: ContextLimits) -> Staging:
-    texts = read_texts(tree, blobs, path, manifest)  # type: ignore[arg-type] # the tree as `unpacked` gave it
-    return stage(texts, Manifest.parse(texts.manifest, None), blobs, limits)
+def _staging(tree: Directory, blobs: Blobs, path: str, manifest: str, limits: ContextLimits) -> Staging:
+    texts = read_texts(tree, blobs, path, manifest)
+    return stage(texts, Manifest.parse(texts.manifest, None), Context(path=path, manifest=manifest), blobs, limits)
 
 
 def why_not(tmp_path: Path, files: dict[str, str], *more: tuple[tarfile.TarInfo, bytes], **where: str) -> InvalidInput:
@@ -232,7 +233,7 @@ def test_a_missing_dockerfile_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", [
-    {"root": "/"}, {"root": ".."}, {"root": "a/../../.."}, {"root": "gone"}, {"root": "Dockerfile"},
+    {"root": "/"}, {"root": "/.."}, {"root": "../gone"}, {"root": "gone"}, {"root": "Dockerfile"},
     {"include": "[../x]"}, {"include": "[/etc]"}, {"include": "[quote/../../x]"}, {"include": "[gone]"},
     {"include": "[Dockerfile]"}, {"dockerfile": "/etc/passwd"}, {"dockerfile": "../../etc/passwd"},
     {"ignore": "/etc/passwd"}, {"ignore": "../x"},

@@ -123,9 +123,9 @@ class BuildSource:
 _DECLARED: Final = {yaml_name(field.name): field.name for field in fields(BuildSource) if field.name != "undeclared"}
 
 
-@dataclass(frozen=True, kw_only=True, config=model())
+@dataclass(frozen=True, kw_only=True, repr=False, config=model())
 class Context:
-    """Where the agent lies in the source."""
+    """Where the agent lies in the source, and where the source is seen if the manifest's root lies above it."""
 
     path: Annotated[RelativePath, Field(
         description="Directory of the agent in the source, for example `agents/quote`; relative, without `..`. The "
@@ -133,6 +133,16 @@ class Context:
     manifest: Annotated[RelativePath, Field(
         description="The agent's manifest, relative to `path`; by default `manifest.yaml`. It says which files belong "
         "to the build.")] = "manifest.yaml"
+    mount_path: Annotated[RelativePath | None, Field(
+        description="Directory at which the source is seen if the manifest's `build.context.root` leads above the "
+        "source, as the `../` of `agentex init` does, for example `quote_bot`; relative, without `..`. The paths of "
+        "the manifest are then resolved from there. Omitted: such that `build.context.dockerfile` names the directory "
+        "of the manifest. Not used for a root inside the source.")] = None
+
+    def __repr__(self) -> str:
+        """As dataclasses write it; without a mount path that is not set: statuses hold a digest of this text."""
+        mount = "" if self.mount_path is None else f", mount_path={self.mount_path!r}"
+        return f"{type(self).__name__}(path={self.path!r}, manifest={self.manifest!r}{mount})"
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

@@ -38,7 +38,7 @@ def packed_context(scratch: Path, request: StageRequest, revision: str, limits: 
             root = read_tree(packed, blobs, limits, stop)
         (scratch / SOURCE_ARCHIVE).unlink()
         texts = read_texts(root, blobs, request.context.path, request.context.manifest)
-        staging = stage(texts, Manifest.parse(texts.manifest, request.agent), blobs, limits)
+        staging = stage(texts, Manifest.parse(texts.manifest, request.agent), request.context, blobs, limits)
         size = pack(staging, blobs, scratch / _PACKED, limits.archive, stop)
     return PublishedContext(revision, staging_hash(staging), scratch / _PACKED, size, texts.manifest,
                             texts.environments)

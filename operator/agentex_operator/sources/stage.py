@@ -1,6 +1,6 @@
 """The files of a build context, chosen from a source's tree as the vendor's packager does (agentex-api.md §7).
 
-    1. the manifest at `<context path>/<manifest>`; the context root is its directory / build.context.root
+    1. the manifest at `<context path>/<manifest>`; the context root is its directory / build.context.root (mount.py)
     2. build.context.dockerfile becomes `Dockerfile`, build.context.dockerignore (if it exists) `.dockerignore`
     3. every directory of include_paths is staged, except names that match a line of the .dockerignore: fnmatch on base
        names only, as the vendor does; the remote builder applies the real rules later. An included root `Dockerfile`
@@ -22,10 +22,12 @@ from agentex_operator.core import reasons
 from agentex_operator.core.environments import ENVIRONMENTS
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.limits import LARGEST_TEXT, ContextLimits, too_large
+from agentex_operator.sources.mount import ContextRoot, context_root
 from agentex_operator.sources.tarheaders import shown
 from agentex_operator.sources.tree import Blobs, Chain, Directory, File, Link, find, follow, names, unsafe
 
 if TYPE_CHECKING:
+    from agentex_operator.api.build import Context
     from agentex_operator.core.manifest import Manifest
     from agentex_operator.sources.packing import Staging
 
@@ -57,19 +59,16 @@ def read_texts(root: Directory, blobs: Blobs, path: str, manifest: str) -> Agent
         _text(blobs, environments, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS) if environments else None, at)
 
 
-def stage(texts: AgentTexts, manifest: Manifest, blobs: Blobs, limits: ContextLimits) -> Staging:
-    """The files of the build context, by path.
+def stage(texts: AgentTexts, manifest: Manifest, context: Context, blobs: Blobs, limits: ContextLimits) -> Staging:
+    """The files of the build context, by path. `context`: where the manifest lies, as the spec says.
 
     Raises InvalidInput: DockerfileNotFound, UnsafeSymlink, ContextTooLarge, InvalidContext.
     """
-    found = find(texts.at, manifest.root)
-    if found is None or found.file is not None:
-        raise _invalid(f"build.context.root {shown(manifest.root)} is not a directory of the source. Correct it in the "
-                       "manifest")
-    staging = _Collector(found.chain, limits)
-    staging.files["Dockerfile"] = _dockerfile(found.chain, manifest.dockerfile)
+    root = context_root(texts.at, manifest, context, limits)
+    staging = _Collector(root, limits)
+    staging.files["Dockerfile"] = _dockerfile(root, manifest.dockerfile)
     ignored = _NOTHING
-    if manifest.dockerignore and (ignore := _file(found.chain, manifest.dockerignore)):
+    if manifest.dockerignore and (ignore := _file(root, manifest.dockerignore)):
         staging.files[".dockerignore"] = ignore
         ignored = _ignoring(blobs, ignore)
     for path in manifest.include_paths:
@@ -115,16 +114,16 @@ def _text(blobs: Blobs, file: File, reason: str, name: str) -> str:
         raise InvalidInput(reason, f"{name} is not UTF-8 text. Save it as UTF-8.") from error
 
 
-def _file(at: Chain, path: str) -> File | None:
-    found = find(at, path)
+def _file(root: ContextRoot, path: str) -> File | None:
+    found = root.find(path)
     return found.file if found is not None else None
 
 
-def _dockerfile(root: Chain, path: str) -> File:
+def _dockerfile(root: ContextRoot, path: str) -> File:
     found = _file(root, path)
     if found is None:
         raise InvalidInput(reasons.DOCKERFILE_NOT_FOUND, f"There is no Dockerfile at {shown(path)}, seen from "
-                           "build.context.root. Add it to the source, or correct build.context.dockerfile.")
+                           f"build.context.root{root.seen}. Add it to the source, or correct build.context.dockerfile.")
     return found
 
 
@@ -157,7 +156,7 @@ def _patterns(text: str) -> list[str]:
 class _Collector:
     """Collects the files of a context. All entries are counted, as links can make a small tree large."""
 
-    root: Chain
+    root: ContextRoot
     limits: ContextLimits
     files: dict[str, File] = field(default_factory=dict)
     entries: int = 0
@@ -166,9 +165,10 @@ class _Collector:
     def include(self, path: str, ignored: re.Pattern[str]) -> None:
         """Add a directory of the context, at the same path. Raises InvalidInput."""
         inside = _inside(path)
-        found = find(self.root, inside)
+        found = self.root.find(inside)
         if found is None or found.file is not None:
-            problem = "is missing in the source" if found is None else "is a file; only directories can be included"
+            missing = f"is missing in the source{self.root.seen}"
+            problem = missing if found is None else "is a file; only directories can be included"
             raise _invalid(f"include_paths names {shown(path)}, which {problem}. Correct it in the manifest")
         self._add_directory(inside, found.chain, ignored, ())
 
