@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tests.api.objects import an_object, as_stored
 
 from agentex_operator.api.account import AccountSpec, AgentexAccount, ClusterAgentexAccount
-from agentex_operator.api.build import AgentBuild, AgentBuildStatus
+from agentex_operator.api.build import AgentBuild, AgentBuildStatus, Context
 from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, DeployEvent
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.scalars import duration, timestamp
@@ -32,6 +32,12 @@ def a_build(**spec: Any) -> AgentBuild:
 
 def metadata(**annotations: str) -> Meta:
     return Meta.parse(as_stored(an_object("AgentBuild"), annotations=annotations))
+
+
+def test_a_context_without_a_mount_path_has_the_text_of_which_statuses_hold_a_digest() -> None:
+    assert [repr(one) for one in (Context(), Context(path="a", mount_path="b"))] == [
+        "Context(path='.', manifest='manifest.yaml')",
+        "Context(path='a', manifest='manifest.yaml', mount_path='b')"]
 
 
 def test_yaml_names_become_python_names() -> None:

@@ -130,9 +130,38 @@ def test_the_rest_of_the_text_stays_as_it_is_written(text: str, expected: str) -
     assert (sent, read_by_all(sent)) == (expected, reduced(text, "prod"))
 
 
-def test_what_cannot_be_cut_is_refused_with_what_to_do() -> None:
-    text = f"<<: {{environments: {{dev: {{{AUTH}}}, prod: {{{AUTH}}}}}}}\n"
+NESTED = "".join(f"    x{number}: &x{number} [*x{number - 1}]\n" for number in range(1, 60))
 
+
+@pytest.mark.parametrize("text", [
+    f"<<: {{environments: {{dev: {{{AUTH}}}, prod: {{{AUTH}}}}}}}\n",
+    f"environments:\n  dev:\n    x0: &x0 [1]\n{NESTED}  prod:\n    {AUTH}\n    x: *x59\n",
+    f"environments:\n  dev: &v {{v: {'x' * 99_999}}}\n  prod:\n    {AUTH}\n    x: [{'*v, ' * 99}]\n",
+], ids=["a merged map", "replaced aliases too deep", "replaced aliases too long"])
+def test_what_cannot_be_cut_is_refused_with_what_to_do(text: str) -> None:
     with pytest.raises(InvalidInput, match="without anchors of other entries") as caught:
         render_environments(text, "prod")
+
     assert caught.value.reason == "InvalidEnvironments"
+
+
+shared = st.sampled_from([{"m": "0o7", "n": ["on", 1.5, None, ""]}, ["1e3", True, {"d": "2024-01-01"}], "a: b, {c}\n",
+                          {"deep": {"deeper": ["~", -1, "é \u2028"]}}])
+values_of_entries = st.dictionaries(st.sampled_from(["a", "0b1", "on", "key: x", "[k]"]), shared, max_size=4)
+
+
+@given(st.lists(values_of_entries, min_size=1, max_size=4), st.sampled_from([None, True, False]),
+       st.sampled_from([None, '"', "'", "|", ">"]), st.integers(0, 3), st.booleans(), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_what_a_yaml_library_writes_with_anchors_means_the_same_when_it_is_cut(
+        found: list[dict[str, object]], flow: bool | None, style: str | None, choice: int, explicit: bool, last: bool,
+) -> None:
+    all_of_them = {f"e{number}": {"auth": {"principal": {"user_id": "u"}}, "helm_overrides": one, "again": one}
+                   for number, one in enumerate(found)}
+    extra = {"x": found[0], "y": all_of_them["e0"]}
+    document = {"environments": all_of_them} | extra if last else extra | {"environments": all_of_them}
+    text = yaml.safe_dump(document, default_flow_style=flow, default_style=style, sort_keys=False, allow_unicode=True,
+                          explicit_start=explicit)
+    key = f"e{choice % len(found)}"
+
+    assert read_by_all(render_environments(text, key)) == reduced(text, key)

@@ -7,9 +7,12 @@ import io
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.sources.archives import (
     a_hard_link,
     a_header,
@@ -25,7 +28,8 @@ from tests.sources.archives import (
 )
 from tests.sources.hostile_archives import END, FILE, GOOD, LIMITED, REFUSED, gz
 
-from agentex_operator.sources.tree import Directory, File, Link
+from agentex_operator.core.errors import InvalidInput
+from agentex_operator.sources.tree import Blobs, Directory, File, Link
 
 
 @pytest.mark.parametrize(("packed", "reason"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
@@ -209,3 +213,40 @@ def test_a_hard_link_is_the_earlier_file(tmp_path: Path) -> None:
         directory = tree.children["d"]
         assert isinstance(directory, Directory)
         assert tree.children["l"] == directory.children["f"]
+
+
+# --- what other programs write --------------------------------------------------------------------------------------
+
+Files = dict[str, tuple[bytes, int]]
+components = st.text("ab.-_ é日\U0001f600", min_size=1, max_size=70).filter(lambda one: one.strip(".") != "")
+archived = st.dictionaries(st.lists(components, min_size=1, max_size=4).map("/".join),
+                           st.tuples(st.binary(max_size=600), st.sampled_from([0o644, 0o755, 0o600])), max_size=6)
+
+
+@given(archived, st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_what_python_writes_is_read_with_all_of_its_files(files: Files, form: int, is_cut_at_the_end: bool) -> None:
+    raw = a_tar(*(an_entry(name, content, mode=mode) for name, (content, mode) in files.items()), form=form)
+    whole = raw[:-(1024 * is_cut_at_the_end)] if is_cut_at_the_end else raw
+    clash = any(other.startswith(f"{one}/") for one in files for other in files)
+
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            with unpacked(Path(place), gz(whole)) as (tree, blobs):
+                found = contents(tree, blobs)
+        except InvalidInput as error:
+            found = {"refused": (error.reason.encode(), False)}
+
+    wanted = {name: (content, bool(mode & 0o100)) for name, (content, mode) in files.items()}
+    assert found == (wanted if files and not clash else {"refused": (b"InvalidContext", False)})
+
+
+def contents(directory: Directory, blobs: Blobs, prefix: str = "") -> dict[str, tuple[bytes | None, bool]]:
+    """The files of a tree, each with its content and whether it is executable."""
+    found: dict[str, tuple[bytes | None, bool]] = {}
+    for name, node in directory.children.items():
+        if isinstance(node, Directory):
+            found |= contents(node, blobs, f"{prefix}{name}/")
+        elif isinstance(node, File):
+            found[prefix + name] = (blobs.read(node, 1000), node.executable)
+    return found

@@ -34,11 +34,18 @@ def render_environments(text: str, environment: str | None) -> str:
 def _cut(text: str, key: str, expected: dict[str, object]) -> str:
     """The text without the other entries. Raises InvalidInput(InvalidEnvironments) if it would not mean the same."""
     found = yaml_cut.with_one_entry(text, "environments", key)
-    # repr, as a number that is none (.nan) does not equal itself
-    if found is None or repr(vendor_files.mapping(found, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS)) != repr(expected):
+    if found is None or _meaning(found) != repr(expected):  # repr: a number that is none (.nan) is not equal to itself
         raise _invalid_environments(f"environments.{quoting.plain(key)} cannot be cut out of the text; write it in "
                                     "block style, without anchors of other entries")
     return found
+
+
+def _meaning(text: str) -> str | None:
+    """The values of a text that the operator made; None for one beyond the limits, as replaced aliases may make it."""
+    try:
+        return repr(vendor_files.mapping(text, reasons.INVALID_ENVIRONMENTS, ENVIRONMENTS))
+    except InvalidInput:
+        return None
 
 
 def expected_namespace(text: str, environment: str | None) -> str | None:
