@@ -227,8 +227,6 @@ MANIFESTS = {
                                              environments={"inline": hostile.DEEP}),
     "an environment that is not there": deploys("d-nasty-env", "InvalidEnvironments", "Correct spec.environment",
                                                 environment=f"x{NASTY}"[:30]),
-    "an expiry in the past": deploys("d-past", "InvalidExpiry", "Set a later one",
-                                     preview={"expiresAt": "2020-01-01T00:00:00Z"}),
 }
 
 

@@ -344,17 +344,6 @@ def test_what_an_expired_preview_was_to_replace_goes_too():
     assert live(world) == []
 
 
-def test_an_expiry_in_the_past_is_refused():
-    world = a_preview(ttl=None, expiresAt="2026-11-24T11:00:00Z")
-    assert world.obj is not None
-    world.obj["spec"]["preview"].pop("ttl")
-
-    world.run()
-
-    assert live(world) == []
-    assert world.condition("Stalled") == ("True", "InvalidExpiry")
-
-
 def test_deleting_removes_the_remote_and_lets_go():
     world = healthy(a_deployment())
 

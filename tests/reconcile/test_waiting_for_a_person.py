@@ -14,7 +14,7 @@ import pytest
 
 from agentex_operator.core import conditions
 from agentex_operator.core.plan import Policy
-from agentex_operator.kube.kinds import AGENT_BUILD, SECRET
+from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, SECRET
 from agentex_testkit.api_server import Object, condition, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account, an_image
 from agentex_testkit.harness import Harness
@@ -209,3 +209,15 @@ async def test_a_suspended_resource_does_not_keep_the_trouble_of_its_account(bar
     bare.edit(*BUILD, spec={"suspend": True})
 
     await bare.wait(*BUILD, says("Ready", "True", "Suspended"), within=5)
+
+
+async def test_a_preview_that_is_past_when_it_is_applied_is_current_and_costs_nothing(bare: Harness) -> None:
+    with_account(a_deployment(preview={"expiresAt": "2020-01-01T00:00:00Z"}))(bare)
+
+    found = await bare.wait(*DEPLOYMENT, says("Ready", "True", "Expired"))
+    writes, calls = len(bare.cluster.writes(AGENT_DEPLOYMENT, "quote")), len(bare.simulator.calls())
+    await bare.advance(3600)
+
+    assert (verdict(found), condition(found, "Expired")["status"]) == ("Current", "True")
+    assert len(bare.cluster.writes(AGENT_DEPLOYMENT, "quote")) == writes
+    assert [call["method"] for call in bare.simulator.calls()[calls:] if call["method"] == "POST"] == []

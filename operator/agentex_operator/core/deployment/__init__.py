@@ -28,11 +28,17 @@ DeploymentCall = (CommonCall[AgentDeploymentStatus, DeploymentRecord] | calls.Re
 
 
 def look_for_ours(observed: Observed, now: datetime) -> Plan[LookForOurs[DeploymentRecord]] | Verdict | None:
-    """List our records. Suspended and never started, or expired and gone, there is nothing to look for."""
+    """List our records. Suspended and never started, or expired and gone, there is nothing to look for.
+
+    An extension of an ended preview needs a fresh list: an older one may still show its deployment.
+    """
     idle = observed.spec.suspend and memory.from_status(observed.status).empty
-    if idle or (observed.expired_at_start and observed.nothing_left):
+    if idle or previews.is_over_and_gone(observed):
         return None
-    return create.wait_for_the_account(observed, now) or create.look_for_ours(observed, now)
+    waiting = create.wait_for_the_account(observed, now)
+    if observed.extension_requested and observed.has_ended and not create.creating(observed):
+        return waiting or create.look(observed, observed.started_at)
+    return waiting or create.look_for_ours(observed, now)
 
 
 def leave_alone_when_suspended(observed: Observed, _now: datetime) -> Verdict | None:
@@ -52,6 +58,7 @@ RULES: tuple[conversation.Rule[Observed, DeploymentCall], ...] = (
     create.confirm_missing,
     leave_alone_when_suspended,
     previews.remove_extra_previews,
+    previews.rest_when_never_created,
     configuration.read_the_configuration,
     build_ref.wait_for_the_build,
     previews.rest_when_expired,

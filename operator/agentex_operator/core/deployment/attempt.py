@@ -63,7 +63,7 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
                       configuration_digest=observed.digest, agent_name=texts.agent_name, expires_at=ends,
                       remote_status=None, missing_since=None, build_id=observed.build_id,
                       predecessor_id=_serving(observed), progressing_since=now, removal=None, events=(),
-                      last_handled_extend_at=observed.meta.extend_requested_at)
+                      last_handled_extend_at=observed.meta.extend_requested_at or status.last_handled_extend_at)
     return _announced(observed, memory.into_status(written, replace(remembered, pending=pending)), now)
 
 
@@ -76,18 +76,20 @@ def _announced(observed: Observed, written: AgentDeploymentStatus, now: datetime
 
 
 def _serving(observed: Observed) -> str | None:
-    """The deployment that serves until the new one does."""
+    """The deployment that serves until the new one does; None after the end of a preview."""
+    if observed.has_ended:
+        return None
     healthy = observed.state is RemoteState.SUCCEEDED
     return observed.status.deployment_id if healthy else observed.status.predecessor_id
 
 
 def _without_unfinished(observed: Observed) -> memory.RemoteMemory:
-    """A preview that never became healthy is no predecessor: it is condemned at once."""
+    """A preview that never became healthy, or has ended, is no predecessor: it is condemned at once."""
     remembered, record = memory.from_status(observed.status), observed.recorded
     if record is None or observed.spec.preview is None:
         return remembered
-    unfinished = observed.alive(record) and record.state is not RemoteState.SUCCEEDED
-    return memory.condemn(remembered, record.id) if unfinished else remembered
+    serves = record.state is RemoteState.SUCCEEDED and not observed.has_ended
+    return memory.condemn(remembered, record.id) if observed.alive(record) and not serves else remembered
 
 
 def create(observed: Observed, _now: datetime) -> Plan[CreateDeployment]:

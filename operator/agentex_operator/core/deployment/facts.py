@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 def facts_of(observed: Observed) -> tuple[Fact, ...]:
     """BuildReady, Deployed, Available; Expired and Suspended while they are."""
-    ends = expiry.stamp(observed.status.expires_at)
+    wished = observed.spec.preview.expires_at if observed.spec.preview else None
+    ends = expiry.stamp(observed.status.expires_at or wished)
+    is_over = observed.expired_at_start or observed.past_before_its_create
     expired = (Fact("Expired", "True", reasons.EXPIRED, f"The preview ended at {ends}."),)
     suspended = (Fact("Suspended", "True", reasons.SUSPENDED, "spec.suspend is true; nothing is changed."),)
     return (_build_ready(observed), _deployed(observed), _available(observed),
-            *(expired if observed.expired_at_start else ()), *(suspended if observed.spec.suspend else ()))
+            *(expired if is_over else ()), *(suspended if observed.spec.suspend else ()))
 
 
 def _build_ready(observed: Observed) -> Fact:
@@ -37,6 +39,8 @@ def _deployed(observed: Observed) -> Fact:
         return Fact("Deployed", "True", reasons.SUCCEEDED, "The wanted configuration is rolled out.")
     if state is RemoteState.FAILED:
         return Fact("Deployed", "False", reasons.DEPLOYMENT_FAILED, "The rollout failed.")
+    if observed.past_before_its_create:
+        return Fact("Deployed", "False", reasons.EXPIRED, "The preview ended before its deployment was created.")
     if state in records.DEAD:
         return Fact("Deployed", "False", reasons.DELETING if observed.meta.deleting else state.value.capitalize(),
                     f"The remote deployment is {state.value}.")
@@ -45,7 +49,7 @@ def _deployed(observed: Observed) -> Fact:
 
 def _available(observed: Observed) -> Fact:
     """Whether a revision serves: the one on record, or its predecessor (ecosystem.md R9)."""
-    if observed.expired_at_start:
+    if observed.expired_at_start or observed.has_ended or observed.past_before_its_create:
         return Fact("Available", "False", reasons.EXPIRED, "The preview has ended.")
     if observed.state is RemoteState.SUCCEEDED:
         return Fact("Available", "True", reasons.HEALTHY, "The deployment is healthy.")

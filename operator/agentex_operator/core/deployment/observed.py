@@ -239,6 +239,20 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         """Whether the preview had expired when this pass started."""
         return self.is_expired(self.started_at)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the end of the preview on record has passed, even if an extension or another spec wants a new one."""
+        ends = self.status.expires_at
+        return self.spec.preview is not None and self.status.remote_id is not None and (
+            ends is not None and self.started_at >= ends)
+
+    @property
+    def past_before_its_create(self) -> bool:
+        """Whether the end that the spec names had passed before anything was created: the wish is fulfilled."""
+        ends = self.spec.preview.expires_at if self.spec.preview else None
+        nothing_made = memory.from_status(self.status).empty and self.status.predecessor_id is None
+        return ends is not None and self.started_at >= ends and nothing_made
+
 
 def ready_build_id(build: AgentBuild | None) -> str | None:
     """The remote build of an AgentBuild whose newest generation is built; None otherwise."""

@@ -9,7 +9,7 @@ from agentex_operator.api.deployment import AgentDeploymentStatus
 from agentex_operator.core import calls, expiry, memory, reasons
 from agentex_operator.core.calls import DeleteSelf, Remove, WriteIntent
 from agentex_operator.core.plan import Notice, Plan, Progress, Verdict
-from agentex_operator.core.protocol import create, removal
+from agentex_operator.core.protocol import conversation, create, removal
 from agentex_operator.core.remote import DeploymentRecord, RemoteState
 
 if TYPE_CHECKING:
@@ -49,6 +49,26 @@ def rest_when_expired(observed: Observed, now: datetime) -> Plan[RemovalCall | D
     return _expired(observed, message)
 
 
+def rest_when_never_created(observed: Observed, _now: datetime) -> Plan[DeleteSelf] | Verdict | None:
+    """A preview whose end had passed before it was created is not created; like one that ended, it is Ready.
+
+    This rule stands before those that need a ConfigMap or a build: nothing is deployed of them.
+    """
+    preview = observed.spec.preview
+    if preview is None or preview.expires_at is None or not observed.past_before_its_create:
+        return None
+    if preview.on_expiry == "Delete" and not _managed_by_gitops(observed):
+        return Plan(calls.DeleteSelf())
+    message = f"The preview expired at {expiry.stamp(preview.expires_at)}, before its deployment was created: none is."
+    return _expired(observed, f"{message} Set a later spec.preview.expiresAt to deploy it.{_kept(observed)}")
+
+
+def is_over_and_gone(observed: Observed) -> bool:
+    """Whether the preview ended, and a pass has seen that nothing remote is left of it."""
+    known = observed.past_before_its_create and conversation.is_ready_now(observed)
+    return (observed.expired_at_start or known) and observed.nothing_left
+
+
 def _remove_expired(observed: Observed, record: DeploymentRecord, ends: datetime,
                     now: datetime) -> Plan[RemovalCall] | Verdict:
     """The remote has `expiry_grace` for its own clean-up; after that we remove the deployment."""
@@ -86,7 +106,7 @@ def remove_the_predecessor(observed: Observed, now: datetime) -> Plan[RemovalCal
 
 
 def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
-    """A preview whose expiresAt has passed is not created."""
+    """A preview whose expiresAt is changed to a moment that has passed is not replaced."""
     preview = observed.spec.preview
     if preview is None or preview.expires_at is None or preview.expires_at > now:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from agentex_operator.core import calls, memory
+from agentex_operator.core import account_binding, calls, memory
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import FailureClass, classify
 
@@ -98,14 +98,15 @@ def apply_records(observed: ObservedT, now: datetime) -> ObservedT:
 
 
 def adopted(observed: ObservedT) -> ObservedT:
-    """P4: if no id is on record, record the lowest of our wanted records."""
+    """P4: if no id is on record, record the lowest of our wanted records, and the account that it was found in."""
     remembered = memory.from_status(observed.status)
     if remembered.id is not None:
         return observed
     found = memory.first_of(observed.seen.records, remembered, observed.wanted)
     if found is None:
         return observed
-    status = replace(observed.status, refused_at=None)
+    bound = observed.status.account or account_binding.bound_account(observed.account, None)
+    status = replace(observed.status, refused_at=None, account=bound)
     return replace(observed, status=memory.into_status(status, memory.adopt(remembered, found.id)))
 
 
