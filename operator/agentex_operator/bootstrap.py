@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import socket
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from agentex_operator import logs
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.session import AccountAddress, AccountSession
-from agentex_operator.agentex.transport import trusted
 from agentex_operator.clock import Clock
+from agentex_operator.core import endpoints
 from agentex_operator.core.endpoints import EndpointRules
 from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_started, no_pass_is_stuck
@@ -22,6 +23,9 @@ from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.kube.secret_reads import CheckedObjects
+from agentex_operator.network.connections import Routes
+from agentex_operator.network.proxies import Proxies
+from agentex_operator.network.trust import Trust
 from agentex_operator.reconcile import references
 from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
@@ -118,12 +122,14 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
 def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
                registry: Registry) -> Runtime:
     """All clients and adapters that the reconcilers need, made once."""
+    routes = routes_of(settings, redactor)
     objects = CheckedObjects(cluster, consent_required=settings.require_secret_consent)
     return Runtime(
         engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
-                        keep_secret=redactor.add, kinds=registry.sources),
+                        keep_secret=redactor.add, kinds=registry.sources, routes=routes),
+        routes=routes,
         clock=clock, policy=policy_of(settings), keep_secret=redactor.add,
     )
 
@@ -135,6 +141,14 @@ def policy_of(settings: Settings) -> Policy:
                   reference_resync=settings.reference_resync, reference_grace=settings.reference_grace)
 
 
+def routes_of(settings: Settings, redactor: logs.Redactor) -> Routes:
+    """How connections to the outside are made. Raises Unavailable for proxies or certificates that cannot be used."""
+    proxies = Proxies.of(os.environ)
+    for secret in proxies.secrets:
+        redactor.add(secret)
+    return Routes(Trust(settings.ca_bundle, os.environ), proxies)
+
+
 def endpoint_rules(settings: Settings) -> EndpointRules:
     """Which endpoints accounts may have."""
     return EndpointRules.of(settings.allowed_endpoints, plain_allowed=settings.allow_http_endpoints)
@@ -142,15 +156,17 @@ def endpoint_rules(settings: Settings) -> EndpointRules:
 
 def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
-    trust, remote_kinds = trusted(), tuple(one.run.remote for one in registry.resources)
+    rules, remote_kinds = endpoint_rules(settings), tuple(one.run.remote for one in registry.resources)
 
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
-        address = AccountAddress(entry.spec.endpoint, entry.spec.account_id)
+        rules_of_kind = rules.of_administrators if entry.is_of_administrator else rules
+        may_be_private = rules_of_kind.may_be_private(endpoints.parse(entry.spec.endpoint))
+        address = AccountAddress(entry.spec.endpoint, entry.spec.account_id, may_be_private)
         return AccountSession(address, ApiKey(key), clock=runtime.clock, jitter=random.random, wake=runtime.engine.wake,
-                              rate=entry.rate, trust=trust, kinds=remote_kinds)
+                              rate=entry.rate, routes=runtime.routes, kinds=remote_kinds)
 
     accounts = AccountReconciler(runtime, open_session, namespace=settings.namespace,
-                                 endpoints=endpoint_rules(settings))
+                                 endpoints=rules)
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
         runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)

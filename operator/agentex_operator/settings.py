@@ -37,6 +37,7 @@ class Settings:
     allow_http_endpoints: bool = False
     require_secret_consent: bool = False
     allowed_source_hosts: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
     health_host: str = ""
     health_port: int = 8080
     log_format: str = "json"

@@ -216,5 +216,5 @@ def connection_of(access: Access) -> kopf.ConnectionInfo:
         scheme=scheme.title() or None,
         token=token.strip() or None,
         proxy_url=access.proxy,
-        trust_env=True,
+        trust_env=False,  # a proxy of the environment is not meant for the API server
     )

@@ -17,16 +17,16 @@ from agentex_operator.agentex.gate import Rate
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.session import AccountAddress, AccountSession
-from agentex_operator.agentex.transport import trusted
 from agentex_operator.agentex.watch_request import WatchRequest
 from agentex_operator.clock import Clock
 from agentex_operator.core.ownership import deployment_token, derived_tag, owner_of, with_token
 from agentex_operator.core.remote import BuildRecord, BuildRequest, DeploymentRequest
+from agentex_operator.network.connections import Routes
 from agentex_simulator import Settings, SimulatorThread
 from agentex_testkit.clocks import HandClock
 
 CANARY = "canary-key-5f0c1b7e94a24d0d"
-TRUST = trusted()
+ROUTES = Routes()  # reading the public certificates takes as long as many calls
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ENVIRONMENT = "schema_version: v1\nenvironments:\n  dev:\n    kubernetes: {namespace: team-dev}\n"
 PATIENCE = 5.0
@@ -60,11 +60,11 @@ async def connect(simulator: SimulatorThread) -> AsyncIterator[Connect]:
     async with AsyncExitStack() as stack:
 
         def session(**wish: Any) -> AccountSession:
-            address = AccountAddress(wish.pop("endpoint", simulator.url), wish.pop("account_id", "acct-1"))
+            address = AccountAddress(wish.pop("endpoint", simulator.url), wish.pop("account_id", "acct-1"), True)
             key = ApiKey(wish.pop("api_key", CANARY))
             usual = {"kinds": (BUILDS, DEPLOYMENTS), "clock": Clock(),
                      "jitter": lambda: 0.5, "wake": lambda _uid: None, "rate": Rate(1000, 1000)}
-            made = AccountSession(address, key, trust=TRUST, **{**usual, **wish})
+            made = AccountSession(address, key, routes=ROUTES, **{**usual, **wish})
             stack.push_async_callback(made.stop)
             return made
 

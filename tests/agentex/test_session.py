@@ -10,6 +10,7 @@ import httpx
 import pytest
 from tests.agentex.conftest import (
     CANARY,
+    ROUTES,
     Connect,
     Woken,
     a_build,
@@ -25,12 +26,10 @@ from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.client import Deadlines
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.session import AccountAddress, AccountSession
-from agentex_operator.agentex.transport import http_client, trusted
+from agentex_operator.agentex.transport import http_client
 from agentex_operator.clock import Clock
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_simulator import SimulatorThread
-
-TRUST = trusted()
 
 
 def test_one_uid_at_a_time_may_create_an_agent() -> None:
@@ -98,7 +97,7 @@ def test_an_endpoint_that_cannot_be_used_is_refused(endpoint: str) -> None:
     with pytest.raises(InvalidInput):
         AccountSession(
             AccountAddress(endpoint, "a"), ApiKey("key-1"), kinds=(BUILDS,), clock=Clock(), jitter=lambda: 0,
-            wake=Woken().append, trust=TRUST,
+            wake=Woken().append, routes=ROUTES,
         )
 
 
@@ -118,7 +117,7 @@ async def test_a_prefix_of_the_endpoint_is_kept(connect: Connect) -> None:
 async def test_no_cookie_is_kept_and_no_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    async with http_client(TRUST) as http:
+    async with http_client(ROUTES, ROUTES.trust.context, may_be_private=False) as http:
         answered = httpx.Response(200, headers={"Set-Cookie": "a=b"}, request=httpx.Request("GET", "http://x/"))
         http.cookies.extract_cookies(answered)
 

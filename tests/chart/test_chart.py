@@ -174,6 +174,7 @@ def test_every_directory_it_writes_to_is_bounded(render: Render) -> None:
     volumes = render().pod["spec"]["volumes"]
 
     assert all(volume["emptyDir"]["sizeLimit"] for volume in volumes)
+    assert {volume["name"] for volume in volumes} == {"work", "tmp"}
 
 
 @pytest.mark.parametrize(("values", "image"), [
@@ -195,6 +196,54 @@ def test_a_long_release_name_still_makes_valid_names(render: Render) -> None:
 
 def test_rendering_twice_gives_the_same(render: Render) -> None:
     assert render().text == render().text
+
+
+@pytest.mark.parametrize(("kind", "volume"), [
+    ("configMap", {"configMap": {"name": "our-ca"}}), ("secret", {"secret": {"secretName": "our-ca"}})])
+def test_a_private_ca_is_mounted_whole_so_that_changes_arrive(
+    render: Render, kind: str, volume: dict[str, object]
+) -> None:
+    rendered = render(f"caBundle.{kind}=our-ca", "caBundle.key=bundle.pem")
+    [mounted] = [one for one in rendered.pod["spec"]["volumes"] if one["name"] == "ca"]
+    [mount] = [one for one in rendered.container["volumeMounts"] if one["name"] == "ca"]
+
+    assert mounted == {"name": "ca", **volume}
+    assert "subPath" not in mount
+    assert f"--ca-bundle={mount['mountPath']}/bundle.pem" in rendered.container["args"]
+
+
+def test_a_private_ca_from_two_places_is_refused(run_helm: Run) -> None:
+    refused = run_helm("template", "x", str(CHART), "--set", "caBundle.configMap=a,caBundle.secret=b")
+
+    assert "caBundle: set configMap or secret, not both" in refused.stderr
+
+
+def test_security_contexts_can_be_changed_as_openshift_needs(render: Render) -> None:
+    ids = [f"podSecurityContext.{name}=null" for name in ("runAsUser", "runAsGroup", "fsGroup")]
+    rendered = render(*ids, "securityContext.runAsNonRoot=true")
+
+    assert rendered.pod["spec"]["securityContext"] == {
+        "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert rendered.container["securityContext"]["runAsNonRoot"]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_umbrella_chart_switches_the_chart_and_shares_its_values(
+    run_helm: Run, tmp_path: Path, *, enabled: bool
+) -> None:
+    umbrella = tmp_path / "umbrella"
+    (umbrella / "charts").mkdir(parents=True)
+    (umbrella / "charts" / CHART.name).symlink_to(CHART)
+    dependency = {"name": CHART.name, "version": "0.1.0", "condition": f"{CHART.name}.enabled"}
+    chart = {"apiVersion": "v2", "name": "umbrella", "version": "1.0.0", "dependencies": [dependency]}
+    values = {CHART.name: {"enabled": enabled}, "global": {"imageRegistry": "images.example.com"}}
+    (umbrella / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    (umbrella / "values.yaml").write_text(yaml.safe_dump(values))
+
+    rendered = run_helm("template", "x", str(umbrella))
+
+    assert rendered.returncode == 0, rendered.stderr
+    assert ("kind: Deployment" in rendered.stdout) is enabled
 
 
 REFUSED = {

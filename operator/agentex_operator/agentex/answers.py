@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from agentex_operator.agentex.wire import one_line, parsed
 from agentex_operator.core.errors import ExternalError, Rejected, Throttled, Unauthorized, Unavailable
+from agentex_operator.core.scrubbing import scrubbed
 
 LONGEST_RETRY_AFTER = timedelta(minutes=15)
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -46,9 +47,9 @@ def refusal(answer: HttpAnswer, subject: str, *, creates: bool) -> ExternalError
     The 409 of a create is ambiguous: the operator's own earlier POST may have taken the name. A 404 that is not JSON
     comes from a proxy and says nothing about the object. A redirect is never followed: the API key would be sent along.
     """
-    said = f"{subject} was answered with {answer.status}: {said_in(answer.body)}".rstrip(": ") + "."
     if answer.ok:
         return None
+    said = f"{subject} was answered with {answer.status}: {said_in(answer)}."
     if answer.status in (401, 403):
         return Unauthorized(f"{said} Check the API key, and what it may do in the account.", status=answer.status)
     if answer.status == 429:
@@ -70,18 +71,16 @@ def speaks_agentex(answer: HttpAnswer) -> bool:
     return not answer.body.strip() or isinstance(parsed(answer.body), dict)
 
 
-def said_in(body: bytes) -> str:
-    """The reason in an error body, at most 500 characters: `detail`, `message`, `error.message`, else all text."""
-    value = parsed(body)
-    reason = _reason(value) if isinstance(value, Mapping) else None
-    return one_line(reason or body.decode("utf-8", "replace"))
+def said_in(answer: HttpAnswer) -> str:
+    """The text of the API's own JSON `detail` in an error's body: at most 500 characters, without credentials.
 
-
-def _reason(value: Mapping[str, object]) -> str | None:
-    error = value.get("error")
-    inner = error.get("message") if isinstance(error, Mapping) else error
-    said = (_detail(value.get("detail")), value.get("message"), inner)
-    return next((text for text in said if isinstance(text, str) and text), None)
+    Any other body is not shown, because an endpoint can be another server than the API: then the content type.
+    """
+    value = parsed(answer.body)
+    detail = _detail(value.get("detail")) if isinstance(value, Mapping) else None
+    if detail:
+        return one_line(scrubbed(detail))
+    return f"no detail ({one_line(answer.headers.get('content-type', 'no content type'), 80)})"
 
 
 def _detail(detail: object) -> str | None:
@@ -100,7 +99,7 @@ def _problem(item: object) -> str:
 
 
 def _redirected(answer: HttpAnswer, subject: str) -> str:
-    target = one_line(answer.headers.get("location", "nowhere"), 200)
+    target = one_line(scrubbed(answer.headers.get("location", "nowhere")), 200)
     return (f"{subject} was answered with a redirect ({answer.status}) to {target}, which is not followed because the "
             "API key would go along. Set the endpoint to the address that answers itself.")
 

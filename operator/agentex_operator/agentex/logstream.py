@@ -11,6 +11,7 @@ import re
 from collections import deque
 
 from agentex_operator.agentex.wire import one_line, parsed
+from agentex_operator.core.scrubbing import LineScrubber
 
 LONGEST_LINE = 64 * 1024  # bytes of one raw line that are kept
 LARGEST_STREAM = 64 * 1024 * 1024
@@ -18,7 +19,10 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 class LogTail:
-    """Receives the stream in chunks of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together."""
+    """Receives the stream in chunks of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together.
+
+    What looks like a credential is removed before a line is cut to its length.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -26,6 +30,7 @@ class LogTail:
         self._size = 0
         self._rest = b""
         self._left = LARGEST_STREAM
+        self._scrubber = LineScrubber()
 
     def feed(self, chunk: bytes) -> bool:
         """Receive the next bytes; False once 64 MiB were read."""
@@ -45,9 +50,10 @@ class LogTail:
     def _read_line(self, raw: bytes) -> None:
         if not raw.startswith(b"data:"):
             return
-        line = _line(raw.removeprefix(b"data:").strip()[:LONGEST_LINE], self._max_bytes)
-        if line is not None:
-            self._keep(line)
+        text = _text(raw.removeprefix(b"data:").strip()[:LONGEST_LINE])
+        if text is not None:
+            line = one_line(self._scrubber.scrub(_ANSI.sub("", text)), self._max_bytes)
+            self._keep(line.encode()[:self._max_bytes].decode("utf-8", "ignore"))
 
     def _keep(self, line: str) -> None:
         self._lines.append(line)
@@ -56,14 +62,13 @@ class LogTail:
             self._size -= _size(self._lines.popleft())
 
 
-def _line(payload: bytes, most: int) -> str | None:
+def _text(payload: bytes) -> str | None:
     """The text of a `data:` field; None for the [DONE] that other services send."""
     if payload == b"[DONE]":
         return None
     value = parsed(payload)
     said = value.get("line") if isinstance(value, dict) else None
-    text = said if isinstance(said, str) else payload.decode("utf-8", "replace")
-    return one_line(_ANSI.sub("", text), most).encode()[:most].decode("utf-8", "ignore")
+    return said if isinstance(said, str) else payload.decode("utf-8", "replace")
 
 
 def _size(line: str) -> int:

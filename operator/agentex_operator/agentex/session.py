@@ -11,15 +11,15 @@ from agentex_operator.agentex.client import AgentexClient, Deadlines
 from agentex_operator.agentex.gate import Gate, Rate
 from agentex_operator.agentex.inventory import Inventory
 from agentex_operator.agentex.remote_kind import RemoteKind
-from agentex_operator.agentex.transport import http_client, trusted
+from agentex_operator.agentex.transport import http_client
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable
 
     from agentex_operator.agentex.keys import ApiKey
     from agentex_operator.agentex.poller import PollClock
     from agentex_operator.core.remote import Record
+    from agentex_operator.network.connections import Routes
 
 
 RemoteKinds = tuple[RemoteKind[Any], ...]  # a tuple of kinds of different records
@@ -27,17 +27,21 @@ RemoteKinds = tuple[RemoteKind[Any], ...]  # a tuple of kinds of different recor
 
 @dataclass(frozen=True, slots=True)
 class AccountAddress:
-    """The endpoint of an Agentex installation, and an account id in it."""
+    """The endpoint of an Agentex installation, and an account id in it.
+
+    `may_be_private`: whether the endpoint may be at an address that is not public.
+    """
 
     endpoint: str
     account_id: str
+    may_be_private: bool = False
 
 
 class AccountSession:
     """What the resources of one account share. Call `start` on the event loop, and `stop` when the account goes.
 
     `wake` is called with the uid of a followed resource whose remote object changed. `jitter` answers a number in
-    [0, 1). `trust` (from transport.trusted) may be shared between sessions. `kinds`: the kinds of remote objects that
+    [0, 1). `routes` are shared between sessions. `kinds`: the kinds of remote objects that
     can be listed. Raises InvalidInput for an unusable address.
     """
 
@@ -47,14 +51,15 @@ class AccountSession:
         api_key: ApiKey,
         *,
         kinds: RemoteKinds,
+        routes: Routes,
         clock: PollClock,
         jitter: Callable[[], float],
         wake: Callable[[str], None],
         rate: Rate | None = None,
         deadlines: Deadlines | None = None,
-        trust: ssl.SSLContext | None = None,
     ) -> None:
-        self._http = http_client(trust or trusted())
+        self._ca = ""
+        self._http = http_client(routes, lambda: routes.trust.context(self._ca), may_be_private=address.may_be_private)
         self.gate = Gate(clock, rate or Rate())
         self.client = AgentexClient(self._http, address.endpoint, address.account_id, api_key, self.gate, deadlines)
         self._inventories = {kind: Inventory(kind.records(self.client), clock, jitter, wake) for kind in kinds}
@@ -77,6 +82,11 @@ class AccountSession:
         if changed:
             for inventory in self._inventories.values():
                 inventory.retry_now()
+        return changed
+
+    def trust(self, ca: str) -> bool:
+        """Trust these certificates (PEM) too, and no others of before. True if they differ from those before."""
+        changed, self._ca = self._ca != ca, ca
         return changed
 
     async def start(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,14 +14,15 @@ from agentex_operator import settings
 from agentex_operator.agentex.answers import HttpAnswer, refusal
 from agentex_operator.core import endpoints, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
+from agentex_operator.network.connections import CheckedTransport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from agentex_operator.agentex.gate import Gate, Permit
     from agentex_operator.agentex.keys import ApiKey
+    from agentex_operator.network.connections import Routes
 
 MEBIBYTE = 1024 * 1024
 ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; the status matters more
@@ -72,29 +72,25 @@ class ApiRequest:
         return min(self.deadline, left)
 
 
-@cache  # reading the certificates costs as much as many calls
-def trusted(ca_bundle: Path | None = None) -> ssl.SSLContext:
-    """The TLS context: it trusts the public authorities, and those of `ca_bundle` (PEM). Share it between accounts.
+def http_client(routes: Routes, trust: Callable[[], ssl.SSLContext], *, may_be_private: bool) -> httpx.AsyncClient:
+    """The HTTP client of one account, which connects to checked addresses, follows no redirects and keeps no cookies.
 
-    Raises OSError or ssl.SSLError for a bundle that cannot be read.
+    `trust` answers the present TLS context. `may_be_private`: an administrator named the endpoint.
     """
-    context = httpx.create_ssl_context(trust_env=False)
-    if ca_bundle is not None:
-        context.load_verify_locations(cafile=ca_bundle)
-    return context
-
-
-def http_client(trust: ssl.SSLContext) -> httpx.AsyncClient:
-    """The HTTP client of one account, which reads no environment, follows no redirects and keeps no cookies."""
+    limits = httpx.Limits(max_connections=64, keepalive_expiry=IDLE_SECONDS)
     return httpx.AsyncClient(
-        verify=trust,
+        transport=CheckedTransport(routes, trust, limits, may_be_private=may_be_private, refused=_refused_address),
         trust_env=False,
         follow_redirects=False,
-        http2=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),  # each call has a deadline of its own
-        limits=httpx.Limits(max_connections=64, keepalive_expiry=IDLE_SECONDS),
     )
+
+
+def _refused_address(problem: str) -> InvalidInput:
+    return InvalidInput(reasons.ENDPOINT_NOT_ALLOWED, f"The endpoint cannot be used: {problem}. Ask the administrator "
+                        "to add its HOST:PORT to --allowed-endpoints (chart: operator.allowedEndpoints) or to create a "
+                        "ClusterAgentexAccount.")
 
 
 class Transport:

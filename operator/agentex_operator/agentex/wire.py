@@ -22,6 +22,7 @@ from agentex_operator.core.remote import (
     build_state,
     deployment_state,
 )
+from agentex_operator.core.scrubbing import scrubbed
 
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # created_at of a record without a date; proves nothing about reach
 EVENTS_KEPT = 20
@@ -174,12 +175,12 @@ def _events(value: object) -> tuple[DeployEvent, ...]:
 
 def _said(event: Fields) -> str:
     message = event.get("message")
-    return one_line(message) if isinstance(message, str) else ""
+    return one_line(scrubbed(message)) if isinstance(message, str) else ""
 
 
 def _word(value: object) -> str:
     """A short word for people, such as a state, on one line; "" where the server gives none."""
-    return one_line(str(value), LONGEST_WORD) if isinstance(value, str | int | float) else ""
+    return one_line(scrubbed(str(value)), LONGEST_WORD) if isinstance(value, str | int | float) else ""
 
 
 def _text(value: object) -> str | None:

@@ -77,6 +77,7 @@ def _as_typed(default: Any) -> Any:
 @_setting("--allow-http-endpoints", is_flag=True, help="Accept accounts with http:// endpoints: tests and demos only.")
 @_setting("--require-secret-consent", is_flag=True, help="Read only Secrets labelled agentex.scale.com/use: true.")
 @_setting("--allowed-source-hosts", type=CommaSeparated(), help="HOST:PORTs allowed as sources though private or http.")
+@_setting("--ca-bundle", type=click.Path(dir_okay=False, path_type=Path), help="A PEM file that is trusted too.")
 @_setting("--health-host", help="The address /livez and /readyz listen on; empty is every address.")
 @_setting("--health-port", type=click.IntRange(0, 65535), help="The port of /livez and /readyz; 0 takes any free one.")
 @_setting("--log-format", type=click.Choice(["json", "text"]), help="One JSON object per line, or text for a person.")

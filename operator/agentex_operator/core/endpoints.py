@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
@@ -117,10 +117,8 @@ def parse(text: str) -> Endpoint:
     """The endpoint in its one spelling. Raises InvalidInput(InvalidURL) where two parsers could find two hosts."""
     parts = _split(text)
     scheme = parts.scheme
-    try:
+    with guard.raising(_unreadable):
         host, port = normal_host(parts.hostname or ""), parts.port
-    except ValueError as error:
-        raise _invalid(str(error)) from error
     if port == 0:
         raise _invalid("port 0 is no port")
     return Endpoint(scheme, host, DEFAULT_PORTS[scheme] if port is None else port, parts.path.rstrip("/"))
@@ -154,21 +152,22 @@ def normal_host(host: str) -> str:
     """The host in lower case, ASCII, without a trailing dot; an address in its usual spelling. Raises ValueError."""
     bare = host[:-1] if host.endswith(".") else host
     if ":" in bare:
-        return str(ip_address(bare))
+        return _address(bare)
     name = _in_ascii(bare.lower())
     if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name):
         raise ValueError(f"its host {host[:80]!r} is no name and no address")
     if _NUMERIC.fullmatch(name.rpartition(".")[2]):
-        return str(ip_address(name))  # raises for 127.1 and 0x7f000001, which resolvers take for addresses
+        return _address(name)  # raises for 127.1 and 0x7f000001, which resolvers take for addresses
     return name
 
 
 def _port_of_pattern(text: str | None) -> int | str | None:
     if text is None or text == _ANY_PORT:
         return text
-    if not 0 < int(text) < 65536:
+    port = guard.or_none(int, text)
+    if port is None or not 0 < port < 65536:
         raise ValueError(f"{text} is no port")
-    return int(text)
+    return port
 
 
 def _in_ascii(name: str) -> str:
@@ -176,17 +175,21 @@ def _in_ascii(name: str) -> str:
         return name
     if _READ_DIFFERENTLY & set(name):
         raise ValueError("its host has a character that programs read differently; write the host in ASCII (xn--...)")
-    return name.encode("idna").decode("ascii").lower()  # UnicodeError is a ValueError
+    with guard.raising(lambda _error: ValueError(f"its host {name[:80]!r} is no international name")):
+        return name.encode("idna").decode("ascii").lower()
+
+
+def _address(host: str) -> str:
+    with guard.raising(lambda _error: ValueError(f"its host {host[:80]!r} is not an address in the usual spelling")):
+        return str(ip_address(host))
 
 
 def _split(text: str) -> SplitResult:
     """The parts of a URL without user, query and fragment. Raises InvalidInput(InvalidURL)."""
     if any(not one.isprintable() or one.isspace() or one in "\\?#" for one in text):
         raise _invalid("it has a space, a backslash, a query or a fragment")
-    try:
+    with guard.raising(lambda _error: _invalid("it is no URL")):
         parts = urlsplit(text)
-    except ValueError as error:
-        raise _invalid("it is no URL") from error
     if parts.scheme not in DEFAULT_PORTS or not parts.netloc:
         raise _invalid("it does not begin with https://host")
     if not _AUTHORITY.fullmatch(parts.netloc):
@@ -196,6 +199,10 @@ def _split(text: str) -> SplitResult:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+def _unreadable(error: Exception) -> InvalidInput:
+    return _invalid(str(error) if type(error) is ValueError else "its host or port cannot be read")
 
 
 def _invalid(why: str) -> InvalidInput:

@@ -42,6 +42,7 @@ async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
         message = f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead"
         raise NotReady(UNREACHABLE, message)
     loaded.retries = None
+    loaded.client_session_kwargs = {"trust_env": False}  # a proxy of the environment is not meant for the API server
     return loaded
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
-from agentex_operator.core import account, account_binding, calls, reasons, secret_use
+from agentex_operator.core import account, account_binding, calls, guard, reasons, secret_use
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
+from agentex_operator.network.trust import CA_KEY, certificates
 from agentex_operator.reconcile import parsing, shell
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class AccountPass:
         """Make one call. Raises what the adapter raises."""
         match call:
             case calls.ReadKey():
-                return call.answer(await self._use(await self._read_key(call.ref)))
+                return call.answer(await self._use(await self._read_secret(call.ref), call.ref))
             case calls.ProbeAccount():
                 await self._probe()
                 return call.answer(None)
@@ -101,25 +102,28 @@ class AccountPass:
             case _:
                 assert_never(call)
 
-    async def _read_key(self, ref: KeyRef) -> str:
+    async def _read_secret(self, ref: KeyRef) -> dict[str, Any]:
         namespace = self._entry.secret_namespace
         secret = await self._runtime.objects.secret(namespace, ref.name)
         if secret is None:
             raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
                                                      "Create it, or correct spec.apiKeySecretRef.")
-        return key_in(secret, ref)
+        return secret
 
-    async def _use(self, key: str) -> bool:
-        """Speak with this key from now on; True if it is another one than before. It is kept out of every log."""
+    async def _use(self, secret: dict[str, Any], ref: KeyRef) -> bool:
+        """Use the key and the `ca.crt` of the Secret from now on; True if one of them is another than before."""
+        key, ca = key_in(secret, ref), ca_in(secret, ref.name)
         self._runtime.keep_secret(key.strip())
         if self._entry.closed:
             raise Conflict(f"{self._kind.kind} {self._view.name!r} has gone.")
         if self._entry.session is None:
             self._entry.session = self._open(self._entry, key)
+            self._entry.session.trust(ca)
             await self._entry.session.start()
             return True
         self._entry.session.gate.set_rate(self._entry.rate)
-        return self._entry.session.rekey(ApiKey(key))
+        trusts_others, has_another_key = self._entry.session.trust(ca), self._entry.session.rekey(ApiKey(key))
+        return trusts_others or has_another_key
 
     async def _probe(self) -> None:
         """Only for an object that is still there: kopf does not tell of one that went while its watch was broken."""
@@ -145,3 +149,14 @@ def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
     except (binascii.Error, UnicodeDecodeError):
         raise NotReady(reasons.SECRET_INVALID, f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key "
                                                "into it.") from None
+
+
+def ca_in(secret: dict[str, Any], name: str) -> str:
+    """The certificates under `ca.crt` of a Secret (PEM); "" without that key. Raises NotReady(SecretInvalid)."""
+    values, holder = secret.get("data") or {}, f"Secret {name!r}"
+    if CA_KEY not in values:
+        return ""
+    not_base64 = f"Key {CA_KEY!r} of {holder} is not base64. Create it anew."
+    with guard.raising(lambda _error: NotReady(reasons.SECRET_INVALID, not_base64)):
+        content = base64.b64decode(values[CA_KEY], validate=True)
+    return certificates(content, holder)

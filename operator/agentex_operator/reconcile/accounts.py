@@ -56,6 +56,11 @@ class AccountEntry:
         most = self.spec.limits.requests_per_second
         return Rate(requests_per_second=most, burst=most)
 
+    @property
+    def is_of_administrator(self) -> bool:
+        """Whether only administrators can create the account object: a ClusterAgentexAccount."""
+        return self.key[0] == CLUSTER_AGENTEX_ACCOUNT.kind
+
     def snapshot(self) -> AccountSnapshot:
         """The entry as a value for the decisions."""
         return AccountSnapshot(self.key, self.spec, self.problem, self.session is not None, self.gone)

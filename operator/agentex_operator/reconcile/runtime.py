@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.kube.secret_reads import CheckedObjects
+    from agentex_operator.network.connections import Routes
     from agentex_operator.reconcile.accounts import Accounts
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
@@ -32,6 +33,7 @@ class Runtime:
     recorder: Recorder
     accounts: Accounts
     sources: Sources
+    routes: Routes
     clock: Clock
     policy: Policy
     keep_secret: Callable[[str], None]  # removes the secret from every later log line

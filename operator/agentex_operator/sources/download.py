@@ -12,17 +12,17 @@ import httpx
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
+from agentex_operator.network.connections import MOST_ADDRESSES, PROXY, Transports
+from agentex_operator.network.trust import Trust
 from agentex_operator.settings import version
 from agentex_operator.sources.addresses import AddressPolicy, Target, redirected, shown
 from agentex_operator.sources.limits import full_disk_is_temporary, too_large
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 _MOST_HOPS: Final = 3        # redirects followed
-_MOST_ADDRESSES: Final = 3   # of one name, tried one after another
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
 
@@ -37,21 +37,25 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """What to download. `digest`: `sha256:` and 64 hex digits. `largest`: bytes. `authorization`: a header's value."""
+    """What to download. `digest`: `sha256:` and 64 hex digits. `largest`: bytes. `authorization`: a header's value.
+
+    `ca`: certificates (PEM) that are trusted too."""
 
     url: str
     digest: str
     largest: int
     authorization: str | None = field(default=None, repr=False)
+    ca: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Downloader:
-    """Fetches archives. `transport` makes the transport of the requests; None: the network."""
+    """Fetches archives. `transport` makes the transport of the requests; None: the network, with this `trust`."""
 
     policy: AddressPolicy
     timeouts: Timeouts = Timeouts()
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+    trust: Trust | None = None
 
     async def download(self, request: DownloadRequest, out: Path) -> int:
         """Write the archive to the new file `out`; its size in bytes. Content with another digest is refused.
@@ -60,16 +64,17 @@ class Downloader:
         SourceUnauthorized. Unavailable: 5xx, 408, 429, timeouts, no connection, a full disk.
         """
         try:
-            async with asyncio.timeout(self.timeouts.whole), self._client() as client:
+            async with asyncio.timeout(self.timeouts.whole), self._client(request.ca) as client:
                 return await self._following(client, request, out)
         except TimeoutError as error:
             raise _temporary(f"{shown(request.url)} did not answer in full within {self.timeouts.whole:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise _temporary(f"{shown(request.url)} cannot be read: {_kind_of_failure(error)}") from error
 
-    def _client(self) -> httpx.AsyncClient:
+    def _client(self, ca: str) -> httpx.AsyncClient:
         """A client for one download, which reads no environment, follows no redirects and keeps no connections."""
-        transport = self.transport or (lambda: httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False))
+        trust = self.trust or Trust()
+        transport = self.transport or (lambda: Transports(lambda: trust.context(ca)))
         return httpx.AsyncClient(
             transport=transport(), trust_env=False, follow_redirects=False,
             timeout=httpx.Timeout(self.timeouts.idle, connect=self.timeouts.connect),
@@ -102,8 +107,10 @@ class Downloader:
             await response.aclose()
 
     async def _connected(self, client: httpx.AsyncClient, target: Target, header: str | None) -> httpx.Response:
+        if target.proxy is not None:
+            return await client.send(_request(client, target, target.url, header), stream=True)
         failure: httpx.TransportError | None = None
-        for address in target.addresses[:_MOST_ADDRESSES]:
+        for address in target.addresses[:MOST_ADDRESSES]:
             try:
                 return await client.send(_request(client, target, target.at(address), header), stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -111,14 +118,11 @@ class Downloader:
         raise failure or httpx.ConnectError("no address")
 
 
-def _trust() -> ssl.SSLContext:
-    return httpx.create_ssl_context(trust_env=False)
-
-
 def _request(client: httpx.AsyncClient, target: Target, url: str, header: str | None) -> httpx.Request:
-    """A GET to a checked address. The name is sent in the Host header, and the certificate must be for this name."""
+    """A GET to a checked address, or by a proxy. The name is in the Host header, and the certificate must be for it."""
     headers = {"Host": target.authority} | ({"Authorization": header} if header else {})
-    return client.build_request("GET", url, headers=headers, extensions={"sni_hostname": target.host})
+    route = {PROXY: target.proxy} if target.proxy else {"sni_hostname": target.host}
+    return client.build_request("GET", url, headers=headers, extensions=route)
 
 
 def _require_success(response: httpx.Response, url: str) -> None:

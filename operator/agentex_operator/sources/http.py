@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agentex_operator.api.build import HttpSource
 from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
-from agentex_operator.sources.credentials import authorization
+from agentex_operator.sources.credentials import Credentials, credentials
 from agentex_operator.sources.download import DownloadRequest
 from agentex_operator.sources.source_kind import ObjectReference
 from agentex_operator.sources.validation import validated
@@ -35,9 +35,9 @@ class HttpSourceKind:
 
     async def fetch(self, spec: HttpSource, access: SourceAccess, out: Path) -> str:
         """Download the archive to `out`; its digest. Raises as credentials.py and download.py say."""
-        header = None
+        found = Credentials()
         if spec.secret_ref is not None:
-            secret = spec.secret_ref.name
-            header = await authorization(access.cluster, access.namespace, secret, access.keep_secret)
-        await access.downloader.download(DownloadRequest(spec.url, spec.digest, access.largest, header), out)
+            found = await credentials(access.cluster, access.namespace, spec.secret_ref.name, access.keep_secret)
+        request = DownloadRequest(spec.url, spec.digest, access.largest, found.authorization, found.ca)
+        await access.downloader.download(request, out)
         return spec.digest

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
+from agentex_operator.network.connections import Routes
 from agentex_operator.sources.addresses import AddressPolicy
 from agentex_operator.sources.download import Downloader
 from agentex_operator.sources.limits import ContextLimits, full_disk_is_temporary
@@ -36,8 +37,8 @@ class Sources:
 
     `cluster` reads ConfigMaps and Secrets. `keep_secret` is called with every credential that is used, and keeps it out
     of the log. `kinds`: the source kinds there are. `allowed_hosts`: HOST:PORTs that may be asked although they are
-    private or http. Files that a dead operator left in `work_dir` are removed at once. Raises OSError for a `work_dir`
-    that cannot be used.
+    private or http. `routes`: how connections are made. Files that a dead operator left in `work_dir` are removed at
+    once. Raises OSError for a `work_dir` that cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - the ports it works through, and the policy of downloads
@@ -50,10 +51,13 @@ class Sources:
         allowed_hosts: frozenset[str] = frozenset(),
         limits: ContextLimits | None = None,
         downloader: Downloader | None = None,
+        routes: Routes | None = None,
     ) -> None:
         self._limits = limits or ContextLimits()
-        policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts))
-        self._access = SourceAccess(cluster, "", downloader or Downloader(policy), self._limits.archive, keep_secret)
+        by = routes or Routes()
+        policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts), by.resolve, by.proxies)
+        downloads = downloader or Downloader(policy, trust=by.trust)
+        self._access = SourceAccess(cluster, "", downloads, self._limits.archive, keep_secret)
         self._registry = Registry(kinds)
         self._area = StagingArea(work_dir)
         self._stages = SharedStages(self._area, self._make)

@@ -44,3 +44,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- printf "%s:%s" $repository (default .Chart.AppVersion .Values.image.tag) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The volume with the private CA, from a ConfigMap or a Secret; a change of it reaches the file without a restart. */}}
+{{- define "agentex-operator.caVolume" -}}
+{{- if and .Values.caBundle.configMap .Values.caBundle.secret }}
+{{- fail "caBundle: set configMap or secret, not both" }}
+{{- end }}
+{{- with .Values.caBundle.configMap }}
+- name: ca
+  configMap:
+    name: {{ . }}
+{{- end }}
+{{- with .Values.caBundle.secret }}
+- name: ca
+  secret:
+    secretName: {{ . }}
+{{- end }}
+{{- end }}
