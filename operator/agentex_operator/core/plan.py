@@ -17,14 +17,14 @@ Truth = Literal["True", "False", "Unknown"]
 class Policy:
     """The operator's own times (from its settings), the same for every resource."""
 
-    recreate_delay: timedelta = timedelta(seconds=30)# least time from an unanswered create to the next one
-    longest_life: timedelta = timedelta(seconds=660)# T_max: after it no create of ours can take effect
-    missing_grace: timedelta = timedelta(seconds=60)# a known id must be 404 for this long before it is lost
-    expiry_grace: timedelta = timedelta(seconds=30) # the remote has this long for its own clean-up
-    reference_grace: timedelta = timedelta(minutes=2)# a named object may be missing for this long before we stall
-    resync: timedelta = timedelta(minutes=5)        # how often an idle resource is looked at
-    reference_resync: timedelta = timedelta(seconds=60)# the same, if it names ConfigMaps or Secrets, or serves
-    skew: timedelta = timedelta(minutes=5)          # how far the remote's clock may be off ours
+    recreate_delay: timedelta = timedelta(seconds=30)   # least time from an unanswered create to the next one
+    longest_life: timedelta = timedelta(seconds=660)    # T_max: after it no create of ours can take effect
+    missing_grace: timedelta = timedelta(seconds=60)    # a known id must be 404 for this long before it is lost
+    expiry_grace: timedelta = timedelta(seconds=30)     # the remote has this long for its own clean-up
+    reference_grace: timedelta = timedelta(minutes=2)   # a named object may be missing for this long before we stall
+    resync: timedelta = timedelta(minutes=5)            # how often an idle resource is looked at
+    reference_resync: timedelta = timedelta(seconds=60) # the same, if it names ConfigMaps or Secrets, or serves
+    skew: timedelta = timedelta(minutes=5)              # how far the remote's clock may be off ours
 
 
 @dataclass(frozen=True, slots=True)
