@@ -283,6 +283,34 @@ async def test_an_account_made_anew_with_another_spelling_of_its_endpoint_leaves
     await harness.wait("AgentDeployment", "quote", gone)
 
 
+@pytest.mark.parametrize("takes_away", ["the account", "the Secret", "both"])
+async def test_a_deletion_in_a_dying_namespace_names_a_step_that_can_be_taken_there(
+    make_harness: Any, takes_away: str
+) -> None:
+    harness = make_harness()
+    async with harness.running():
+        await harness.with_account()
+        harness.apply(an_image(), a_deployment())
+        await harness.wait("AgentDeployment", "quote")
+        harness.delete("AgentDeployment", "quote")
+        harness.simulator.fault("outage", match={"method": "DELETE"}, forever=True)
+    if takes_away != "the Secret":
+        harness.delete("AgentexAccount", "default")
+    if takes_away != "the account":
+        harness.cluster.remove(SECRET, "team", "agentex")
+
+    async with harness.running():
+        waits = says("Ready", "False", "AccountNotReady" if takes_away == "the Secret" else "AccountNotFound")
+        found = await harness.wait("AgentDeployment", "quote", waits)
+        message = condition(found, "Ready")["message"]
+        assert "Create" not in message
+        assert ("kubectl patch agentdeployment/quote --namespace=team --type=merge "
+                """--patch='{"spec": {"deletionPolicy": "Orphan"}}'""") in message
+
+        harness.edit("AgentDeployment", "quote", spec={"deletionPolicy": "Orphan"})
+        await harness.wait("AgentDeployment", "quote", gone)
+
+
 async def test_what_is_deleted_after_its_account_and_its_key_is_torn_down_by_the_old_session(harness: Harness) -> None:
     harness.apply(an_image(), a_deployment())
     await harness.wait("AgentDeployment", "quote")

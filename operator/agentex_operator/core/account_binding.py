@@ -143,8 +143,8 @@ def select(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot 
         return _select_default(request, accounts)
     found = accounts.find(request.key)
     if found is None or (found.gone and not request.deleting):
-        return _missing(request.key, accounts)
-    return _changed(found, request.bound) or found
+        return _missing(request, accounts)
+    return _changed(found, request) or found
 
 
 def _select_default(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot | AccountProblem:
@@ -156,13 +156,22 @@ def _select_default(request: AccountRequest, accounts: KnownAccounts) -> Account
         return min(shared, key=lambda one: one.key[2])
     return _not_reconciled(request.key, accounts) or AccountProblem(
         reasons.ACCOUNT_NOT_FOUND, f"There is no AgentexAccount named {DEFAULT!r} in this namespace and no default "
-        "ClusterAgentexAccount. Create one, or set spec.accountRef.")
+        "ClusterAgentexAccount." + _next_step(request, "Create one, or set spec.accountRef."))
 
 
-def _missing(key: AccountKey, accounts: KnownAccounts) -> AccountProblem:
-    kind, _, name = key
-    return _not_reconciled(key, accounts) or AccountProblem(
-        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}. Create it, or correct spec.accountRef.")
+def _missing(request: AccountRequest, accounts: KnownAccounts) -> AccountProblem:
+    kind, _, name = request.key
+    step = _next_step(request, "Create it, or correct spec.accountRef.")
+    return _not_reconciled(request.key, accounts) or AccountProblem(
+        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}.{step}")
+
+
+def _next_step(request: AccountRequest, step: str) -> str:
+    """The step, after a space; empty for a resource that is being deleted: its namespace may be deleted with it.
+
+    Nothing can be created in such a namespace; `core/protocol/teardown.py` names a step that can be taken there.
+    """
+    return "" if request.deleting else f" {step}"
 
 
 def _not_reconciled(key: AccountKey, accounts: KnownAccounts) -> AccountProblem | None:
@@ -170,15 +179,16 @@ def _not_reconciled(key: AccountKey, accounts: KnownAccounts) -> AccountProblem 
     return NOT_RECONCILED if key in accounts.existing else None
 
 
-def _changed(found: AccountSnapshot, bound: BoundAccount | None) -> AccountProblem | None:
+def _changed(found: AccountSnapshot, request: AccountRequest) -> AccountProblem | None:
     """The remote objects of a resource live in the account that it is bound to."""
+    bound = request.bound
     if bound is None or _is_bound_to(found, bound):
         return None
     return AccountProblem(
         reasons.ACCOUNT_CHANGED,
         f"{bound.kind} {bound.name!r} now is account {found.spec.account_id} at {found.spec.endpoint}, but what this "
-        f"resource created is in {bound.account_id} at {bound.endpoint}. Restore the account, or delete this "
-        "resource with deletionPolicy Orphan and create it anew.")
+        f"resource created is in {bound.account_id} at {bound.endpoint}." + _next_step(
+            request, "Restore the account, or delete this resource with deletionPolicy Orphan and create it anew."))
 
 
 def _is_bound_to(found: AccountSnapshot, bound: BoundAccount) -> bool:
@@ -215,7 +225,7 @@ def _unavailable(request: AccountRequest, found: AccountSnapshot) -> AccountProb
     problem = found.problem
     if problem is None or _can_be_torn_down(request, found, problem):
         return None
-    return problem if problem.temporary else _as_seen_by_resources(found, problem)
+    return problem if problem.temporary else _as_seen_by_resources(request, found, problem)
 
 
 def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> bool:
@@ -223,10 +233,11 @@ def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: 
     return request.deleting and found.has_session and problem.reason in KEY_REASONS
 
 
-def _as_seen_by_resources(found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
+def _as_seen_by_resources(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
     kind, _, name = found.key
+    why = f"{problem.reason}." if request.deleting else problem.message
     reason = problem.reason if problem.reason == reasons.ACCESS_DENIED else reasons.ACCOUNT_NOT_READY
-    return AccountProblem(reason, f"{kind} {name!r} is not ready: {problem.message}", stalled=problem.stalled)
+    return AccountProblem(reason, f"{kind} {name!r} is not ready: {why}", stalled=problem.stalled)
 
 
 def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[str, str]) -> AccountProblem | None:

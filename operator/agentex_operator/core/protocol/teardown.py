@@ -31,11 +31,22 @@ def release_when_deleted(observed: Observed[StatusT, Record],
     if observed.orphan or observed.nothing_left:
         return Plan(calls.RemoveFinalizer())
     if isinstance(observed.account, AccountProblem):
-        return wait_for_teardown(observed, observed.account.message, observed.account.reason)
+        return wait_for_teardown(observed, without_account(observed, observed.account), observed.account.reason)
     answers = (rule(observed, now) for rule in TEARDOWN)
     answer = next((answer for answer in answers if answer is not None), Plan(calls.RemoveFinalizer()))
     # each rule is a generic function, but a tuple of them cannot be generic
     return cast("Plan[TeardownCall[Record, StatusT]] | Verdict", answer)
+
+
+def without_account(observed: AnyObserved, problem: AccountProblem) -> str:
+    """The message of a deletion without an account: the problem, then a step that a namespace in deletion allows."""
+    if problem.temporary:
+        return problem.message
+    meta, noun = observed.meta, observed.noun
+    orphan = (f"kubectl patch agent{noun}/{meta.name} --namespace={meta.namespace} --type=merge "
+              """--patch='{"spec": {"deletionPolicy": "Orphan"}}'""")
+    return (f"{problem.message} So the remote {noun} cannot be removed. To leave the remote {noun} and end this "
+            f"deletion: {orphan}. To remove it, make the account usable, unless the namespace is being deleted.")
 
 
 def look_for_the_living(observed: Observed[StatusT, Record], now: datetime) -> Plan[LookForOurs[Record]] | None:
