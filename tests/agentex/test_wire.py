@@ -173,3 +173,13 @@ def test_a_line_without_an_end_takes_no_more_than_its_share() -> None:
     (line,) = tail_of(b"data: ", *([b"x" * 65_536] * 100), most=100)
 
     assert line == "x" * 100
+
+
+def test_a_credential_in_an_event_of_the_remote_is_not_mirrored() -> None:
+    said = "pull failed: password=canary at https://me:canary@registry.example.com"
+    event = {"type": "Warning", "reason": "token=canary-reason", "message": said, "timestamp": None}
+    record = deployment_record({"id": "d-1", "deploy_events": [event]})
+
+    assert record is not None
+    (mirrored,) = record.events
+    assert ("canary" in str(mirrored), "pull failed" in mirrored.message) == (False, True)

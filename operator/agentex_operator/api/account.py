@@ -82,7 +82,8 @@ class AccountSpec:
         description="Id of the remote account, for example `acct-1`. Immutable.")]
     api_key_secret_ref: Annotated[KeyRef, Field(
         description="The Secret and key that hold the API key: in the namespace of an AgentexAccount, in the "
-        "operator's own namespace for a ClusterAgentexAccount. A changed key is used without a restart.")]
+        "operator's own namespace for a ClusterAgentexAccount. A changed key is used without a restart. Certificates "
+        "under `ca.crt` of the Secret (PEM) are trusted for this account.")]
     poll_interval: Annotated[Duration, Between("1s", "5m"), Field(
         description="How often running work is looked at, between 1s and 5m, by default 5s.")] = "5s"
     limits: Annotated[Limits, Field(

@@ -62,7 +62,7 @@ class HttpSource:
         "to build a new version.")]
     secret_ref: Annotated[NameRef | None, Field(
         description="Secret of this namespace with the credentials for the address: `token` (sent as a bearer token), "
-        "or `username` and `password`.")] = None
+        "or `username` and `password`; certificates under `ca.crt` (PEM) are trusted for the address.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from agentex_operator.core import guard
 from agentex_operator.core.endpoints import DEFAULT_PORTS
 from agentex_operator.network import addresses
 from agentex_operator.network.proxies import Proxies
@@ -64,7 +65,8 @@ class Transports(httpx.AsyncBaseTransport):
 
     def _transport(self, context: ssl.SSLContext, proxy: str | None) -> httpx.AsyncHTTPTransport:
         secured = context if proxy and proxy.startswith("https://") else None
-        through = None if proxy is None else httpx.Proxy(proxy, ssl_context=secured)
+        with guard.raising(lambda _error: httpx.ConnectError("the proxy of the environment cannot be used")):
+            through = None if proxy is None else httpx.Proxy(proxy, ssl_context=secured)
         return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=self._limits, proxy=through)
 
 
@@ -175,5 +177,6 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
 def with_extensions(request: httpx.Request, url: httpx.URL, extensions: dict[str, str]) -> httpx.Request:
     """The same request to another URL; the Host header stays, and the body was not read yet."""
-    return httpx.Request(request.method, url, headers=request.headers, stream=request.stream,
-                         extensions={**request.extensions, **extensions})
+    with guard.raising(lambda _error: httpx.ConnectError("the request cannot be sent to this address")):
+        return httpx.Request(request.method, url, headers=request.headers, stream=request.stream,
+                             extensions={**request.extensions, **extensions})
