@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 from agentex_operator.agentex.wire import one_line, parsed
+from agentex_operator.core import guard
 from agentex_operator.core.errors import ExternalError, Rejected, Throttled, Unauthorized, Unavailable
 from agentex_operator.core.scrubbing import scrubbed
 
@@ -33,12 +34,11 @@ class HttpAnswer:
     def retry_after(self) -> timedelta | None:
         """Retry-After, in seconds or as a date by the server's clock; None for 0, a past date and other text."""
         text = self.headers.get("retry-after", "").strip()
-        delay = timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else self._until(_date(text))
+        delay = timedelta(seconds=float(text)) if _SECONDS.fullmatch(text) else guard.or_none(self._until, text)
         return min(delay, LONGEST_RETRY_AFTER) if delay and delay > timedelta() else None
 
-    def _until(self, moment: datetime | None) -> timedelta | None:
-        now = _date(self.headers.get("date", ""))
-        return moment - now if moment and now else None
+    def _until(self, date: str) -> timedelta:
+        return parsedate_to_datetime(date) - parsedate_to_datetime(self.headers["date"])
 
 
 def refusal(answer: HttpAnswer, subject: str, *, creates: bool) -> ExternalError | None:
@@ -102,10 +102,3 @@ def _redirected(answer: HttpAnswer, subject: str) -> str:
     target = one_line(scrubbed(answer.headers.get("location", "nowhere")), 200)
     return (f"{subject} was answered with a redirect ({answer.status}) to {target}, which is not followed because the "
             "API key would go along. Set the endpoint to the address that answers itself.")
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except (ValueError, OverflowError):
-        return None

@@ -12,7 +12,7 @@ import httpx
 
 from agentex_operator import settings
 from agentex_operator.agentex.answers import HttpAnswer, refusal
-from agentex_operator.core import endpoints, reasons
+from agentex_operator.core import endpoints, guard, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
 from agentex_operator.network.connections import CheckedTransport
 
@@ -118,9 +118,13 @@ class Transport:
     async def _outcome(self, call: ApiRequest) -> tuple[HttpAnswer | None, ExternalError | None]:
         try:
             answer = await self._exchange(call)
+            return answer, self._refusal(answer, call)
         except ExternalError as error:
             return None, error
-        return answer, refusal(self._redacted(answer), f"{call}", creates=call.creates)
+
+    def _refusal(self, answer: HttpAnswer, call: ApiRequest) -> ExternalError | None:
+        with guard.raising(lambda error: _unreadable(call, error)):
+            return refusal(self._redacted(answer), f"{call}", creates=call.creates)
 
     async def _record_result(self, permit: Permit, error: ExternalError | None) -> None:
         """Tell the gate the result. A 403 may concern one agent only: it counts if a probe is refused too."""
@@ -142,15 +146,20 @@ class Transport:
             raise Unavailable(f"{call} was not sent: the account is not in use any more.")
         if (seconds := call.seconds_left()) <= 0:
             raise Unavailable(f"{call} was not sent: too much time went by since it was written down.")
-        try:
+        with guard.raising(lambda error: self._unanswered(call, seconds, error)):
             async with asyncio.timeout(seconds), self._stream(call) as response:
                 return HttpAnswer(response.status_code, _headers(response), await _body(response, call))
-        except TimeoutError as error:
-            raise Unavailable(f"{call} was not answered within {seconds:.0f} s.") from error
-        except httpx.HTTPError as error:
-            raise Unavailable(self.api_key.redact(f"{call} got no usable answer: {_described(error)}.")) from error
-        except OSError as error:
-            raise Unavailable(f"{call} could not read what it was to send: {error.strerror}.") from error
+
+    def _unanswered(self, call: ApiRequest, seconds: float, error: Exception) -> Unavailable:
+        match error:
+            case TimeoutError():
+                return Unavailable(f"{call} was not answered within {seconds:.0f} s.")
+            case httpx.HTTPError():
+                return Unavailable(self.api_key.redact(f"{call} got no usable answer: {_described(error)}."))
+            case OSError():
+                return Unavailable(f"{call} could not read what it was to send: {error.strerror}.")
+            case _:
+                return _unreadable(call, error)
 
     def _stream(self, call: ApiRequest) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         return self._http.stream(
@@ -248,6 +257,10 @@ class _Beginning:
         self.chunks.append(chunk[: self._left])
         self._left -= len(self.chunks[-1])
         return self._left > 0
+
+
+def _unreadable(call: ApiRequest, error: Exception) -> Unavailable:
+    return Unavailable(f"{call} got an answer that cannot be read ({type(error).__name__}).")
 
 
 def _described(error: httpx.HTTPError) -> str:

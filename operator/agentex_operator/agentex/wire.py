@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic
 
+from agentex_operator.core import guard
 from agentex_operator.core.ownership import token_in
 from agentex_operator.core.remote import (
     BuildRecord,
@@ -24,6 +25,7 @@ from agentex_operator.core.remote import (
 )
 from agentex_operator.core.scrubbing import scrubbed
 
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # in place of any later time, so that a sum of times stays in range
 UNDATED = datetime(1970, 1, 1, tzinfo=UTC)  # created_at of a record without a date; proves nothing about reach
 EVENTS_KEPT = 20
 LONGEST_WORD = 128
@@ -66,10 +68,7 @@ def usable_id(value: object) -> str | None:
 
 def parsed(body: bytes) -> object | None:
     """The JSON value of a body; None for a body that is not JSON, and for `null`."""
-    try:
-        return json.loads(body)  # type: ignore[no-any-return]
-    except (ValueError, RecursionError):
-        return None
+    return guard.or_none(json.loads, body)
 
 
 def build_record(value: object) -> BuildRecord | None:
@@ -188,13 +187,11 @@ def _text(value: object) -> str | None:
 
 
 def _time(value: object) -> datetime | None:
-    """The time, aware and in UTC; None for a value that is no time."""
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        return None if time is None else _in_utc(time)
-    except (ValueError, OverflowError):
-        return None
+    """The time, aware and in UTC, at most LATEST; None for no time, and for one before 1970, as Go's zero time is."""
+    time = guard.or_none(_read_time, value) if isinstance(value, str) else None
+    return min(time, LATEST) if time is not None and time >= UNDATED else None
 
 
-def _in_utc(time: datetime) -> datetime:
+def _read_time(text: str) -> datetime:
+    time = datetime.fromisoformat(text)
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from agentex_operator.api.build import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
-from agentex_operator.api.scalars import Between, Digest, Duration, RemoteID, Sentence, Timestamp, Word
+from agentex_operator.api.scalars import IN_UTC, Between, Digest, Duration, RemoteID, Sentence, Timestamp, Word
 from agentex_operator.api.schema import Names, at_most_one, exactly_one, immutable, model, rule
 from agentex_operator.api.status import RemoteStatus
 
@@ -64,6 +64,7 @@ class Preview:
         description="How long the preview lives, counted from its creation, for example `8h`; between 1s and 8760h. "
         "Without ttl and expiresAt: 8h.")] = None
     expires_at: Annotated[Timestamp | None, Field(
+        json_schema_extra={"x-kubernetes-validations": [IN_UTC]},
         description="When the preview ends, for example `2027-01-31T18:00:00Z`. Set this or ttl.")] = None
     on_expiry: Annotated[Literal["Retain", "Delete"], Field(
         description="What happens to this resource when the preview has ended: Retain (the default) keeps it, with the "

@@ -57,11 +57,16 @@ class Between:
         return {**handler(schema), "x-kubernetes-validations": self.rules}
 
 
+EARLIEST: Final = "0001-01-01T00:00:00Z"
+LATEST: Final = "9999-12-31T23:59:59Z"
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, min_length=2, max_length=32)]
 
 
 def _as_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # pydantic takes a ValueError only for a finding
+        raise ValueError(f"must be a time between {EARLIEST} and {LATEST}") from None
 
 
 def timestamp(moment: datetime) -> str:
@@ -69,6 +74,9 @@ def timestamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+# CEL compares moments that UTC cannot express too, so the API server refuses what `_as_utc` refuses.
+IN_UTC: Final = rule(f"timestamp('{EARLIEST}') <= self && self <= timestamp('{LATEST.removesuffix('Z')}.999999999Z')",
+                     f"must be a time between {EARLIEST} and {LATEST}")
 Timestamp = Annotated[AwareDatetime, AfterValidator(_as_utc), PlainSerializer(timestamp, return_type=str)]
 
 

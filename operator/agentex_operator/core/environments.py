@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from agentex_operator.core import byte_order_mark, quoting, reasons, vendor_files, yaml_cut
+from agentex_operator.core import byte_order_mark, guard, quoting, reasons, vendor_files, yaml_cut
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.vendor_models import VendorEnvironment
 
@@ -33,11 +33,16 @@ def render_environments(text: str, environment: str | None) -> str:
 
 def _cut(text: str, key: str, expected: dict[str, object]) -> str:
     """The text without the other entries. Raises InvalidInput(InvalidEnvironments) if it would not mean the same."""
-    found = yaml_cut.with_one_entry(text, "environments", key)
+    with guard.raising(lambda _error: _not_cut(key)):
+        found = yaml_cut.with_one_entry(text, "environments", key)
     if found is None or _meaning(found) != repr(expected):  # repr: a number that is none (.nan) is not equal to itself
-        raise _invalid_environments(f"environments.{quoting.plain(key)} cannot be cut out of the text; write it in "
-                                    "block style, without anchors of other entries")
+        raise _not_cut(key)
     return found
+
+
+def _not_cut(key: str) -> InvalidInput:
+    return _invalid_environments(f"environments.{quoting.plain(key)} cannot be cut out of the text; write it in block "
+                                 "style, without anchors of other entries")
 
 
 def _meaning(text: str) -> str | None:

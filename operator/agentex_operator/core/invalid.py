@@ -26,7 +26,7 @@ class InvalidObject:
 
 def invalid_object(path: Iterable[str | int], problem: str) -> InvalidObject:
     """The finding about one member of the object; `problem` is what the model says of it."""
-    member = ".".join(str(part) for part in path)
+    member = ".".join(str(part) for part in path) or "the object"
     return InvalidObject(f"{member}: {problem}. Correct it, or update the CRDs to this operator's version.")
 
 

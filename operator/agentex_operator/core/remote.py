@@ -58,12 +58,12 @@ DEPLOYMENT_STATES = {
 
 def build_state(word: object) -> RemoteState:
     """Fold a `build_status` as the wire has it (any type, any case) into a state."""
-    return BUILD_STATES.get(str(word).lower(), RemoteState.UNKNOWN)
+    return BUILD_STATES.get(word.lower() if isinstance(word, str) else "", RemoteState.UNKNOWN)
 
 
 def deployment_state(word: object) -> RemoteState:
     """Fold a deployment `status` as the wire has it (any type, any case) into a state."""
-    return DEPLOYMENT_STATES.get(str(word).lower(), RemoteState.UNKNOWN)
+    return DEPLOYMENT_STATES.get(word.lower() if isinstance(word, str) else "", RemoteState.UNKNOWN)
 
 
 class RemoteRecord(Protocol):

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from agentex_operator.core import quoting, yaml_text
+from agentex_operator.core import guard, quoting, yaml_text
 from agentex_operator.core.errors import InvalidInput
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -22,10 +22,14 @@ def mapping(text: str, reason: str, name: str) -> dict[str, object]:
 
 def validated(model: type[ModelT], document: dict[str, object], reason: str, name: str) -> ModelT:
     """The document as this model. Raises InvalidInput(reason) with the first problem and what to do."""
-    try:
+    with guard.raising(lambda error: InvalidInput(reason, f"{name}: {_problem(error)}.")):
         return model.model_validate(document)
-    except ValidationError as error:
-        raise InvalidInput(reason, f"{name}: {_first_problem(error)}.") from error
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return _first_problem(error)
+    return "it has a value that cannot be read; correct it"
 
 
 def _first_problem(error: ValidationError) -> str:

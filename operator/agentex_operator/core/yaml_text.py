@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import yaml
 
+from agentex_operator.core import guard, quoting
 from agentex_operator.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,20 +34,18 @@ class _Mark(Protocol):
     line: int
 
 
+class _Loader(Protocol):
+    def construct_document(self, node: yaml.Node) -> object: ...
+
+
 def load(text: str, reason: str, name: str) -> object:
     """The value of a YAML text; `name` is its name in messages, for example `manifest.yaml`.
 
     Raises InvalidInput(reason) for any text that is not one document of plain values within the limits above; the
     message has the line of the problem if it is known.
     """
-    try:
+    with guard.raising(lambda error: InvalidInput(reason, f"{name} {_described(error)}.")):
         return _load(text)
-    except RefusedError as error:
-        raise InvalidInput(reason, f"{name} cannot be read{_at(error.mark)}: {error}.") from error
-    except yaml.YAMLError as error:
-        raise InvalidInput(reason, f"{name} is not valid YAML{_at(_mark(error))}: {_problem(error)}.") from error
-    except (ValueError, OverflowError) as error:
-        raise InvalidInput(reason, f"{name} holds a value that YAML cannot express: {str(error)[:120]}.") from error
 
 
 class RefusedError(Exception):
@@ -67,9 +66,14 @@ def _load(text: str) -> object:
     try:
         node = loader.get_single_node()
         _check_nodes(node)
-        return None if node is None else loader.construct_document(node)
+        return None if node is None else _constructed(loader, node)
     finally:
         loader.dispose()
+
+
+def _constructed(loader: _Loader, root: yaml.Node) -> object:
+    with guard.raising(lambda error: _refused_value(root) or error):
+        return loader.construct_document(root)
 
 
 # --- the walk over events -------------------------------------------------------------------------------------------
@@ -163,15 +167,20 @@ def _check_events(text: str) -> None:
 
 def _check_nodes(root: yaml.Node | None) -> None:
     """Raise RefusedError for a key used twice, a key that is no scalar, or a number of too many digits."""
+    for node in () if root is None else _nodes(root):
+        _check_composed(node)
+
+
+def _nodes(root: yaml.Node) -> Iterator[yaml.Node]:
+    """Each node of a document once, although aliases lead to the same node."""
     seen: set[int] = set()
-    waiting = [] if root is None else [root]
+    waiting = [root]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        _check_composed(node)
-        waiting.extend(_children(node))
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            waiting.extend(_children(node))
 
 
 def _check_composed(node: yaml.Node) -> None:
@@ -199,7 +208,45 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
             yield from pair
 
 
+# --- the value that cannot be constructed ---------------------------------------------------------------------------
+
+
+def _refused_value(root: yaml.Node) -> RefusedError | None:
+    """The error for the first value whose text does not fit its tag, such as `!!int ''`; None where each one fits."""
+    misfit = next((node for node in _nodes(root) if isinstance(node, yaml.ScalarNode) and not _fits(node)), None)
+    if misfit is None:
+        return None
+    return RefusedError(f"the value there is no {_kind(misfit)}; correct it, or put it in quotes without a tag", misfit)
+
+
+def _fits(node: yaml.ScalarNode) -> bool:
+    """Whether the library can construct the value; a loader of its own, as a failed one keeps its state."""
+    loader = _LOADER("")
+    try:
+        return not isinstance(guard.result(loader.construct_object, node), Exception)
+    finally:
+        loader.dispose()
+
+
+def _kind(node: yaml.Node) -> str:
+    """What the tag stands for, in a word: `int`, `float`, `bool`, `timestamp`."""
+    return quoting.plain(node.tag.rpartition(":")[2])[:40]
+
+
 # --- messages -------------------------------------------------------------------------------------------------------
+
+
+def _described(error: Exception) -> str:
+    """What is wrong with the text, with the line if it is known, and without a copy of the text."""
+    match error:
+        case RefusedError():
+            return f"cannot be read{_at(error.mark)}: {error}"
+        case yaml.YAMLError():
+            return f"is not valid YAML{_at(_mark(error))}: {_problem(error)}"
+        case UnicodeError():
+            return "cannot be read: it has a character that UTF-8 cannot express; remove it"
+        case _:
+            return "cannot be read: it has a value that YAML cannot express; put it in quotes"
 
 
 def _at(mark: _Mark | None) -> str:

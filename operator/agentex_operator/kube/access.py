@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 
+from agentex_operator.core import guard
 from agentex_operator.core.errors import NotReady
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ class Access:
 async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
     """Read the kubeconfig, or for None the service account. Raises NotReady if unusable, or if TLS is not verified."""
     loaded = Configuration()
-    try:
+    with guard.raising(lambda error: NotReady(UNREACHABLE, f"{_source(kubeconfig)} cannot be used: {_problem(error)}")):
         await _read_into(loaded, kubeconfig, context)
-    except (config.ConfigException, OSError) as error:
-        raise NotReady(UNREACHABLE, f"{_source(kubeconfig)} cannot be used: {error}") from error
     if not loaded.verify_ssl:
         message = f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead"
         raise NotReady(UNREACHABLE, message)
@@ -65,6 +64,11 @@ async def _read_into(loaded: Configuration, kubeconfig: Path | None, context: st
         path = str(kubeconfig)
         read = config.load_kube_config(path, context, loaded, False)  # type: ignore[no-untyped-call]  # half typed
         await read
+
+
+def _problem(error: Exception) -> str:
+    """The problem in the library's words; other exceptions may quote a part of the file, which is secret."""
+    return str(error) if isinstance(error, config.ConfigException | OSError) else type(error).__name__
 
 
 def _source(kubeconfig: Path | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 
+from agentex_operator.core import guard
 from agentex_operator.core.errors import Throttled, Unavailable
 from agentex_operator.kube import responses
 
@@ -75,13 +76,14 @@ class Api:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Send one request; the status, headers and body of the response."""
         headers = {"Accept": "application/json", "Content-Type": kind}
-        try:
+        with guard.raising(lambda error: _unanswered(method, error)):
             request = await self._client.param_serialize(
                 method, path, header_params=headers, body=body and dict(body), auth_settings=["BearerToken"]
             )
             response = await self._client.call_api(*request, _request_timeout=TIMEOUT)
             content = await response.read()  # type: ignore[no-untyped-call]  # the library is half typed
             return response.status, response.headers, content
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            message = f"the API server gave no answer to {method}: {type(error).__name__}"
-            raise Unavailable(message) from error
+
+
+def _unanswered(method: str, error: Exception) -> Unavailable:
+    return Unavailable(f"the API server gave no answer to {method}: {type(error).__name__}")

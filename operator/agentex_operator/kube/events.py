@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from agentex_operator import logs
+from agentex_operator.core import guard
 from agentex_operator.core.errors import Conflict, ExternalError
 from agentex_operator.kube.kinds import EVENT
 
@@ -160,12 +161,12 @@ class Recorder:
     async def _earlier_count(self, event: _PendingEvent) -> int:
         """The count of an Event that an earlier process wrote. An empty patch needs no permission to get Events."""
         found = await self._api.patch(EVENT.path(event.namespace, event.name), {})
-        return int((found.get("series") or {}).get("count", 1))
+        return guard.or_none(int, (found.get("series") or {}).get("count", 1)) or 1
 
 
 def event_name(name: str, uid: str, reason: str, note: str) -> str:
     """A valid object name; the same name for the same reason and note about the same object."""
-    digest = hashlib.sha256(f"{uid}\n{reason}\n{note}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{uid}\n{reason}\n{note}".encode("utf-8", "replace")).hexdigest()[:16]
     return f"{name[:200].rstrip('.-')}.{digest}"
 
 
@@ -176,9 +177,9 @@ def micro_time(moment: datetime) -> str:
 
 def cut(text: str, most: int) -> str:
     """The text in at most that many UTF-8 bytes, with an ellipsis at the end if it was cut."""
-    encoded = text.encode()
+    encoded = text.encode("utf-8", "replace")
     if len(encoded) <= most:
-        return text
+        return encoded.decode()
     return encoded[: most - 3].decode("utf-8", "ignore") + "…"
 
 

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from agentex_operator.core import guard
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Throttled, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -17,10 +18,8 @@ LONGEST_RETRY_AFTER = timedelta(minutes=5)
 
 def parse(body: bytes) -> dict[str, Any]:
     """The JSON object in the body of a response. Raises Unavailable if the body is anything else."""
-    try:
+    with guard.raising(lambda _error: Unavailable("the API server's answer is not JSON")):
         parsed = json.loads(body)
-    except ValueError as error:
-        raise Unavailable("the API server's answer is not JSON") from error
     if not isinstance(parsed, dict):
         raise Unavailable("the API server's answer is not an object")
     return parsed
@@ -45,7 +44,11 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ExternalEr
 def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """The value of the Retry-After header, at most five minutes; None without a header that is a number of seconds."""
     value = headers.get("Retry-After", "")
-    return min(timedelta(seconds=int(value)), LONGEST_RETRY_AFTER) if value.isascii() and value.isdigit() else None
+    return guard.or_none(_bounded, value) if value.isascii() and value.isdigit() else None
+
+
+def _bounded(seconds: str) -> timedelta:
+    return min(timedelta(seconds=int(seconds)), LONGEST_RETRY_AFTER)
 
 
 def _status(body: bytes) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -144,11 +143,9 @@ def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
         there = ", ".join(sorted(values)) or "none"
         raise NotReady(reasons.KEY_NOT_FOUND, f"Secret {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
                                               "or correct spec.apiKeySecretRef.")
-    try:
+    not_text = f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key into it."
+    with guard.raising(lambda _error: NotReady(reasons.SECRET_INVALID, not_text)):
         return base64.b64decode(values[ref.key], validate=True).decode("utf-8-sig")
-    except (binascii.Error, UnicodeDecodeError):
-        raise NotReady(reasons.SECRET_INVALID, f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key "
-                                               "into it.") from None
 
 
 def ca_in(secret: dict[str, Any], name: str) -> str:

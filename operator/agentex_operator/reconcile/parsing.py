@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agentex_operator import logs
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import invalid
+from agentex_operator.core import guard, invalid
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.reconcile.writer import readiness_in
@@ -28,12 +28,17 @@ ResourceT = TypeVar("ResourceT")
 
 
 def parsed(parse: Callable[[Mapping[str, Any]], ResourceT], obj: Mapping[str, Any]) -> ResourceT | InvalidObject:
-    """The resource as a typed value, or what is wrong with it. `parse` raises pydantic's ValidationError."""
-    try:
-        return parse(obj)
-    except ValidationError as error:
-        first = error.errors()[0]
-        return invalid.invalid_object(first["loc"], first["msg"])
+    """The resource as a typed value, or what is wrong with it. `parse` may raise any exception."""
+    found = guard.result(parse, obj)
+    return _finding(found) if isinstance(found, Exception) else found
+
+
+def _finding(error: Exception) -> InvalidObject:
+    """The first problem that pydantic reports, with its place; of another exception only that there is one."""
+    if not isinstance(error, ValidationError):
+        return invalid.invalid_object((), "it has a value that cannot be read")
+    first = error.errors(include_url=False, include_input=False)[0]
+    return invalid.invalid_object(first["loc"], first["msg"].removeprefix("Value error, "))
 
 
 async def report_invalid(runtime: Runtime, kind: Kind, view: View, found: InvalidObject) -> Outcome:

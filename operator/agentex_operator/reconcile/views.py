@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentex_operator.core import guard
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -48,9 +50,12 @@ def is_newer(version: str, than: str) -> bool:
 
     They compare as numbers where both are numbers, as all API servers write them; else any other version is newer.
     """
-    if version.isdecimal() and than.isdecimal():
-        return int(version) > int(than)
-    return version != than
+    new, old = _number(version), _number(than)
+    return version != than if new is None or old is None else new > old
+
+
+def _number(version: str) -> int | None:
+    return guard.or_none(int, version) if version.isdecimal() else None
 
 
 def is_edited(before: View, after: View) -> bool:

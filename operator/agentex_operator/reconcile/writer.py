@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, transitions
-from agentex_operator.core.errors import Conflict
+from agentex_operator.core import calls, conditions, guard, transitions
+from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.transitions import Readiness
 from agentex_operator.kube.patches import conditional, merge_patch
 
@@ -70,7 +70,8 @@ class Writer:
             raise
         self._engine.learn(self._kind.kind, answer)
         self._obj = answer
-        return Meta.parse(answer)
+        with guard.raising(lambda _error: Unavailable("The API server's answer to a write cannot be read.")):
+            return Meta.parse(answer)
 
     async def _look_again(self) -> None:
         """Another client wrote: read its version for the next pass, without waiting for the watch."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput, Unavailable
 from agentex_operator.network import addresses
 from agentex_operator.network.addresses import IpAddress, Resolve, literal, resolve_by_dns
@@ -83,10 +83,8 @@ class AddressPolicy:
         return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}", found, proxy)
 
     async def _addresses(self, host: str, port: int) -> tuple[IpAddress, ...]:
-        try:
+        with guard.raising(lambda _error: Unavailable(f"The name {host} of the source cannot be resolved.")):
             found = await addresses.addresses_of(host, port, self.resolve)
-        except OSError as error:
-            raise Unavailable(f"The name {host} of the source cannot be resolved.") from error
         if not found:
             raise Unavailable(f"The name {host} of the source has no address.")
         return found
@@ -94,7 +92,8 @@ class AddressPolicy:
 
 def redirected(target: Target, location: str) -> str:
     """The URL that a redirect leads to. Raises InvalidInput(InvalidURL) for one from https to http."""
-    joined = urljoin(target.url, location)
+    with guard.raising(lambda _error: refused("the server redirects to something that is no URL")):
+        joined = urljoin(target.url, location)
     if target.scheme == "https" and not joined.lower().startswith("https://"):
         raise refused("the server redirects from https to something else")
     return joined
@@ -122,10 +121,8 @@ def _split(url: str) -> SplitResult:
     """The parts of a URL; only URLs in which all parsers find the same host pass. Raises InvalidInput(InvalidURL)."""
     if not url.isascii() or any(one <= " " or one == "\x7f" for one in url) or "\\" in url or len(url) > _LONGEST_URL:
         raise refused("it has a character that no URL has; write it in ASCII, percent-encoded")
-    try:
+    with guard.raising(lambda _error: refused("it is no URL")):
         parts = urlsplit(url)
-    except ValueError as error:
-        raise refused("it is no URL") from error
     if parts.scheme not in _DEFAULT_PORTS:
         raise refused("it must begin with https://")
     if "@" in parts.netloc:
@@ -136,7 +133,8 @@ def _split(url: str) -> SplitResult:
 
 
 def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
+    with guard.raising(lambda _error: refused("its host cannot be read")):
+        host = parts.hostname or ""
     if not host or host.endswith(".") or ".." in host:
         raise refused("its host is missing, or ends with a dot")
     if ":" in host and literal(host) is None:
@@ -145,10 +143,8 @@ def _host(parts: SplitResult) -> str:
 
 
 def _port(parts: SplitResult) -> int:
-    try:
+    with guard.raising(lambda _error: refused("its port is no number")):
         port = parts.port
-    except ValueError as error:
-        raise refused("its port is no number") from error
     return _DEFAULT_PORTS[parts.scheme] if port is None else port
 
 

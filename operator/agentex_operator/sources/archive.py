@@ -88,7 +88,7 @@ class _Reader:
     def _target(self, header: Header) -> str:
         target = header.target
         odd = not target or has_control_characters(target) or "\\" in target
-        if odd or len(target.encode()) > self.builder.limits.path:
+        if odd or len(target.encode("utf-8", "replace")) > self.builder.limits.path:
             raise refused(f"holds the symbolic link {shown(header.name)} with the unsafe target {shown(target)}")
         return target
 

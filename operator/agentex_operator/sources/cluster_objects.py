@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput, NotReady
 
 if TYPE_CHECKING:
@@ -75,8 +74,6 @@ def decoded(values: Mapping[str, Any], ref: KeyRef, holder: str) -> ObjectConten
         there = ", ".join(sorted(map(str, values))[:20]) or "none"
         raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, or correct "
                                               "the reference.")
-    try:
+    not_base64 = f"Key {ref.key!r} of {holder} is not base64. Create it anew."
+    with guard.raising(lambda _error: InvalidInput(reasons.INVALID_CONTEXT, not_base64)):
         return ObjectContent(base64.b64decode(values[ref.key], validate=True), holder)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidInput(reasons.INVALID_CONTEXT,
-                           f"Key {ref.key!r} of {holder} is not base64. Create it anew.") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 import httpx
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_operator.network.connections import MOST_ADDRESSES, PROXY, Transports
 from agentex_operator.network.trust import Trust
@@ -63,13 +63,14 @@ class Downloader:
         Raises InvalidInput: InvalidURL, ContextTooLarge, DigestMismatch, SourceRejected. NotReady: SourceNotFound,
         SourceUnauthorized. Unavailable: 5xx, 408, 429, timeouts, no connection, a full disk.
         """
-        try:
+        with guard.raising(lambda error: _temporary(f"{shown(request.url)} {self._problem(error)}")):
             async with asyncio.timeout(self.timeouts.whole), self._client(request.ca) as client:
                 return await self._following(client, request, out)
-        except TimeoutError as error:
-            raise _temporary(f"{shown(request.url)} did not answer in full within {self.timeouts.whole:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise _temporary(f"{shown(request.url)} cannot be read: {_kind_of_failure(error)}") from error
+
+    def _problem(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return f"did not answer in full within {self.timeouts.whole:g} s"
+        return f"cannot be read: {_kind_of_failure(error)}"
 
     def _client(self, ca: str) -> httpx.AsyncClient:
         """A client for one download, which reads no environment, follows no redirects and keeps no connections."""
@@ -188,4 +189,5 @@ def _kind_of_failure(error: Exception) -> str:
         return "it did not answer in time"
     if isinstance(error, httpx.ConnectError):
         return "no connection, or its certificate cannot be trusted"
-    return "the connection broke off"
+    known = isinstance(error, httpx.HTTPError | httpx.StreamError)
+    return "the connection broke off" if known else f"the exchange failed ({type(error).__name__})"

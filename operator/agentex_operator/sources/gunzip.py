@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.limits import CHUNK, ContextLimits, raise_if_stopped, too_large
 
@@ -42,10 +42,8 @@ class Gunzip:
     def _step(self, member: zlib._Decompress, size: int) -> bytes:
         """The next unpacked bytes of the member; possibly none."""
         raise_if_stopped(self._stop)
-        try:
+        with guard.raising(lambda _error: _corrupt("is damaged")):
             found = member.decompress(self._waiting, size)
-        except zlib.error as error:
-            raise _corrupt("is damaged") from error
         self._waiting = member.unconsumed_tail
         if member.eof:
             self._waiting, self._member = member.unused_data, None

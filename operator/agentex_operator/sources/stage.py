@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.environments import ENVIRONMENTS
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.limits import LARGEST_TEXT, ContextLimits, too_large
@@ -108,10 +108,8 @@ def _text(blobs: Blobs, file: File, reason: str, name: str) -> str:
     content = blobs.read(file, LARGEST_TEXT)
     if content is None:
         raise InvalidInput(reason, f"{name} is larger than {LARGEST_TEXT:,} bytes. Make it smaller.")
-    try:
+    with guard.raising(lambda _error: InvalidInput(reason, f"{name} is not UTF-8 text. Save it as UTF-8.")):
         return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(reason, f"{name} is not UTF-8 text. Save it as UTF-8.") from error
 
 
 def _file(root: ContextRoot, path: str) -> File | None:
@@ -140,7 +138,8 @@ def _ignoring(blobs: Blobs, file: File) -> re.Pattern[str]:
     patterns = _patterns(content.decode("utf-8-sig", "replace")) if content is not None else None
     if patterns is None or len(patterns) > _MOST_PATTERNS:
         raise _invalid(f"The .dockerignore is longer than {_MOST_PATTERNS} lines or {_LARGEST_IGNORE:,} bytes")
-    return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else _NOTHING
+    with guard.raising(lambda _error: _invalid("The .dockerignore has a line that is no pattern")):
+        return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else _NOTHING
 
 
 def _patterns(text: str) -> list[str]:
@@ -202,7 +201,7 @@ class _Collector:
         self.entries += 1
         if self.entries > self.limits.entries:
             raise too_large(f"The build context has more than {self.limits.entries:,} files and directories")
-        if len(path.encode()) > self.limits.path:
+        if len(path.encode("utf-8", "replace")) > self.limits.path:
             raise _invalid(f"The path {shown(path)} is longer than {self.limits.path} bytes; shorten it")
 
     def _require_finite(self, path: str, directory: Directory, within: Chain) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
 
 BLOCK: Final = 512
@@ -234,7 +234,5 @@ def _header(raw: _Raw, extra: _Extensions) -> Header:
 
 
 def _decoded(raw: bytes) -> str:
-    try:
+    with guard.raising(lambda _error: refused(f"holds a name that is not UTF-8: {raw[:60]!r}; rename it")):
         return raw.decode()
-    except UnicodeDecodeError as error:
-        raise refused(f"holds a name that is not UTF-8: {raw[:60]!r}; rename it") from error

@@ -111,7 +111,7 @@ class TreeBuilder:
         if name.startswith("/") or "\\" in name or has_control_characters(name) or ".." in name.split("/"):
             raise refused(f"holds the unsafe path {shown(name)}; paths are relative, without `..` or backslashes")
         found = tuple(part for part in name.split("/") if part not in {"", "."})
-        if len(name.encode()) > self.limits.path or len(found) > self.limits.depth:
+        if len(name.encode("utf-8", "replace")) > self.limits.path or len(found) > self.limits.depth:
             raise refused(f"holds the path {shown(name)}, which is longer than {self.limits.path} bytes or "
                           f"{self.limits.depth} levels")
         return found

@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from agentex_operator.api.schema import adapter
-from agentex_operator.core import reasons
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
 
 ModelT = TypeVar("ModelT")
@@ -15,12 +15,15 @@ ModelT = TypeVar("ModelT")
 
 def validated(model: type[ModelT], value: object, member: str) -> ModelT:
     """The value as this model. Raises InvalidInput(InvalidSpec) with the first problem and its place in the spec."""
-    try:
+    with guard.raising(lambda error: InvalidInput(reasons.INVALID_SPEC, f"{_problem(error, member)}. Correct it.")):
         return adapter(model).validate_python(value)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, ("spec.source", member, *first["loc"])))
-        raise InvalidInput(reasons.INVALID_SPEC, f"{place}: {first['msg']}. Correct it.") from None
+
+
+def _problem(error: Exception, member: str) -> str:
+    if not isinstance(error, ValidationError):
+        return f"spec.source.{member}: it has a value that cannot be read"
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, ('spec.source', member, *first['loc'])))}: {first['msg']}"
 
 
 def no_context() -> InvalidInput:

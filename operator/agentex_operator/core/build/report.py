@@ -79,7 +79,7 @@ def settle_log(observed: Observed, call: ReadLogTail, outcome: object) -> Observ
     if isinstance(outcome, ExternalError) and classify(outcome).failure_class is not FailureClass.STALLED:
         return replace(observed, log_withheld=True)
     lines = () if isinstance(outcome, ExternalError) else call.read(outcome)
-    tail = "\n".join(lines).encode()[-4096:].decode(errors="ignore") or "(no log)"
+    tail = "\n".join(lines).encode("utf-8", "replace")[-4096:].decode(errors="ignore") or "(no log)"
     return replace(observed, status=replace(observed.status, log_tail=tail, failure_message=telling_line(lines)))
 
 
