@@ -169,12 +169,12 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
                                  endpoints=rules)
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
-        runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to)
+        runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to, accounts.report)
     of_sources = references.source_references(registry.sources)
     for resource in registry.resources:
         reconciler = RemoteReconciler(runtime, resource)
         refers_to = references.joined(resource.refers_to, of_sources)
-        runtime.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to)
+        runtime.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to, reconciler.report)
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds: tuple[Kind, ...]) -> None:

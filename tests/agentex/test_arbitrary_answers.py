@@ -11,13 +11,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentex_operator.agentex.answers import HttpAnswer, refusal
-from agentex_operator.agentex.transport import usable_endpoint
 from agentex_operator.agentex.wire import LATEST, build_page, build_record, deployment_page, deployment_record, parsed
+from agentex_operator.core import endpoints
 from agentex_operator.core.errors import ExternalError, InvalidInput
 from agentex_operator.kube import responses
 
 TIMES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-05:00",
-         "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "20261", "2026-W01", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00+99:99")
+         "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "20261", "2026-W01",
+         "2026-01-01T24:00:00Z", "2026-01-01T00:00:00+99:99")
 HTTP_DATES = ("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 99999 07:28:00 GMT",
               "Wed, 99 Foo 2026 99:99:99 +9999", ",", "0", "-1", "1" * 400, "", "x" * 50)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(TIMES))
@@ -81,7 +82,7 @@ def test_any_answer_is_success_or_an_error_with_a_bounded_pause(status: int, bod
 @example("https://xn--0.example")
 def test_any_endpoint_is_usable_or_invalid_input(endpoint: str) -> None:
     try:
-        usable_endpoint(endpoint)
+        endpoints.parse(endpoint)
     except InvalidInput as error:
         assert error.reason == "InvalidURL"  # noqa: PT017 - any text may be usable
 

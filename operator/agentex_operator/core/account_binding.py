@@ -7,7 +7,7 @@ A resource keeps the account in which its remote objects live (`status.account`)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"  # the name of the AgentexAccount that serves its namespace without being named
 NOT_RECONCILED = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", temporary=True)
-TEMPORARY_REASONS = (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED)
+TEMPORARY_REASONS = (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED, reasons.INTERNAL_ERROR)
 KEY_REASONS = (reasons.SECRET_NOT_FOUND, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID)
 
 AccountKey = tuple[str, str | None, str]  # kind, namespace (None for the cluster kind), name
@@ -66,11 +66,13 @@ class AccountSnapshot:
 class KnownAccounts:
     """The accounts that come into question for one resource.
 
-    `existing`: keys of the objects that the cluster has. One without a snapshot has its first pass still to come.
+    `existing`: keys of the objects that the cluster has. One without a snapshot has its first pass still to come, or
+    cannot be read: then `unreadable` has its problem.
     """
 
     snapshots: tuple[AccountSnapshot, ...] = ()
     existing: frozenset[AccountKey] = frozenset()
+    unreadable: Mapping[AccountKey, AccountProblem] = field(default_factory=dict)
 
     def find(self, key: AccountKey) -> AccountSnapshot | None:
         """The snapshot of that account, or None."""
@@ -176,7 +178,7 @@ def _next_step(request: AccountRequest, step: str) -> str:
 
 def _not_reconciled(key: AccountKey, accounts: KnownAccounts) -> AccountProblem | None:
     """After a restart the pass of a resource may come before the first pass of its account, which wakes it."""
-    return NOT_RECONCILED if key in accounts.existing else None
+    return accounts.unreadable.get(key, NOT_RECONCILED) if key in accounts.existing else None
 
 
 def _changed(found: AccountSnapshot, request: AccountRequest) -> AccountProblem | None:
@@ -248,6 +250,11 @@ def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[
     return AccountProblem(
         reasons.ACCOUNT_NOT_ALLOWED, f"ClusterAgentexAccount {found.key[2]!r} is not for this namespace: its "
         "namespaceSelector does not match. Ask its owner, or name another account.")
+
+
+def unreadable(key: AccountKey, message: str) -> AccountProblem:
+    """The problem of resources whose account object is no valid account."""
+    return AccountProblem(reasons.ACCOUNT_NOT_READY, f"{key[0]} {key[2]!r} is not ready: {message}")
 
 
 def labels_unreadable(error: Unauthorized) -> AccountProblem:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 READY, RECONCILING, STALLED = "Ready", "Reconciling", "Stalled"
+OF_EVERY_KIND = frozenset({READY, RECONCILING, STALLED})
 LONGEST_MESSAGE = 1024
 
 

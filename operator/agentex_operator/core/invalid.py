@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from agentex_operator.api.status import Status
 from agentex_operator.core import conditions, reasons, transitions
@@ -16,18 +18,26 @@ if TYPE_CHECKING:
     from agentex_operator.api.metadata import Meta
     from agentex_operator.core.transitions import Readiness
 
+MOST_CUTS: Final = 200  # members that are left out of one object
+
+ResourceT = TypeVar("ResourceT")
+
 
 @dataclass(frozen=True, slots=True)
 class InvalidObject:
-    """Why an object is no valid resource, and what to do about it."""
+    """Why an object is no valid resource, and what to do. `path`: the member; `missing`: whether it is absent."""
 
     message: str
+    path: tuple[str | int, ...] = ()
+    missing: bool = False
 
 
-def invalid_object(path: Iterable[str | int], problem: str) -> InvalidObject:
+def invalid_object(path: Iterable[str | int], problem: str, *, missing: bool = False) -> InvalidObject:
     """The finding about one member of the object; `problem` is what the model says of it."""
+    path = tuple(path)
     member = ".".join(str(part) for part in path) or "the object"
-    return InvalidObject(f"{member}: {problem}. Correct it, or update the CRDs to this operator's version.")
+    message = f"{member}: {problem}. Correct it, or update the CRDs to this operator's version."
+    return InvalidObject(message, path, missing)
 
 
 def status_of_invalid(found: InvalidObject, meta: Meta, stored: Readiness | None, now: datetime) -> Status | None:
@@ -39,10 +49,56 @@ def status_of_invalid(found: InvalidObject, meta: Meta, stored: Readiness | None
 
 
 def _verdict(found: InvalidObject, meta: Meta) -> Verdict:
-    """Nothing remote is touched, not even for a deletion: without a valid spec nobody knows what is ours."""
+    """Nothing remote is touched. A deletion waits only for what `readable_part` cannot do without."""
     message = f"{found.message} Its deletion waits for that." if meta.deleting else found.message
     return Verdict(ready="False", reason=reasons.INVALID_SPEC, message=message, phase="Failed",
                    progress=Progress.STALLED)
+
+
+def readable_part(obj: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], ResourceT | InvalidObject],
+                  least_spec: Mapping[str, object]) -> ResourceT | InvalidObject:
+    """The resource without the members that cannot be read, for its deletion, which goes on from the status.
+
+    The finding if it is about a member that the deletion needs: spec.deletionPolicy, or the status but its conditions.
+    """
+    for _ in range(MOST_CUTS):
+        found = parse(obj)
+        if not isinstance(found, InvalidObject) or (reduced := _without(obj, found, least_spec)) is None:
+            return found
+        obj = reduced
+    return parse(obj)
+
+
+def _without(obj: Mapping[str, Any], found: InvalidObject,
+             least_spec: Mapping[str, object]) -> Mapping[str, Any] | None:
+    """The object without the member that cannot be read; None if the deletion needs the member."""
+    match found.path:
+        case ("spec", "deletionPolicy", *_):
+            return None
+        case ("spec", str(member)) if found.missing:
+            return {**obj, "spec": {**obj["spec"], member: least_spec.get(member)}}
+        case ("spec", _, *_):
+            names = tuple(takewhile(lambda part: isinstance(part, str), found.path[1:]))
+            return {**obj, "spec": _cut(obj["spec"], names[:-1] if found.missing and len(names) > 1 else names)}
+        case ("status", "conditions", *_):
+            return {**obj, "status": _cut(obj["status"], ("conditions",))}
+        case ("spec",) | ():
+            return {**obj, "spec": {**least_spec, **_policy(obj.get("spec"))}}
+        case _:
+            return None
+
+
+def _cut(members: Mapping[str, Any], path: tuple[Any, ...]) -> Mapping[str, Any]:
+    """The members without the one at this path, or without the last one on the path that there is."""
+    first, *rest = path
+    inner = members.get(first)
+    if rest and isinstance(inner, Mapping) and rest[0] in inner:
+        return {**members, first: _cut(inner, tuple(rest))}
+    return {name: value for name, value in members.items() if name != first}
+
+
+def _policy(spec: object) -> Mapping[str, Any]:
+    return {"deletionPolicy": spec["deletionPolicy"]} if isinstance(spec, Mapping) and "deletionPolicy" in spec else {}
 
 
 def _same(stored: Readiness | None, new: Readiness | None) -> bool:

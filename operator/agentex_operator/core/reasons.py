@@ -43,6 +43,7 @@ REMOTE_UNAVAILABLE = "RemoteUnavailable"
 THROTTLED = "Throttled"
 CONFLICT = "Conflict"
 UNRECOGNIZED_STATUS = "UnrecognizedExternalStatus"
+INTERNAL_ERROR = "InternalError"
 
 # only other input helps
 INVALID_SPEC = "InvalidSpec"

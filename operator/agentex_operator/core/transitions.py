@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import conditions
+from agentex_operator.core import conditions, reasons
 from agentex_operator.core.plan import Notice
 
 if TYPE_CHECKING:
@@ -38,4 +38,5 @@ def event_of(before: Readiness | None, after: Readiness | None) -> Notice | None
     """The Event to emit after a write, with the reason and message of Ready; None where neither changed its meaning."""
     if after is None or (before is not None and (before.status, before.reason) == (after.status, after.reason)):
         return None
-    return Notice("Warning" if after.stalled else "Normal", after.reason, after.message)
+    warns = after.stalled or after.reason == reasons.INTERNAL_ERROR
+    return Notice("Warning" if warns else "Normal", after.reason, after.message)

@@ -11,9 +11,10 @@ from agentex_operator.api.account import AccountResource, AgentexAccount, Cluste
 from agentex_operator.core import account, account_binding, calls, guard, reasons, secret_use
 from agentex_operator.core.errors import Conflict, NotReady
 from agentex_operator.core.invalid import InvalidObject
+from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.network.trust import CA_KEY, certificates
-from agentex_operator.reconcile import parsing, shell
+from agentex_operator.reconcile import internal_errors, parsing, shell
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.session import AccountSession
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.account import AccountCall
     from agentex_operator.core.calls import Answer
     from agentex_operator.core.endpoints import EndpointRules
+    from agentex_operator.core.internal_error import InternalFailure
     from agentex_operator.reconcile.accounts import AccountEntry
     from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
@@ -44,6 +46,7 @@ class AccountReconciler:
         kind, model = KINDS[view.kind]
         resource = parsing.parsed(model.parse, view.obj)
         if isinstance(resource, InvalidObject):
+            self._runtime.accounts.set_unreadable(view, resource.message)
             return await parsing.report_invalid(self._runtime, kind, view, resource)
         entry = self._runtime.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
@@ -68,6 +71,14 @@ class AccountReconciler:
             endpoints=self._endpoints.of_administrators if of_administrator else self._endpoints,
             proved_at=None if is_barred(entry) else entry.proved_at,
         )
+
+    async def report(self, view: View, failure: InternalFailure) -> None:
+        """Report a pass that raised in the account's status, and to the resources that cannot use the account yet."""
+        await internal_errors.report(self._runtime, KINDS[view.kind][0], view, failure)
+        entry = self._runtime.accounts.find(view)
+        if entry is not None and entry.session is None:
+            message = failure.message(deleting=False)
+            self._runtime.accounts.set_availability(entry, AccountProblem(reasons.INTERNAL_ERROR, message))
 
     def gone(self, view: View) -> None:
         """The account object is no more."""

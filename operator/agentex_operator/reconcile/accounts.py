@@ -95,6 +95,7 @@ class Accounts:
         self._engine = engine
         self._cluster = cluster
         self._entries: dict[AccountKey, AccountEntry] = {}
+        self._unreadable: dict[AccountKey, AccountProblem] = {}  # of objects that are no valid account
         self._closing: set[asyncio.Task[None]] = set()
 
     # -- for the resources ---------------------------------------------------------------------------------------
@@ -128,7 +129,7 @@ class Accounts:
         if request.names_none:
             entries += [entry for entry in self._entries.values() if entry.key[0] == CLUSTER_AGENTEX_ACCOUNT.kind]
         existing = {request.key} if self._engine.find(*request.key) else set()
-        return KnownAccounts(tuple(entry.snapshot() for entry in entries), frozenset(existing))
+        return KnownAccounts(tuple(entry.snapshot() for entry in entries), frozenset(existing), self._unreadable)
 
     async def _labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace; none where there is no such namespace. Raises Unauthorized."""
@@ -176,6 +177,7 @@ class Accounts:
 
     def entry(self, view: View, spec: AccountSpec, secret_namespace: str) -> AccountEntry:
         """The entry of this account object, made or brought up to date."""
+        self._unreadable.pop(view.key, None)
         entry = self._entries.get(view.key)
         if entry is None or entry.uid != view.uid:
             entry = self._replace(entry, AccountEntry(view.key, view.uid, spec, secret_namespace))
@@ -190,13 +192,25 @@ class Accounts:
 
     def set_availability(self, entry: AccountEntry, problem: AccountProblem | None) -> None:
         """Record whether the account can be used; a change wakes every resource that may use it."""
-        changed = entry.problem != problem
-        entry.problem = problem
-        if changed:
-            self.wake_dependents(entry.key)
+        if entry.problem != problem:
+            self.wake_dependents(entry.key)  # first: a pass that raises here is made again, and wakes them then
+            entry.problem = problem
+
+    def set_unreadable(self, view: View, message: str) -> None:
+        """Record why the object is no valid account; resources that name it are told, unless a session is there."""
+        problem = account_binding.unreadable(view.key, message)
+        if self._unreadable.get(view.key) != problem:
+            self.wake_dependents(view.key)
+            self._unreadable[view.key] = problem
+
+    def find(self, view: View) -> AccountEntry | None:
+        """The entry of this account object, or None."""
+        entry = self._entries.get(view.key)
+        return entry if entry is not None and entry.uid == view.uid else None
 
     def leave(self, view: View) -> None:
         """The account object is gone; its session stays while resources that are being deleted need it."""
+        self._unreadable.pop(view.key, None)
         entry = self._entries.get(view.key)
         if entry is not None and entry.uid != view.uid:
             return  # another object has the name by now

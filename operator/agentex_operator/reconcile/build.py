@@ -86,10 +86,10 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             self.session.names.learn(record.agent_name, record.agent_id)
         return record
 
-    def end(self, observed: Observed) -> None:
-        """Release the archive, and the agent's name unless its create is open."""
+    def end(self, observed: Observed | None) -> None:
+        """Release the archive, and the agent's name unless its create is open, or may be: the pass raised."""
         self._drop_archive()
-        if observed.status.pending_create is None and self.has_session:
+        if observed is not None and observed.status.pending_create is None and self.has_session:
             self.session.names.release(self.uid)
 
     def _drop_archive(self) -> None:
@@ -98,4 +98,5 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             self.staged = None
 
 
-AGENT_BUILDS = Registration(AgentBuild.parse, BuildPass, references.build_references)
+AGENT_BUILDS = Registration(AgentBuild.parse, BuildPass, references.build_references,
+                            least_spec={"image": {"name": "unknown"}, "source": {}})

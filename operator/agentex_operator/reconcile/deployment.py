@@ -102,4 +102,4 @@ def build_excerpt(view: View) -> tuple[object, ...]:
 
 
 AGENT_DEPLOYMENTS = Registration(AgentDeployment.parse, DeploymentPass, references.deployment_references,
-                                 {AGENT_BUILD.kind: build_excerpt})
+                                 {AGENT_BUILD.kind: build_excerpt}, least_spec={"manifest": {}, "environments": {}})

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.cache import Subscriber
     from agentex_operator.reconcile.dependents import References
     from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.workers import Gone, Reconcile
+    from agentex_operator.reconcile.workers import Gone, Reconcile, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,12 @@ class Engine:
     # -- setting up, starting and ending -----------------------------------------------------------------------
 
     def register(self, kind: str, reconcile: Reconcile, gone: Gone | None = None,
-                 references: References | None = None) -> None:
-        """Name the pass of a kind, the callback for its objects that have gone, and the objects that they refer to."""
-        self._workers.register(kind, reconcile, gone)
+                 references: References | None = None, report: Report | None = None) -> None:
+        """Name the pass of a kind, the callback for its objects that have gone, and the objects that they refer to.
+
+        `report` is awaited with the object's view after a pass that raised, to tell so in its status.
+        """
+        self._workers.register(kind, reconcile, gone, report)
         if references is not None:
             self._cache.index(kind, references)
 

@@ -38,7 +38,8 @@ def _finding(error: Exception) -> InvalidObject:
     if not isinstance(error, ValidationError):
         return invalid.invalid_object((), "it has a value that cannot be read")
     first = error.errors(include_url=False, include_input=False)[0]
-    return invalid.invalid_object(first["loc"], first["msg"].removeprefix("Value error, "))
+    problem = first["msg"].removeprefix("Value error, ")
+    return invalid.invalid_object(first["loc"], problem, missing=first["type"] == "missing")
 
 
 async def report_invalid(runtime: Runtime, kind: Kind, view: View, found: InvalidObject) -> Outcome:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
+from agentex_operator.core import invalid
 from agentex_operator.core.invalid import InvalidObject
-from agentex_operator.reconcile import parsing
+from agentex_operator.reconcile import internal_errors, parsing
 from agentex_operator.reconcile.remote import RemotePass, ResourceT
 
 if TYPE_CHECKING:
+    from agentex_operator.core.internal_error import InternalFailure
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.dependents import References
     from agentex_operator.reconcile.runtime import Runtime
@@ -27,13 +29,15 @@ class Registration(Generic[ResourceT]):
     `parse` makes a resource of a raw object and raises pydantic's ValidationError. `run` is the pass of the kind; it
     names the custom resource (`kind`), the remote kind (`remote`) and the decisions (`core`). `refers_to` lists the
     objects that an object refers to. `follows`: for each kind that objects of this kind follow, the excerpt of its
-    views that they read; when the excerpt changes, those that refer to the object are woken.
+    views that they read; when the excerpt changes, those that refer to the object are woken. `least_spec`: the required
+    members of the spec, with values that mean nothing, for the deletion of an object whose own values cannot be read.
     """
 
     parse: Callable[[Mapping[str, Any]], ResourceT]
     run: type[RemotePass[ResourceT, Any, Any, Any]]  # of any decisions and records
     refers_to: References
     follows: Mapping[str, Excerpt] = field(default_factory=dict)
+    least_spec: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def kind(self) -> Kind:
@@ -52,10 +56,21 @@ class RemoteReconciler(Generic[ResourceT]):
 
     async def reconcile(self, view: View) -> Outcome:
         """Observe, decide, act, settle, save. Raises nothing that an adapter raises."""
-        resource = parsing.parsed(self._registration.parse, view.obj)
+        resource = self._parsed(view)
         if isinstance(resource, InvalidObject):
             return await parsing.report_invalid(self._runtime, self._registration.kind, view, resource)
         return await self._registration.run.over(self._runtime, view, resource)
+
+    def _parsed(self, view: View) -> ResourceT | InvalidObject:
+        """The resource; if it is being deleted, without the members that cannot be read and that a deletion ignores."""
+        parse = self._registration.parse
+        if "deletionTimestamp" not in view.obj["metadata"]:
+            return parsing.parsed(parse, view.obj)
+        return invalid.readable_part(view.obj, lambda obj: parsing.parsed(parse, obj), self._registration.least_spec)
+
+    async def report(self, view: View, failure: InternalFailure) -> None:
+        """Report a pass that raised in the status of its object."""
+        await internal_errors.report(self._runtime, self._registration.kind, view, failure)
 
     def gone(self, view: View) -> None:
         """Stop following the remote objects of an object that is gone."""

@@ -95,12 +95,14 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     async def run(self) -> Outcome:
         """Run the pass, then set what is followed and counted."""
-        observed = self.observe(self.resource)
+        ended: ObservedT | None = None
         try:
-            observed, planned = await shell.run_pass(self.core, observed, self._call, self.runtime.clock)
+            observed, planned = await shell.run_pass(self.core, self.observe(self.resource), self._call,
+                                                     self.runtime.clock)
+            ended = observed
             self._follow(observed, planned)
         finally:
-            self.end(observed)
+            self.end(ended)
         self.runtime.accounts.refresh_counts(self.resource)
         return shell.outcome_of(planned)
 
@@ -122,8 +124,8 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     async def perform(self, call: CallT) -> Answer:
         """Make one call. Raises what the adapter raises."""
 
-    def end(self, observed: ObservedT) -> None:
-        """Release what the pass held."""
+    def end(self, observed: ObservedT | None) -> None:
+        """Release what the pass held. `observed`: the last observed state; None if the pass raised."""
 
     # -- what all kinds do alike ---------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from agentex_operator import logs
 from agentex_operator.core.calls import Answer
 from agentex_operator.core.errors import ExternalError
+from agentex_operator.reconcile.bugs import CallRaisedError
 from agentex_operator.reconcile.work_queue import Outcome
 
 if TYPE_CHECKING:
@@ -53,12 +54,17 @@ async def run_pass(
 
 
 async def attempt(perform: Perform[CallT], call: CallT) -> object:
-    """The outcome of a call; an ExternalError that an adapter raises is returned as a value."""
+    """The outcome of a call; an ExternalError that an adapter raises is returned as a value.
+
+    Raises CallRaisedError for any other exception.
+    """
     try:
         return (await perform(call)).outcome
     except ExternalError as error:
         log.info("call failed", call=type(call).__name__, error=type(error).__name__, message=error.message)
         return error
+    except Exception as error:  # the pass ends, as if the operator had crashed here; Workers report it
+        raise CallRaisedError(type(call).__name__) from error
 
 
 def outcome_of(planned: Plan[object]) -> Outcome:

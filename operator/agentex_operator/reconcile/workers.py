@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agentex_operator import logs
+from agentex_operator.core.internal_error import InternalFailure
+from agentex_operator.reconcile.bugs import CallRaisedError, reference_of
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
 
@@ -22,6 +24,7 @@ log = logs.logger(__name__)
 
 Reconcile = Callable[[View], Awaitable[Outcome]]
 Gone = Callable[[View], None]
+Report = Callable[[View, InternalFailure], Awaitable[None]]
 
 
 @dataclass(slots=True, eq=False)
@@ -44,12 +47,13 @@ class Workers:
         self._count = count
         self._reconcile: dict[str, Reconcile] = {}
         self._gone: dict[str, Gone | None] = {}
+        self._report: dict[str, Report | None] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._passes: dict[str, _Pass] = {}
 
-    def register(self, kind: str, reconcile: Reconcile, gone: Gone | None) -> None:
-        """Name the pass of a kind, and the callback for its objects that have gone."""
-        self._reconcile[kind], self._gone[kind] = reconcile, gone
+    def register(self, kind: str, reconcile: Reconcile, gone: Gone | None, report: Report | None) -> None:
+        """Name the pass of a kind, the callback for its objects that have gone, and that for a pass that raised."""
+        self._reconcile[kind], self._gone[kind], self._report[kind] = reconcile, gone, report
 
     async def start(self) -> None:
         """Start the tasks; objects that were queued before are worked on now."""
@@ -136,15 +140,28 @@ class Workers:
         with logs.bound(**_fields(view), reconcileID=uuid.uuid4().hex[:12]):
             try:
                 return await self._reconcile.get(view.kind, _nothing_to_do)(view)
-            except asyncio.CancelledError:
+            except asyncio.CancelledError as error:
                 _raise_if_the_worker_is_cancelled()
-                return self._bug("a pass was cancelled from inside")
-            except Exception:  # the last line: one object's bug must not stop a worker
-                return self._bug("a pass raised: this is a bug in the operator")
+                return await self._bug(view, error, "a pass was cancelled from inside")
+            except Exception as error:  # the last line: one object's bug must not stop a worker
+                return await self._bug(view, error, "a pass raised: this is a bug in the operator")
 
-    def _bug(self, message: str) -> Outcome:
-        self._bugs.record(message)
+    async def _bug(self, view: View, error: BaseException, message: str) -> Outcome:
+        """Record the exception, and have the object's status report it; the pass has failed."""
+        call = error.call if isinstance(error, CallRaisedError) else None
+        failure = InternalFailure(reference_of(error, view.uid), call)
+        self._bugs.record(message, reference=failure.reference)
+        report, newest = self._report.get(view.kind), self._newest(view.uid)
+        if report is not None and newest is not None:
+            await self._reported(report(newest, failure), failure)
         return Outcome(failed=True)
+
+    async def _reported(self, report: Awaitable[None], failure: InternalFailure) -> None:
+        try:
+            await report
+        except (Exception, asyncio.CancelledError):  # as in _outcome
+            _raise_if_the_worker_is_cancelled()
+            self._bugs.record("an internal error could not be reported", reference=failure.reference)
 
 
 async def _nothing_to_do(_: View) -> Outcome:
