@@ -35,6 +35,7 @@ ALLOWED: dict[ParserCall, str] = {
     ParserCall("logs.py", "_base64_cores", "decode"): "base64 is ASCII",
     ParserCall("logs.py", "_base64_encodings", "decode"): "base64 is ASCII",
     ParserCall("logs.py", "_timestamp", "datetime.datetime.fromtimestamp"): "the time of a log record",
+    ParserCall("reconcile/bugs.py", "reference_of", "encode"): "of a repr of names of files and functions",
     ParserCall("reconcile/parsing.py", "report_invalid", "metadata.Meta.parse"):
         "the API server writes the metadata; what escapes is reported as InternalError",
     ParserCall("settings.py", "parse_duration", "float"): "of a flag, at the start of the operator",

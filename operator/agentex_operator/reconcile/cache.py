@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from agentex_operator.reconcile.dependents import DependentIndex
-from agentex_operator.reconcile.views import Key, View, is_newer
+from agentex_operator.reconcile.views import Key, View, is_newer, version_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +88,8 @@ class ViewCache:
         return self._newest.get(kind, 0)
 
     def _store(self, view: View) -> None:
-        if view.resource_version.isdecimal():
-            self._newest[view.kind] = max(self.newest_version(view.kind), int(view.resource_version))
+        if (version := version_number(view.resource_version)) is not None:
+            self._newest[view.kind] = max(self.newest_version(view.kind), version)
         self._views[view.uid] = self._by_kind[view.kind][view.uid] = view
         self._index.update(view)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from agentex_operator import logs
 from agentex_operator.core.errors import ExternalError, Unavailable
+from agentex_operator.reconcile.views import version_number
 
 if TYPE_CHECKING:
     from agentex_operator.clock import Clock
@@ -91,4 +92,5 @@ class StorageCheck:
 
 
 def _is_lower(version: str, than: str) -> bool:
-    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
+    new, old = version_number(version), version_number(than)
+    return new is not None and old is not None and new < old

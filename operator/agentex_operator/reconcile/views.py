@@ -50,11 +50,12 @@ def is_newer(version: str, than: str) -> bool:
 
     They compare as numbers where both are numbers, as all API servers write them; else any other version is newer.
     """
-    new, old = _number(version), _number(than)
+    new, old = version_number(version), version_number(than)
     return version != than if new is None or old is None else new > old
 
 
-def _number(version: str) -> int | None:
+def version_number(version: str) -> int | None:
+    """The resourceVersion as a number; None for any other text."""
     return guard.or_none(int, version) if version.isdecimal() else None
 
 
