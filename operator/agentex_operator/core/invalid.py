@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from agentex_operator.api.status import Status
 from agentex_operator.core import conditions, reasons, transitions
@@ -55,7 +55,7 @@ def _verdict(found: InvalidObject, meta: Meta) -> Verdict:
                    progress=Progress.STALLED)
 
 
-def readable_part(obj: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], ResourceT | InvalidObject],
+def readable_part(obj: Mapping[str, object], parse: Callable[[Mapping[str, object]], ResourceT | InvalidObject],
                   least_spec: Mapping[str, object]) -> ResourceT | InvalidObject:
     """The resource without the members that cannot be read, for its deletion, which goes on from the status.
 
@@ -69,26 +69,28 @@ def readable_part(obj: Mapping[str, Any], parse: Callable[[Mapping[str, Any]], R
     return parse(obj)
 
 
-def _without(obj: Mapping[str, Any], found: InvalidObject,
-             least_spec: Mapping[str, object]) -> Mapping[str, Any] | None:
+def _without(obj: Mapping[str, object], found: InvalidObject,
+             least_spec: Mapping[str, object]) -> Mapping[str, object] | None:
     """The object without the member that cannot be read; None if the deletion needs the member."""
     match found.path:
         case ("spec", "deletionPolicy", *_):
             return None
         case ("spec", str(member)) if found.missing:
-            return {**obj, "spec": {**obj["spec"], member: least_spec.get(member)}}
+            return {**obj, "spec": {**_members(obj, "spec"), member: least_spec.get(member)}}
         case ("spec", _, *_):
-            names = tuple(takewhile(lambda part: isinstance(part, str), found.path[1:]))
-            return {**obj, "spec": _cut(obj["spec"], names[:-1] if found.missing and len(names) > 1 else names)}
+            names = tuple(str(part) for part in takewhile(lambda part: isinstance(part, str), found.path[1:]))
+            cut = names[:-1] if found.missing and len(names) > 1 else names
+            return {**obj, "spec": _cut(_members(obj, "spec"), cut)}
         case ("status", "conditions", *_):
-            return {**obj, "status": _cut(obj["status"], ("conditions",))}
+            return {**obj, "status": _cut(_members(obj, "status"), ("conditions",))}
         case ("spec",) | ():
-            return {**obj, "spec": {**least_spec, **_policy(obj.get("spec"))}}
+            kept = {name: value for name, value in _members(obj, "spec").items() if name == "deletionPolicy"}
+            return {**obj, "spec": {**least_spec, **kept}}
         case _:
             return None
 
 
-def _cut(members: Mapping[str, Any], path: tuple[Any, ...]) -> Mapping[str, Any]:
+def _cut(members: Mapping[str, object], path: tuple[str, ...]) -> Mapping[str, object]:
     """The members without the one at this path, or without the last one on the path that there is."""
     first, *rest = path
     inner = members.get(first)
@@ -97,8 +99,9 @@ def _cut(members: Mapping[str, Any], path: tuple[Any, ...]) -> Mapping[str, Any]
     return {name: value for name, value in members.items() if name != first}
 
 
-def _policy(spec: object) -> Mapping[str, Any]:
-    return {"deletionPolicy": spec["deletionPolicy"]} if isinstance(spec, Mapping) and "deletionPolicy" in spec else {}
+def _members(obj: Mapping[str, object], name: str) -> Mapping[str, object]:
+    found = obj.get(name)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _same(stored: Readiness | None, new: Readiness | None) -> bool:
