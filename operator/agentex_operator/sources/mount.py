@@ -77,7 +77,7 @@ def _parts(path: str) -> tuple[str, ...]:
 def _checked(path: str, parts: tuple[str, ...], limits: ContextLimits) -> tuple[str, ...]:
     """The parts, if an archive could hold them too: they become the beginning of names in the upload."""
     odd = has_control_characters(path) or "\\" in path
-    if odd or len(path.encode()) > limits.path or len(parts) > limits.depth:
+    if odd or len(path.encode("utf-8", "replace")) > limits.path or len(parts) > limits.depth:
         raise _invalid(f"The source cannot be mounted at {shown('/'.join(parts))}: a directory has at most "
                        f"{limits.path} bytes and {limits.depth} levels, without backslashes. Correct "
                        "spec.context.mountPath, or build.context.dockerfile in the manifest")
