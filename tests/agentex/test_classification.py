@@ -181,7 +181,7 @@ async def test_retry_after_as_a_date_goes_by_the_servers_clock(
         ({"detail": [{"loc": ["body", "image_name"], "msg": "Field required"}]}, "body.image_name: Field required"),
         ({"message": "no such thing", "code": 7}, "no detail (application/json)"),
         ({"error": {"message": "deep"}}, "no detail (application/json)"),
-        ("plain\n\ttext", "no detail (application/json)"),
+        ("plain\n\ttext", "no detail (text/plain)"),
         ({"detail": f"the key {CANARY} is odd"}, "the key [redacted] is odd"),
         ({"detail": "x" * 495 + CANARY}, "x" * 495 + "[reda"),
         ({"detail": "login with password=hunter2 failed"}, "login with password=[redacted] failed"),

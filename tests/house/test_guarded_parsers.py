@@ -30,8 +30,6 @@ ALLOWED: dict[ParserCall, str] = {
     ParserCall("logs.py", "_base64_encodings", "decode"): "base64 is ASCII",
     ParserCall("logs.py", "_timestamp", "datetime.datetime.fromtimestamp"): "the time of a log record",
     ParserCall("network/addresses.py", "_embedded", "int"): "of an IPv6Address",
-    ParserCall("network/connections.py", "_transport", "httpx.Proxy"): "inside of a request, which is guarded",
-    ParserCall("network/connections.py", "with_extensions", "httpx.Request"): "inside of a request, which is guarded",
     ParserCall("reconcile/bugs.py", "reference_of", "encode"): "of a repr of names of files and functions",
     ParserCall("reconcile/parsing.py", "report_invalid", "metadata.Meta.parse"):
         "the API server writes the metadata; what escapes is reported as InternalError",

@@ -28,6 +28,7 @@ ERRORS = {"RuntimeError before": (RuntimeError, False), "OverflowError after": (
 # Why a method is not called by a pass of these three objects.
 NOT_IN_A_PASS = {
     "KubeCluster.list": "once, before the first pass",
+    "KubeCluster.storage_version": "no pass: the check of the storage (tests/reconcile/test_storage_check.py)",
     "KubeCluster.delete": "an expired preview with onExpiry Delete",
     "AgentexClient.build_log_tail": "a build that failed",
     "AgentexClient.cancel_build": "a build that is deleted while it runs",

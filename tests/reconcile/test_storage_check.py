@@ -80,13 +80,14 @@ async def test_a_list_that_is_older_than_our_last_write_is_no_evidence(harness: 
         assert not check.done()
 
 
-async def test_an_api_server_that_is_away_is_no_evidence_and_is_asked_again(harness: Harness) -> None:
+@pytest.mark.parametrize("error", [Unavailable("away"), RuntimeError("nobody listed this")], ids=["away", "a bug"])
+async def test_a_check_that_fails_is_no_evidence_and_is_repeated(harness: Harness, error: Exception) -> None:
     empty = harness.cluster.store.snapshot()
     harness.apply(an_image())
     await harness.wait("AgentBuild", "quote")
     assert harness.engine is not None
     async with checked(harness, harness.engine) as check:
-        away = harness.cluster.fail(Fault("list", AGENT_BUILD, error=Unavailable("away"), times=2))
+        away = harness.cluster.fail(Fault("list", AGENT_BUILD, error=error, times=2))
         await harness.until(lambda: away.happened == 2, within=120)
         assert not check.done()
 

@@ -67,6 +67,9 @@ class StorageCheck:
         except ExternalError as error:
             log.debug("the storage is not checked", kind=kind.kind, error=error.message)
             return None
+        except Exception:  # the next check comes; without it the operator could go blind
+            log.exception("the storage is not checked", kind=kind.kind)
+            return None
 
     async def _older_object(self, kind: Kind) -> str | None:
         """Read the suspects of this kind live: a list that was read before our last write shows them older, too."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentex_operator.core.errors import ExternalError
 from agentex_operator.kube.kinds import Kind
 from agentex_testkit.fake_cluster.requests import Request, Verb
 
@@ -20,7 +19,7 @@ class Fault:
     verb: Verb
     kind: Kind | None = None
     name: str | None = None
-    error: ExternalError | None = None
+    error: Exception | None = None
     effect: bool = False
     act: Callable[[], object] | None = None
     skip: int = 0

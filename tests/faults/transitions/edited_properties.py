@@ -144,6 +144,7 @@ BUILD: dict[str, Known] = {
     "context.path": Known({"absent": ABSENT, "top": ".", "nested": "agents/nested",
                            "with detours": "./agents//nested/"},
                           bad={"missing": ("agents/none", "ManifestNotFound")}),
+    "context.mountPath": Known({"absent": ABSENT, "short": "quote", "nested": "agents/quote"}),
     "context.manifest": Known({"absent": ABSENT, "usual": "manifest.yaml", "another": "another.yaml"},
                               bad={"missing": ("none.yaml", "ManifestNotFound")}),
     "buildArgs": Known({

@@ -48,6 +48,7 @@ BUILD = {
     "source.image.url": maps_to("copied_from"),
     "context.path": maps_to(CONTENT),
     "context.manifest": maps_to(CONTENT),
+    "context.mountPath": no_field("for a manifest whose root leads above the source; the root of all plans is inside"),
     "buildArgs": maps_to("build_args"),
     "buildArgs[].name": maps_to("build_args"),
     "buildArgs[].value": maps_to("build_args"),
