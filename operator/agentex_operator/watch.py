@@ -113,13 +113,15 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
         namespaces=settings.watch_namespaces,
         stop_flag=stop,
     ), registry.ending)
-    if error or registry.failure:
-        raise registry.failure or Unavailable(f"the watch ended: {_reason(error, registry)}") from error
+    if registry.failure:
+        raise registry.failure from error
+    if error:
+        raise Unavailable(f"the watch ended: {_reason(error, registry)}") from error
 
 
 @contextlib.asynccontextmanager
 async def ending_the_watch(registry: Registry, check: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `check` meanwhile; the ExternalError that it raises ends the watch. Enter before the watch starts."""
+    """Run `check` beside the watch; an ExternalError from `check` ends the watch. Enter before the watch starts."""
 
     async def run() -> None:
         try:
@@ -134,7 +136,7 @@ async def ending_the_watch(registry: Registry, check: Coroutine[Any, Any, None])
         task.cancel()
 
 
-def _reason(error: BaseException | None, registry: Registry) -> str:
+def _reason(error: BaseException, registry: Registry) -> str:
     hint = "; the API server may refuse the credentials: there were no others" if registry.credentials_repeated else ""
     return (str(error) or repr(error)) + hint
 

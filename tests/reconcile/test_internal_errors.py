@@ -84,6 +84,7 @@ def test_every_exemption_is_about_a_method_that_exists() -> None:
     assert (NOT_IN_A_PASS.keys() | TOLD_BY_THE_LOG_ONLY) - {str(method) for method in methods()} == set()
 
 
+@pytest.mark.exhaustive  # all methods together take a minute of CPU
 @pytest.mark.parametrize(("error", "after"), ERRORS.values(), ids=ERRORS)
 @pytest.mark.parametrize("method", [*methods()], ids=str)
 async def test_an_exception_out_of_a_call_is_reported_and_survived(
