@@ -15,12 +15,14 @@ import pytest
 from agentex_operator.core import conditions
 from agentex_operator.core.plan import Policy
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, SECRET
+from agentex_operator.reconcile.work_queue import REQUEUE_SPREAD
 from agentex_testkit.api_server import Object, condition, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_manifest, a_secret, an_account, an_image
 from agentex_testkit.harness import Harness
 from agentex_testkit.kstatus import verdict
 
 GRACE = Policy().reference_grace.total_seconds()
+LATEST = 1 + REQUEUE_SPREAD  # a look that is due comes so much later at most
 LOOK = Policy().reference_resync.total_seconds()
 BUILD, DEPLOYMENT = ("AgentBuild", "quote"), ("AgentDeployment", "quote")
 Act = Callable[[Harness], object]
@@ -154,7 +156,7 @@ async def test_another_spec_that_misses_something_too_has_a_grace_of_its_own(bar
     bare.edit(*BUILD, spec={"accountRef": {"name": "another"}})
 
     await bare.wait(*BUILD, says("Reconciling", "True", "AccountNotFound"), within=5)
-    await bare.wait(*BUILD, says("Stalled", "True", "AccountNotFound"), within=GRACE + 5)
+    await bare.wait(*BUILD, says("Stalled", "True", "AccountNotFound"), within=GRACE * LATEST)
 
 
 async def test_a_restart_goes_on_counting_the_grace(make_harness: Callable[..., Harness]) -> None:
@@ -164,7 +166,7 @@ async def test_a_restart_goes_on_counting_the_grace(make_harness: Callable[..., 
         await harness.wait(*BUILD, says("Reconciling", "True", "AccountNotFound"))
         await harness.advance(GRACE / 2)
     async with harness.running():
-        await harness.wait(*BUILD, says("Stalled", "True", "AccountNotFound"), within=GRACE / 2 + 5)
+        await harness.wait(*BUILD, says("Stalled", "True", "AccountNotFound"), within=GRACE / 2 * LATEST)
 
 
 async def test_the_grace_is_a_setting(make_harness: Callable[..., Harness]) -> None:
