@@ -12,7 +12,7 @@ from tests.api.objects import an_object
 
 from agentex_operator.api.account import AccountStatus, AgentexAccount, BuildCounts, DeploymentCounts
 from agentex_operator.api.build import AgentBuild, AgentBuildStatus, BuiltImage, SourceStatus
-from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, DeployEvent
+from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus, Corrections, DeployEvent
 from agentex_operator.api.metadata import Resource
 from agentex_operator.api.status import BoundAccount, Condition, PendingCreate, Removal, Status, status_as_dict
 
@@ -49,6 +49,7 @@ FULL: dict[type[Resource], Status] = {
         **REMEMBERED, deployment_id=ID, build_id=ID, configuration_digest="0" * 64, agent_name="q", namespace="n",
         helm_release_name="q", expires_at=NOON, predecessor_id=ID, last_healthy_deployment_id=ID,
         progressing_since=NOON, last_handled_extend_at="now",
+        corrections=Corrections(count=7, generation=1),
         events=tuple(DeployEvent(type="Normal", reason="Pulled", message="m" * 512, timestamp=NOON)
                      for _ in range(10))),
     AgentexAccount: AccountStatus(

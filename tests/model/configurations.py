@@ -75,7 +75,7 @@ MODEL = (
     "production:1:K4:late=1,pause=1",
     "production:1:K4:late=1,delete=1,recreate=1",
     "corrected:1:K4:crash=1,late=1,purge=1",
-    "corrected:1:K4:purge=1,pause=1,resume=1",
+    "corrected:1:K4:purge=3,pause=1,resume=1",
     "following:1:K4:late=1,unread=1,source=1",
     "following:1:K4:source=1,pause=1",
     "preview:1:K4:late=1,lag=1",

@@ -24,7 +24,8 @@ ORIGIN = NOW - timedelta(days=365)                # of what happened before anyt
 OLDEST, FAR = NOW - HORIZON * TICK, NOW + 60 * TICK
 LONGEST_LIFE = 2                                  # ticks: T_max
 POLICY = Policy(recreate_delay=TICK, longest_life=LONGEST_LIFE * TICK, missing_grace=TICK, expiry_grace=TICK,
-                resync=2 * TICK, reference_resync=TICK, skew=timedelta())
+                resync=2 * TICK, reference_resync=TICK, skew=timedelta(),
+                longest_correction_delay=2 * TICK, undisturbed=HORIZON * TICK)
 ACCOUNT = UsableAccount("AgentexAccount", "default", "acct-1", "https://api.example", timedelta(seconds=5))
 
 ValueT = TypeVar("ValueT")

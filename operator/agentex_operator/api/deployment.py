@@ -9,7 +9,18 @@ from pydantic.dataclasses import dataclass
 from agentex_operator.api.build import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
-from agentex_operator.api.scalars import IN_UTC, Between, Digest, Duration, RemoteID, Sentence, Timestamp, Word
+from agentex_operator.api.scalars import (
+    IN_UTC,
+    Between,
+    Count,
+    Digest,
+    Duration,
+    Generation,
+    RemoteID,
+    Sentence,
+    Timestamp,
+    Word,
+)
 from agentex_operator.api.schema import Names, at_most_one, exactly_one, immutable, model, rule
 from agentex_operator.api.status import RemoteStatus
 
@@ -113,7 +124,7 @@ class AgentDeploymentSpec:
         "24h, by default 15m.")] = "15m"
     on_external_change: Annotated[Literal["Report", "Correct"], Field(
         description="What to do when somebody else supersedes or deletes the deployment: Report (the default) says so, "
-        "Correct deploys again.")] = "Report"
+        "Correct deploys again, after a delay that doubles with each time in a row, up to 1h.")] = "Report"
     suspend: Annotated[bool, Field(
         description="True leaves the remote side alone, apart from deletion; its state is still reported. By default "
         "false.")] = False
@@ -130,6 +141,16 @@ class DeployEvent:
     reason: Annotated[Word | None, Field(description="Why, in one word.")] = None
     message: Annotated[Sentence | None, Field(description="What happened, at most 512 characters.")] = None
     timestamp: Annotated[Timestamp | None, Field(description="When it happened.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
+class Corrections:
+    """How often in a row the deployment was deployed again after somebody else replaced or deleted it."""
+
+    count: Annotated[Count, Field(
+        description="How many creates, counted up to the one after which the delay grows no more.")]
+    generation: Annotated[Generation, Field(
+        description="The metadata.generation in which they were counted; another generation is counted anew.")]
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -150,6 +171,9 @@ class AgentDeploymentStatus(RemoteStatus):
         description="Id of the last remote deployment that was healthy.")] = None
     progressing_since: Annotated[Timestamp | None, Field(
         description="When the present rollout began; spec.progressDeadline counts from here.")] = None
+    corrections: Annotated[Corrections | None, Field(
+        description="How often in a row spec.onExternalChange Correct deployed again; the delay before the next time "
+        "grows with the number.")] = None
     events: Annotated[tuple[DeployEvent, ...], Field(
         max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"},
         description="The last 10 things the remote reported of the rollout.")] = ()

@@ -129,10 +129,15 @@ def are_the_same(one: str, another: str) -> bool:
 
     Text that `parse` refuses, as an older version may have stored, is the same as itself only.
     """
+    return one_spelling(one) == one_spelling(another)
+
+
+def one_spelling(text: str) -> str:
+    """The URL of an endpoint in its one spelling; text that `parse` refuses as it is."""
     try:
-        return parse(one) == parse(another)
+        return parse(text).url
     except InvalidInput:
-        return one == another
+        return text
 
 
 def parse_pattern(text: str) -> EndpointPattern:

@@ -24,6 +24,8 @@ class Policy:
     reference_grace: timedelta = timedelta(minutes=2)   # a named object may be missing for this long before we stall
     resync: timedelta = timedelta(minutes=5)            # how often an idle resource is looked at
     reference_resync: timedelta = timedelta(seconds=60) # the same, if it names ConfigMaps or Secrets, or serves
+    longest_correction_delay: timedelta = timedelta(hours=1)  # where the delays of `onExternalChange: Correct` end
+    undisturbed: timedelta = timedelta(hours=2)         # after so long between two corrections they are counted anew
     skew: timedelta = timedelta(minutes=5)              # how far the remote's clock may be off ours
 
 

@@ -8,7 +8,7 @@ from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.core import calls, deployment, reasons
-from agentex_operator.core.deployment import DeploymentCall
+from agentex_operator.core.deployment import DeploymentCall, rivals
 from agentex_operator.core.deployment.observed import Observed
 from agentex_operator.core.errors import InvalidInput, NotReady
 from agentex_operator.core.observed_records import ObservedRecords
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.references import KeyRef
     from agentex_operator.core.calls import Answer
+    from agentex_operator.core.deployment.rivals import Rival
     from agentex_operator.reconcile.views import View
 
 
@@ -39,12 +40,24 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
             started_at=self.runtime.clock.now(), seen=ObservedRecords(), build=self._build(resource),
+            rivals=self._rivals(resource),
         )
 
     def _build(self, resource: AgentDeployment) -> AgentBuild | None:
         ref = resource.spec.build_ref
         view = self.runtime.engine.find(AGENT_BUILD.kind, self.namespace, ref.name) if ref else None
         return as_build(view.obj if view else None)
+
+    def _rivals(self, resource: AgentDeployment) -> tuple[Rival, ...]:
+        """The other AgentDeployments that deploy the same agent to the same account."""
+        account, agent = resource.status.account, resource.status.agent_name
+        if account is None or agent is None or resource.spec.preview is not None:
+            return ()
+        key = references.remote_agent(account.endpoint, account.account_id, agent)
+        others = [view for view in self.runtime.engine.dependents(*key) if view.uid != self.uid]
+        found = [parsing.parsed(AgentDeployment.parse, view.obj) for view in others]
+        return tuple(sorted(rival for one in found if isinstance(one, AgentDeployment)
+                            and (rival := rivals.rival_of(one)) is not None))
 
     async def perform(self, call: DeploymentCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

@@ -6,9 +6,9 @@ Pure functions of raw objects. A malformed object refers to what can be read of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from agentex_operator.core import account_binding
+from agentex_operator.core import account_binding, endpoints
 from agentex_operator.kube.kinds import (
     AGENT_BUILD,
     AGENTEX_ACCOUNT,
@@ -35,6 +35,7 @@ DEPLOYMENT_MEMBERS: tuple[tuple[Kind, Member], ...] = (
     (CONFIG_MAP, ("spec", "environments", "configMapKeyRef")),
 )
 ACCOUNT_MEMBERS: tuple[tuple[Kind, Member], ...] = ((SECRET, ("spec", "apiKeySecretRef")),)
+REMOTE_AGENT: Final = "the remote agent of a production deployment"  # as a kind in the index; no kind is called so
 ACCOUNT_REFERENCES: tuple[Member, ...] = (("status", "account"), ("spec", "accountRef"))
 
 
@@ -56,8 +57,16 @@ def joined(*functions: References) -> References:
 
 
 def deployment_references(view: View) -> frozenset[Key]:
-    """The accounts that an AgentDeployment may use, its AgentBuild, and the ConfigMaps of its configuration."""
-    return _accounts(view) | _named(view, view.namespace, DEPLOYMENT_MEMBERS)
+    """The accounts, the AgentBuild and the ConfigMaps of an AgentDeployment; of a production one the agent, too."""
+    return _accounts(view) | _named(view, view.namespace, DEPLOYMENT_MEMBERS) | _remote_agents(view)
+
+
+def remote_agent(endpoint: str, account_id: str, agent: str) -> Key:
+    """The key of an agent in a remote account, whatever account object leads there.
+
+    Production AgentDeployments refer to it, so that those which replace each other's deployment are found.
+    """
+    return REMOTE_AGENT, f"{endpoints.one_spelling(endpoint)} {account_id}", agent
 
 
 def account_references(operator_namespace: str) -> References:
@@ -74,6 +83,16 @@ def _accounts(view: View) -> frozenset[Key]:
     named = frozenset(account_binding.account_key(_text(one.get("kind")) or AGENTEX_ACCOUNT.kind, view.namespace, name)
                       for one in found if (name := _text(one.get("name"))))
     return named or _possible_defaults(view.namespace)
+
+
+def _remote_agents(view: View) -> frozenset[Key]:
+    """The agent that a production deployment was last deployed for; none before its first create."""
+    account, status = _at(view.obj, ("status", "account")), _at(view.obj, ("status",))
+    endpoint, account_id = _text(account.get("endpoint")), _text(account.get("accountID"))
+    agent, is_preview = _text(status.get("agentName")), _at(view.obj, ("spec",)).get("preview") is not None
+    if not endpoint or not account_id or not agent or is_preview:
+        return frozenset()
+    return frozenset({remote_agent(endpoint, account_id, agent)})
 
 
 def _possible_defaults(namespace: str | None) -> frozenset[Key]:

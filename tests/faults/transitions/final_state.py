@@ -22,7 +22,7 @@ VARYING = frozenset({
     "observedGeneration", "lastTransitionTime", "startTime", "completionTime", "progressingSince", "refusedAt",
     "missingSince", "expiresAt", "timestamp", "attempt", "retriesUsed", "removal", "lastHealthyDeploymentID",
     "predecessorID", "configurationDigest", "agentID", "fingerprint", "builds", "deployments", "throttled",
-    "unansweredCreateAt",
+    "unansweredCreateAt", "corrections",
 })
 # Of the record: what consistency.py compares with the spec instead.
 VARYING_IN_RECORDS = frozenset({"created_at", "expires_at", "agent_id", "build_id"})

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.core import account_binding, calls, expiry, fingerprint, memory, preview_labels, reasons
-from agentex_operator.core.deployment import configuration, facts, records
+from agentex_operator.core.deployment import configuration, correction, facts, records
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.ownership import deployment_token, with_token
 from agentex_operator.core.plan import Plan, Progress, Verdict
@@ -63,6 +63,7 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
                       configuration_digest=observed.digest, agent_name=texts.agent_name, expires_at=ends,
                       remote_status=None, missing_since=None, build_id=observed.build_id,
                       predecessor_id=_serving(observed), progressing_since=now, removal=None, events=(),
+                      corrections=status.corrections if again else correction.counted(observed, now),
                       last_handled_extend_at=observed.meta.extend_requested_at or status.last_handled_extend_at)
     return _announced(observed, memory.into_status(written, replace(remembered, pending=pending)), now)
 

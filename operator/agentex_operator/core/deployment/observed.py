@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentex_operator.api.build import AgentBuild
     from agentex_operator.api.deployment import EnvironmentsSource, ManifestSource
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.core.deployment.rivals import Rival
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     build: AgentBuild | None = None                  # the one that buildRef names, from the cache or read live
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
     unread: bool = False                             # a ConfigMap is gone, which does not matter to an ended preview
+    rivals: tuple[Rival, ...] = ()                   # others of this agent and account, as last seen
     named_build: tuple[BuildRecord | None] | None = None    # the build that buildID names, once it was asked for
     built_from: tuple[str, str] | None = None        # working tree hash and manifest of the build's context
     read_live: frozenset[object] = frozenset()       # the calls of this pass that read live

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 
 from agentex_operator.api.scalars import duration
 from agentex_operator.core import environments, expiry, memory, reasons
-from agentex_operator.core.deployment import records
+from agentex_operator.core.deployment import correction, records, rivals
 from agentex_operator.core.errors import InvalidInput
-from agentex_operator.core.ownership import deployment_owner
 from agentex_operator.core.plan import Notice, Progress, Verdict
-from agentex_operator.core.protocol import create
 from agentex_operator.core.remote import DEPLOYMENT_STATES, DeploymentRecord, RemoteState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.core.deployment.observed import Observed
+    from agentex_operator.core.deployment.rivals import Rival
 
 EXTEND = "agentex.scale.com/extend-requested-at"
 
@@ -74,7 +73,7 @@ def _expected_namespace(observed: Observed) -> str | None:
 def _healthy(observed: Observed, now: datetime) -> Verdict:
     ends, preview = observed.status.expires_at, observed.spec.preview
     verdict = Verdict(ready="True", reason=reasons.HEALTHY, phase="Ready", follow=observed.follow,
-                      message=f"Deployment {observed.status.deployment_id} is healthy.",
+                      message=f"Deployment {observed.status.deployment_id} is healthy.{_contested(observed)}",
                       look_again=observed.policy.reference_resync)
     if preview is None or ends is None:
         return verdict
@@ -87,43 +86,67 @@ def _healthy(observed: Observed, now: datetime) -> Verdict:
                    notices=(Notice("Normal", reasons.EXPIRING_SOON, message),))
 
 
+def _contested(observed: Observed) -> str:
+    """The sentences, after a space, on those with which this one competes; empty if nothing was corrected."""
+    if not observed.rivals or not correction.is_recurring(observed):
+        return ""
+    return f" It had to be deployed again: {_also_deployed_by(observed)}. {_settle_with(observed.rivals)}"
+
+
 def report_the_end(observed: Observed, now: datetime) -> Verdict | None:
     """Report one that failed, or was superseded or deleted by somebody else; deploy again only if the spec says so."""
-    if not observed.is_current or observed.extension_requested or observed.status.deployment_id is None:
-        return None
-    state = RemoteState.DELETED if create.is_lost(observed, now) else observed.state
-    if state is RemoteState.FAILED:
+    if _failed(observed):
         return _stalled(observed, reasons.DEPLOYMENT_FAILED, f"{_last_word(observed)} Correct the manifest, the "
                         "environments or the build; the next change is deployed.")
-    if state not in records.DEAD or superseded_by_late_create(observed):
+    state = correction.ended_by_somebody_else(observed, now)
+    if state is None:
         return None
     correct = observed.spec.on_external_change == "Correct"
-    return _wait_to_correct(observed, now) if correct else _external(observed, state)
+    return _wait_to_correct(observed, state, now) if correct else _external(observed, state)
 
 
-def superseded_by_late_create(observed: Observed) -> bool:
-    """Whether an earlier create of ours, given up long ago, took effect late and took the release."""
-    if observed.state is not RemoteState.SUPERSEDED:
-        return False
-    return any(observed.alive(one) and one.token is not None and deployment_owner(one.token) == observed.owner
-               for one in observed.seen.records)
+def _failed(observed: Observed) -> bool:
+    known = observed.is_current and not observed.extension_requested and observed.status.deployment_id is not None
+    return known and observed.state is RemoteState.FAILED
 
 
-def _wait_to_correct(observed: Observed, now: datetime) -> Verdict | None:
-    """Correct at most once per `reference_resync`, so that two writers do not compete at full speed."""
-    since = observed.status.progressing_since
-    if since is None or now >= since + observed.policy.reference_resync:
+def _wait_to_correct(observed: Observed, state: RemoteState, now: datetime) -> Verdict | None:
+    """Deploy again after a delay that grows, so that two writers do not compete at full speed."""
+    due = correction.due_at(observed)
+    if due is None or now >= due:
         return None
+    again = f"it is deployed again at {expiry.stamp(due)}"
+    if state is RemoteState.SUPERSEDED and observed.rivals:
+        message = f"{_replaced_by(observed)}; {again}. {_settle_with(observed.rivals)}"
+    else:
+        message = (f"Somebody else replaced or deleted the deployment; {again}. If that recurs, find the other writer, "
+                   "or set spec.onExternalChange to Report.")
     return Verdict(ready="False", reason=reasons.PROGRESSING_WITH_RETRY, phase="Retrying", follow=observed.follow,
-                   message="Somebody else replaced or deleted the deployment; it is deployed again shortly.",
-                   progress=Progress.RECONCILING,
-                   look_again=memory.until(since + observed.policy.reference_resync, now))
+                   message=message, progress=Progress.RECONCILING, look_again=memory.until(due, now))
+
+
+def _replaced_by(observed: Observed) -> str:
+    return f"Deployment {observed.status.deployment_id} was superseded: {_also_deployed_by(observed)}"
+
+
+def _also_deployed_by(observed: Observed) -> str:
+    names = rivals.names(observed.rivals)
+    return f"the agent {observed.status.agent_name!r} is deployed to this account by {names} too"
+
+
+def _settle_with(others: tuple[Rival, ...]) -> str:
+    """The next step for AgentDeployments that replace each other's deployment, of which this one corrects."""
+    which = "of one" if any(one.corrects for one in others) else "here"
+    return f"Keep only one of them, or set spec.onExternalChange {which} to Report."
 
 
 def _external(observed: Observed, state: RemoteState) -> Verdict:
     superseded = state is RemoteState.SUPERSEDED
-    what = "superseded it with another deployment of the agent" if superseded else "deleted it"
     reason = reasons.SUPERSEDED_EXTERNALLY if superseded else reasons.DELETED_EXTERNALLY
+    if superseded and observed.rivals:
+        step = "Keep only one of them, or change the spec here to deploy this one again."
+        return _stalled(observed, reason, f"{_replaced_by(observed)}. {step}")
+    what = "superseded it with another deployment of the agent" if superseded else "deleted it"
     return _stalled(observed, reason, f"Deployment {observed.status.deployment_id} is {state.value}: somebody else "
                     f"{what}. Set spec.onExternalChange to Correct, or change the spec, to deploy again.")
 
