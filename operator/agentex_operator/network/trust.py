@@ -6,7 +6,8 @@ The files are looked at before each use: a renewed bundle is used without a rest
 from __future__ import annotations
 
 import ssl
-from collections import OrderedDict
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -28,8 +29,21 @@ _CONTEXTS_KEPT: Final = 256    # one for each different ca.crt in use
 _Version = tuple[tuple[int, int, int], ...]  # inode, time of change and size of each file
 
 
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files whose certificates are trusted."""
+
+    bundle: Path | None = None
+    authorities: str | None = None         # SSL_CERT_FILE
+    authorities_folder: str | None = None  # SSL_CERT_DIR
+
+    def version(self) -> _Version:
+        """What differs after one of the files has changed."""
+        return tuple(_version_of(Path(one)) for one in (self.bundle, self.authorities, self.authorities_folder) if one)
+
+
 class Trust:
-    """Makes TLS contexts. `bundle`: PEM certificates that are trusted too. `environment`: SSL_CERT_FILE, SSL_CERT_DIR.
+    """Answers TLS contexts. `bundle`: PEM certificates that are trusted too; `environment` may name others.
 
     As for other programs, SSL_CERT_FILE and SSL_CERT_DIR replace the public authorities. Raises Unavailable for files
     that cannot be used now; if they become unusable later, what was read before stays in use.
@@ -37,55 +51,51 @@ class Trust:
 
     def __init__(self, bundle: Path | None = None, environment: Mapping[str, str] | None = None) -> None:
         named = environment or {}
-        self._bundle = bundle
-        self._file, self._folder = named.get("SSL_CERT_FILE") or None, named.get("SSL_CERT_DIR") or None
-        self._contexts: OrderedDict[str, ssl.SSLContext] = OrderedDict()
-        self._version = self._present_version()
+        self._files = _Files(bundle, named.get("SSL_CERT_FILE") or None, named.get("SSL_CERT_DIR") or None)
+        self._tried = self._version = self._files.version()
         with guard.raising(self._unusable):
-            self._contexts[""] = self._made("")
+            _context(self._files, self._version, "")
 
     def context(self, extra: str = "") -> ssl.SSLContext:
         """The context that trusts the certificates in `extra` (PEM) too; the same one until a file changes."""
         self._reload()
-        if extra not in self._contexts:
-            with guard.raising(self._unusable):
-                self._contexts[extra] = self._made(extra)
-        self._contexts.move_to_end(extra)
-        while len(self._contexts) > _CONTEXTS_KEPT:
-            self._contexts.popitem(last=False)
-        return self._contexts[extra]
+        with guard.raising(self._unusable):
+            return _context(self._files, self._version, extra)
 
     def _reload(self) -> None:
-        version = self._present_version()
-        if version == self._version:
+        version = self._files.version()
+        if version == self._tried:
             return
-        self._version = version
-        made = guard.result(self._made, "")
+        self._tried = version
+        made = guard.result(_context, self._files, version, "")
         if isinstance(made, Exception):
             log.error("the CA bundle cannot be read; what was read before stays in use", error=type(made).__name__)
             return
-        self._contexts = OrderedDict({"": made})
-
-    def _made(self, extra: str) -> ssl.SSLContext:
-        if self._file or self._folder:
-            context = ssl.create_default_context(cafile=self._file, capath=self._folder)
-        else:
-            context = httpx.create_ssl_context(trust_env=False)
-        if self._bundle is not None:
-            context.load_verify_locations(cafile=self._bundle)
-        if extra:
-            context.load_verify_locations(cadata=extra)
-        return context
-
-    def _present_version(self) -> _Version:
-        files = [Path(one) for one in (self._bundle, self._file, self._folder) if one]
-        return tuple(_version_of(path) for path in files)
+        self._version = version
 
     def _unusable(self, error: Exception) -> Unavailable:
         named = [f"{flag} {path}" for flag, path in (
-            ("--ca-bundle", self._bundle), ("SSL_CERT_FILE", self._file), ("SSL_CERT_DIR", self._folder)) if path]
+            ("--ca-bundle", self._files.bundle), ("SSL_CERT_FILE", self._files.authorities),
+            ("SSL_CERT_DIR", self._files.authorities_folder)) if path]
         return Unavailable(f"the certificates of {' and '.join(named) or 'the system'} cannot be used "
                            f"({type(error).__name__}): name files with PEM certificates that the operator may read")
+
+
+@lru_cache(maxsize=_CONTEXTS_KEPT)
+def _context(files: _Files, version: _Version, extra: str) -> ssl.SSLContext:
+    """The context for these certificates, which all that trust them share: reading the public authorities takes 20 ms.
+
+    `version` is a part of the cache's key only: after a change of a file another context is made.
+    """
+    if files.authorities or files.authorities_folder:
+        context = ssl.create_default_context(cafile=files.authorities, capath=files.authorities_folder)
+    else:
+        context = httpx.create_ssl_context(trust_env=False)
+    if files.bundle is not None:
+        context.load_verify_locations(cafile=files.bundle)
+    if extra:
+        context.load_verify_locations(cadata=extra)
+    return context
 
 
 def certificates(encoded: bytes, holder: str) -> str:
