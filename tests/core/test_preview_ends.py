@@ -12,6 +12,7 @@ from tests.core.test_deployment_decisions import healthy, live
 from agentex_operator.core import calls
 from agentex_operator.core.errors import NotReady, Rejected
 from agentex_operator.core.plan import AccountProblem
+from agentex_operator.core.remote import RemoteState
 
 PAST, FUTURE = "2026-11-24T11:00:00Z", "2026-11-24T13:00:00Z"
 
@@ -70,6 +71,23 @@ def test_a_past_preview_that_is_deleted_on_expiry_goes_and_one_of_a_gitops_engin
 
     assert gone.obj is None
     assert is_expired(kept)
+
+
+@pytest.mark.parametrize("is_past", [True, False], ids=["past when applied", "swept by the remote"])
+def test_the_status_says_why_before_a_preview_is_deleted_on_expiry(is_past):
+    world = a_past_preview(onExpiry="Delete") if is_past else healthy(a_preview(onExpiry="Delete"))
+    if not is_past:
+        world.now += timedelta(hours=1)
+        world.becomes("remote-2", "deleted", RemoteState.DELETED)
+
+    world.settle_down(4)
+
+    deletion = next(index for index, call in enumerate(world.calls) if isinstance(call, calls.DeleteSelf))
+    before = world.calls[deletion - 1]
+    assert isinstance(before, calls.SaveStatus)
+    ready = next(one for one in before.status.conditions if one.type == "Ready")
+    assert (ready.status, ready.reason) == ("True", "Expired")
+    assert "onExpiry is Delete" in ready.message
 
 
 def test_a_preview_that_was_refused_until_its_end_is_expired():

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.deployment import AgentDeploymentStatus
-from agentex_operator.core import calls, expiry, memory, reasons
+from agentex_operator.core import calls, conditions, expiry, memory, reasons
 from agentex_operator.core.calls import DeleteSelf, Remove, WriteIntent
 from agentex_operator.core.plan import Notice, Plan, Progress, Verdict
 from agentex_operator.core.protocol import conversation, create, removal
@@ -43,10 +43,7 @@ def rest_when_expired(observed: Observed, now: datetime) -> Plan[RemovalCall | D
     for record in (observed.recorded, observed.predecessor):
         if record is not None and observed.alive(record):
             return _remove_expired(observed, record, ends, now)
-    if preview.on_expiry == "Delete" and not _managed_by_gitops(observed):
-        return Plan(calls.DeleteSelf())
-    message = f"The preview expired at {expiry.stamp(ends)} and its deployment is gone.{_kept(observed)}"
-    return _expired(observed, message)
+    return _rest(observed, f"The preview expired at {expiry.stamp(ends)} and its deployment is gone.")
 
 
 def rest_when_never_created(observed: Observed, _now: datetime) -> Plan[DeleteSelf] | Verdict | None:
@@ -57,10 +54,18 @@ def rest_when_never_created(observed: Observed, _now: datetime) -> Plan[DeleteSe
     preview = observed.spec.preview
     if preview is None or preview.expires_at is None or not observed.past_before_its_create:
         return None
-    if preview.on_expiry == "Delete" and not _managed_by_gitops(observed):
-        return Plan(calls.DeleteSelf())
     message = f"The preview expired at {expiry.stamp(preview.expires_at)}, before its deployment was created: none is."
-    return _expired(observed, f"{message} Set a later spec.preview.expiresAt to deploy it.{_kept(observed)}")
+    return _rest(observed, f"{message} Set a later spec.preview.expiresAt to deploy it.")
+
+
+def _rest(observed: Observed, message: str) -> Plan[DeleteSelf] | Verdict:
+    """Nothing remote is left: keep the resource, or delete it, after its status and an Event have said why."""
+    if not _is_deleted_on_expiry(observed):
+        return _expired(observed, f"{message}{_kept(observed)}")
+    ready = conditions.find(observed.stored.conditions, conditions.READY)
+    if ready is not None and ready.reason == reasons.EXPIRED and conversation.is_ready_now(observed):
+        return Plan(calls.DeleteSelf())
+    return _expired(observed, f"{message} The AgentDeployment is deleted too: spec.preview.onExpiry is Delete.")
 
 
 def is_over_and_gone(observed: Observed) -> bool:
@@ -87,14 +92,21 @@ def _expired(observed: Observed, message: str) -> Verdict:
                    notices=(kept,) if _kept(observed) and removed else ())
 
 
-def _managed_by_gitops(observed: Observed) -> bool:
-    return expiry.managed_by_gitops(observed.meta.labels, observed.meta.annotations)
+def _is_deleted_on_expiry(observed: Observed) -> bool:
+    return _deletes(observed) and not _managed_by_gitops(observed)
 
 
 def _kept(observed: Observed) -> str:
-    delete = observed.spec.preview is not None and observed.spec.preview.on_expiry == "Delete"
-    kept = delete and _managed_by_gitops(observed)
+    kept = _deletes(observed) and _managed_by_gitops(observed)
     return " It is kept although onExpiry is Delete: Argo CD, Flux or Helm would recreate it." if kept else ""
+
+
+def _deletes(observed: Observed) -> bool:
+    return observed.spec.preview is not None and observed.spec.preview.on_expiry == "Delete"
+
+
+def _managed_by_gitops(observed: Observed) -> bool:
+    return expiry.managed_by_gitops(observed.meta.labels, observed.meta.annotations)
 
 
 def remove_the_predecessor(observed: Observed, now: datetime) -> Plan[RemovalCall] | None:
