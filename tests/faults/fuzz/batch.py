@@ -131,7 +131,10 @@ class FuzzBatch:
     # --- what is said ---------------------------------------------------------------------------------------------
 
     def wait_for_conditions(self) -> None:
-        """Wait until every accepted object has a condition of its generation, and check its status."""
+        """Wait until every accepted object has a condition of its generation, and check its status.
+
+        Of an object that the operator deletes (`onExpiry: Delete`) the last version before its deletion counts.
+        """
         newest: dict[str, Object] = {}
         read = dict.fromkeys(self.kinds, 0)
 
@@ -139,7 +142,7 @@ class FuzzBatch:
             for kind, recorder in self._recorders.items():
                 news = recorder.versions[read[kind]:]
                 read[kind] += len(news)
-                newest.update({one["metadata"]["uid"]: one for one in news})
+                newest.update({one["metadata"]["uid"]: one for one in news if not _is_deleted(one)})
             return [one for one in self.accepted if not _is_reported(newest.get(one.uid))]
 
         for one in _wait(silent, REPORTED_WITHIN):
@@ -236,6 +239,10 @@ def _unknown(value: Any, schema: Schema, path: str) -> Iterator[str]:
     elif isinstance(value, list) and "items" in schema:
         for one in value:
             yield from _unknown(one, schema["items"], f"{path}[]")
+
+
+def _is_deleted(obj: Object) -> bool:
+    return "deletionTimestamp" in obj["metadata"]
 
 
 def _is_reported(obj: Object | None) -> bool:

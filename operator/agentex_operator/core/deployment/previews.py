@@ -54,14 +54,14 @@ def rest_when_never_created(observed: Observed, _now: datetime) -> Plan[DeleteSe
     preview = observed.spec.preview
     if preview is None or preview.expires_at is None or not observed.past_before_its_create:
         return None
-    message = f"The preview expired at {expiry.stamp(preview.expires_at)}, before its deployment was created: none is."
-    return _rest(observed, f"{message} Set a later spec.preview.expiresAt to deploy it.")
+    message = f"The preview expired at {expiry.stamp(preview.expires_at)}, before its deployment was created."
+    return _rest(observed, message, " Set a later spec.preview.expiresAt to deploy it.")
 
 
-def _rest(observed: Observed, message: str) -> Plan[DeleteSelf] | Verdict:
+def _rest(observed: Observed, message: str, next_step: str = "") -> Plan[DeleteSelf] | Verdict:
     """Nothing remote is left: keep the resource, or delete it, after its status and an Event have said why."""
     if not _is_deleted_on_expiry(observed):
-        return _expired(observed, f"{message}{_kept(observed)}")
+        return _expired(observed, f"{message}{next_step}{_kept(observed)}")
     ready = conditions.find(observed.stored.conditions, conditions.READY)
     if ready is not None and ready.reason == reasons.EXPIRED and conversation.is_ready_now(observed):
         return Plan(calls.DeleteSelf())
