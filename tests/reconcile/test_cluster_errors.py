@@ -111,6 +111,70 @@ async def test_without_the_clusters_uid_no_pass_begins(make_harness: Any, error:
         assert (fault.happened, no_bug(harness)) == (2, True)
 
 
+@pytest.mark.parametrize(("error", "reason", "progress"), [
+    (Unauthorized("namespaces is forbidden", status=403), "AccessDenied", "Stalled"),
+    (Unavailable("away"), "RemoteUnavailable", "Reconciling"), (Throttled("busy"), "Throttled", "Reconciling"),
+], ids=named)
+@pytest.mark.parametrize("kind", REMOTE, ids=named)
+async def test_a_pass_that_cannot_begin_without_the_clusters_uid_says_so(
+    make_harness: Any, kind: Kind, error: ExternalError, reason: str, progress: str
+) -> None:
+    harness: Harness = make_harness()
+    harness.cluster.fail(Fault("get", NAMESPACE, "kube-system", error=error, times=6))
+    async with harness.running():
+        harness.apply(an_image(), a_deployment())
+        await harness.settled()
+
+        found = await harness.wait(kind.kind, "quote", says("Ready", "False", reason))
+        assert condition(found, progress)["reason"] == reason
+        if reason == "AccessDenied":
+            assert "kube-system" in condition(found, "Ready")["message"]
+            assert "`get` on namespaces" in condition(found, "Ready")["message"]
+        await harness.with_account()
+        await harness.wait(kind.kind, "quote", within=3600)
+
+        assert no_bug(harness)
+
+
+@pytest.mark.parametrize("kind", REMOTE, ids=named)
+async def test_a_cluster_without_the_namespace_kube_system_is_said_and_nothing_is_created(
+    make_harness: Any, kind: Kind
+) -> None:
+    harness: Harness = make_harness()
+    cluster = harness.cluster.read(NAMESPACE, None, "kube-system")
+    assert cluster is not None
+    harness.cluster.remove(NAMESPACE, None, "kube-system")
+    async with harness.running():
+        await harness.with_account()
+        harness.apply(an_image(), a_deployment())
+
+        found = await harness.wait(kind.kind, "quote", says("Ready", "False", "ClusterNotIdentified"))
+
+        assert "Create the namespace kube-system" in condition(found, "Stalled")["message"]
+        assert (harness.simulator.state()["builds"], harness.simulator.state()["deployments"]) == ([], [])
+        harness.cluster.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+        await harness.wait(kind.kind, "quote", within=3600)
+
+
+@pytest.mark.parametrize("kind", REMOTE, ids=named)
+@pytest.mark.parametrize("error", [Unavailable("away"), Throttled("busy")], ids=named)
+async def test_a_restart_without_the_clusters_uid_leaves_what_is_ready_and_goes_on_with_a_deletion(
+    make_harness: Any, kind: Kind, error: ExternalError
+) -> None:
+    harness: Harness = make_harness()
+    async with harness.running():
+        await harness.with_account()
+        harness.apply(an_image(), a_deployment())
+        before = await harness.wait(kind.kind, "quote")
+    harness.cluster.fail(Fault("get", NAMESPACE, "kube-system", error=error, times=3))
+    async with harness.running():
+        await harness.settled()
+        assert harness.get(kind.kind, "quote") == before
+        harness.delete("AgentDeployment", "quote")
+        harness.delete("AgentBuild", "quote")
+        await harness.wait(kind.kind, "quote", gone, within=3600)
+
+
 @pytest.mark.parametrize(("error", "reason"), [
     (Unauthorized("not allowed", status=403), "AccessDenied"), (Unavailable("away"), "RemoteUnavailable"),
     (Throttled("busy"), "Throttled"),

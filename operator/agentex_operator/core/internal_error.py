@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.status import Status
-from agentex_operator.core import conditions, reasons
-from agentex_operator.core.plan import Fact, Progress, Verdict
+from agentex_operator.core import failed_pass, reasons
+from agentex_operator.core.plan import Progress, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from agentex_operator.api.status import Condition
+    from agentex_operator.api.status import Status
+    from agentex_operator.core.failed_pass import FailedPass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +29,8 @@ class InternalFailure:
                 "that entry as a bug.")
 
 
-def status_of_failure(failure: InternalFailure, stored: Iterable[Condition], generation: int, now: datetime, *,
-                      deleting: bool) -> Status:
+def status_of_failure(failure: InternalFailure, failed: FailedPass) -> Status:
     """The phase and conditions that report InternalError; every other member of the status is to be kept as it is."""
-    stored = tuple(stored)
-    verdict = Verdict(ready="False", reason=reasons.INTERNAL_ERROR, message=failure.message(deleting=deleting),
-                      phase="Deleting" if deleting else "Retrying", progress=Progress.RECONCILING)
-    facts = (_kept(one, verdict, generation) for one in stored if one.type not in conditions.OF_EVERY_KIND)
-    return Status(observed_generation=generation, phase=verdict.phase,
-                  conditions=conditions.render(stored, verdict, facts, generation, now))
-
-
-def _kept(condition: Condition, verdict: Verdict, generation: int) -> Fact:
-    """The condition as a fact; Unknown if it speaks of an earlier generation, of which nothing is known yet."""
-    if condition.observed_generation == generation:
-        return Fact(condition.type, condition.status, condition.reason, condition.message)
-    return Fact(condition.type, "Unknown", verdict.reason, verdict.message)
+    verdict = Verdict(ready="False", reason=reasons.INTERNAL_ERROR, message=failure.message(deleting=failed.deleting),
+                      phase="Deleting" if failed.deleting else "Retrying", progress=Progress.RECONCILING)
+    return failed_pass.status_with(verdict, failed)

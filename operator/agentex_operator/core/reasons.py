@@ -34,6 +34,7 @@ SOURCE_NOT_FOUND = "SourceNotFound"
 SOURCE_UNAUTHORIZED = "SourceUnauthorized"
 SOURCE_MOVED = "SourceMoved"
 ACCESS_DENIED = "AccessDenied"
+CLUSTER_NOT_IDENTIFIED = "ClusterNotIdentified"
 
 # trying again
 PROGRESSING_WITH_RETRY = "ProgressingWithRetry"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
-from agentex_operator.core.errors import NotReady
+from agentex_operator.core import reasons
+from agentex_operator.core.errors import NotReady, Unauthorized
 from agentex_operator.kube import access
 from agentex_operator.kube.api import Api
 from agentex_operator.kube.kinds import CONFIG_MAP, KINDS, NAMESPACE, SECRET, Kind
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CACHE_SECONDS = 2.0  # of ConfigMaps and Namespaces
 CHUNK = 500  # objects per response of a list
+NOT_IDENTIFIED = "The operator identifies this cluster by the uid of the namespace kube-system"
 
 
 class Cluster(Protocol):
@@ -140,11 +142,21 @@ class KubeCluster:
     async def cluster_uid(self) -> str:
         """See Cluster."""
         if not self._uid:
-            found = await self.namespace("kube-system")
-            if found is None:
-                raise NotReady(access.UNREACHABLE, "this cluster has no namespace kube-system to be known by")
-            self._uid = found["metadata"]["uid"]
+            self._uid = await self._read_cluster_uid()
         return self._uid
+
+    async def _read_cluster_uid(self) -> str:
+        try:
+            found = await self.namespace("kube-system")
+        except Unauthorized as error:
+            message = (f"{NOT_IDENTIFIED}: it may not read that namespace. Give the operator the right `get` on "
+                       f"namespaces (docs/operations.md). {error.message}")
+            raise Unauthorized(message, status=error.status) from error
+        if found is None:
+            message = (f"{NOT_IDENTIFIED}, and there is no such namespace. Create the namespace kube-system, which "
+                       "every Kubernetes cluster has; before that, no resource is worked on.")
+            raise NotReady(reasons.CLUSTER_NOT_IDENTIFIED, message)
+        return str(found["metadata"]["uid"])
 
     async def require_kinds(self, kinds: tuple[Kind, ...] = KINDS) -> None:
         """Raise NotReady, with the next step, unless the API server serves all our kinds."""

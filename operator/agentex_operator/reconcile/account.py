@@ -14,7 +14,7 @@ from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.network.trust import CA_KEY, certificates
-from agentex_operator.reconcile import internal_errors, parsing, shell
+from agentex_operator.reconcile import failed_passes, parsing, shell
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.session import AccountSession
@@ -74,7 +74,7 @@ class AccountReconciler:
 
     async def report(self, view: View, failure: InternalFailure) -> None:
         """Report a pass that raised in the account's status, and to the resources that cannot use the account yet."""
-        await internal_errors.report(self._runtime, KINDS[view.kind][0], view, failure)
+        await failed_passes.report(self._runtime, KINDS[view.kind][0], view, failure)
         entry = self._runtime.accounts.find(view)
         if entry is not None and entry.session is None:
             message = failure.message(deleting=False)

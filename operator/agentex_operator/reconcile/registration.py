@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from agentex_operator.core import invalid
 from agentex_operator.core.invalid import InvalidObject
-from agentex_operator.reconcile import internal_errors, parsing
+from agentex_operator.reconcile import failed_passes, parsing
 from agentex_operator.reconcile.remote import RemotePass, ResourceT
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class RemoteReconciler(Generic[ResourceT]):
 
     async def report(self, view: View, failure: InternalFailure) -> None:
         """Report a pass that raised in the status of its object."""
-        await internal_errors.report(self._runtime, self._registration.kind, view, failure)
+        await failed_passes.report(self._runtime, self._registration.kind, view, failure)
 
     def gone(self, view: View) -> None:
         """Stop following the remote objects of an object that is gone."""

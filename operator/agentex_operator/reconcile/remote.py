@@ -11,7 +11,7 @@ from agentex_operator.core import calls, memory
 from agentex_operator.core.errors import ExternalError, Unauthorized
 from agentex_operator.core.protocol.observed import ObservedT
 from agentex_operator.core.remote import Record
-from agentex_operator.reconcile import shell
+from agentex_operator.reconcile import failed_passes, shell
 from agentex_operator.reconcile.shell import CallT
 from agentex_operator.reconcile.work_queue import Outcome
 
@@ -56,11 +56,12 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     @classmethod
     async def over(cls, runtime: Runtime, view: View, resource: ResourceT) -> Outcome:
-        """Make one pass over the resource. If cluster prerequisites cannot be read, fail and retry."""
+        """Make one pass over the resource. If cluster prerequisites cannot be read, the status says so; retry."""
         try:
             one = await cls.begin(runtime, view, resource)
         except ExternalError as error:
             log.info("pass not begun", error=type(error).__name__, message=error.message)
+            await failed_passes.report_not_begun(runtime, cls.kind, view, error)
             return Outcome(failed=True)
         return await one.run()
 
