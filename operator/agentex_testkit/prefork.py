@@ -4,8 +4,8 @@ A fault programme starts the operator thousands of times, and importing its libr
 What is forked is the operator's own command line, in a process and a session of its own, that dies like any other.
 
 Run as `python -m agentex_testkit.prefork`: each line of standard input is a request, `{"told": [...], "log": path,
-"folder": path}`; the answer on standard output is the process id. It ends, and all its children with it, when its
-standard input does.
+"folder": path, "throws": name}` (agentex_testkit/thrown_exceptions.py; "" for none); the answer on
+standard output is the process id. It ends, and all its children with it, when its standard input does.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from agentex_testkit import thrown_exceptions
 from agentex_testkit.operator_process import NOT_FOR_IT
 
 PR_SET_PDEATHSIG = 1
@@ -73,6 +74,8 @@ def _become_operator(main: Any, request: Mapping[str, Any]) -> None:
     sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w", buffering=1), open(2, "w", buffering=1)  # noqa: SIM115
     status = 1
     try:
+        if request["throws"]:
+            thrown_exceptions.install(request["throws"], Path(request["folder"]))
         main(list(request["told"]), prog_name="agentex-operator")
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -105,12 +108,13 @@ class PreforkServer:
             self._process.communicate(timeout=10)
         self._process.wait(10)
 
-    def start(self, told: Sequence[str], log: Path, folder: Path) -> int:
-        """Start an operator; its process id."""
+    def start(self, told: Sequence[str], log: Path, folder: Path, throws: str = "") -> int:
+        """Start an operator; its process id. `throws`: the name of the exception that its process throws."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
-            self._process.stdin.write(json.dumps({"told": list(told), "log": str(log), "folder": str(folder)}) + "\n")
+            request = {"told": list(told), "log": str(log), "folder": str(folder), "throws": throws}
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             return int(self._process.stdout.readline())
 
@@ -118,11 +122,12 @@ class PreforkServer:
 class ForkedProcess:
     """One forked operator, with the methods of agentex_dev.parts.Part; for any thread."""
 
-    def __init__(self, prefork: PreforkServer, told: Sequence[str], log: Path, folder: Path) -> None:
+    def __init__(self, prefork: PreforkServer, told: Sequence[str], log: Path, folder: Path,
+                 throws: str = "") -> None:
         self._watch: int | None = None
         self._lock = threading.RLock()   # nobody uses a number that another thread has just closed
         self.log = log
-        self.pid = prefork.start(told, log, folder)
+        self.pid = prefork.start(told, log, folder, throws)
         with suppress(ProcessLookupError):  # it may have ended before we looked
             self._watch = os.pidfd_open(self.pid)
 

@@ -42,7 +42,8 @@ def pool(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("family", ["crash", "stops", "views", "answers", "replicas", "outages", *FAMILIES])
+@pytest.mark.parametrize("family", ["crash", "stops", "views", "answers", "exceptions", "replicas", "outages",
+                                    *FAMILIES])
 def test_what_goes_wrong_breaks_no_promise(pool: workers.WorkerPool, family: str) -> None:
     batches = batches_of([family], pool.references, GATE)
     outcomes = [one for done in pool.run(batches) for one in done.outcomes]

@@ -6,12 +6,14 @@ import re
 from itertools import islice
 
 from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.thrown_exceptions import TEXT
 
 ERRORS = re.compile(r"Traceback \(most recent call last\)|RulesNeverEnd|unexpected|this is a bug", re.IGNORECASE)
 TRACE = 30   # lines of a trace that was written past the log are shown
 GIVEN_UP = re.compile(r'"logger":"kopf\._core\.reactor\.running","msg":"[^"]* has failed')
-EXPECTED = re.compile(   # what kopf leaves behind, asyncio logs: a task, or one of the generators of its watch
-    r'"logger":"kopf|"logger":"asyncio","msg":"[^"]*(/kopf/|<async_generator object (infinite|continuous)_watch )'
+EXPECTED = re.compile(  # what a plan throws; what kopf leaves behind: asyncio logs a task, or a generator of a watch
+    TEXT + r'|"logger":"kopf'
+    r'|"logger":"asyncio","msg":"[^"]*(/kopf/|<async_generator object (infinite|continuous)_watch )'
 )
 
 

@@ -28,6 +28,7 @@ class ForkedOperator(Operator):
         super().__init__(kubeconfig, namespaces, folder, (*QUICK_FLAGS, *flags))
         self._prefork = prefork
         self.part: ForkedProcess | None = None
+        self.throws = ""   # the name of the exception that the process throws
 
     @property
     def running(self) -> bool:
@@ -42,7 +43,7 @@ class ForkedOperator(Operator):
         """Start it, without waiting for it."""
         if self.part is not None:
             self.part.close()
-        self.part = ForkedProcess(self._prefork, self._command()[1:], self.log_path, self.folder)
+        self.part = ForkedProcess(self._prefork, self._command()[1:], self.log_path, self.folder, self.throws)
 
     def kill(self) -> None:
         if self.part is not None:
