@@ -19,11 +19,11 @@ setup: $(READY) ## make .venv/ with everything but the control plane
 demo: ready ## control plane, simulator, operator and samples, live, until Ctrl-C (ONCE=1 ends by itself)
 	@$(BIN)/agentex-dev demo $(if $(filter 1 true yes,$(ONCE)),--once)
 
-test: ## every test, on a real API server and the real Helm (PYTEST_ARGS="-k name" for a few)
-	@$(MAKE) ready WANTED=helm
+test: ## every test, on a real API server, the real Helm and kstatus (PYTEST_ARGS="-k name" for a few)
+	@$(MAKE) ready WANTED="helm kstatus"
 	@$(BIN)/pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
-test-unit: $(READY) ## the quick tests: no control plane, no Helm, no exhaustive search; coverage of reconcile/ is gated
+test-unit: $(READY) ## the quick tests: no control plane, no Helm, no kstatus, no exhaustive search; coverage of reconcile/ is gated
 	@$(if $(CHOSEN),$(BIN)/pytest $(QUICK) $(PYTEST_ARGS),$(BOTH_HALVES))
 
 model: $(READY) ## every way in which the create protocol can go wrong, and 18 mutants of it (FULL=1: millions of states)
@@ -48,7 +48,7 @@ clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.c
 # A run of all quick tests has two halves, side by side: one with the tests of the shell, whose coverage is measured and
 # gated (measuring makes them slower), and the rest. What the first half says is shown when the second has ended.
 # tests/house stays in the foreground: a shell lets its background jobs ignore SIGINT, which these tests send.
-QUICK := -m "not needs_cluster and not needs_helm and not exhaustive"
+QUICK := -m "not needs_cluster and not needs_helm and not needs_kstatus and not exhaustive"
 CHOSEN := $(filter-out -% no:%,$(PYTEST_ARGS))
 FIRST := tests/reconcile tests/agentex
 define BOTH_HALVES
@@ -92,8 +92,8 @@ except ImportError as error:
     sys.exit("parts: %s; is this Python 3.11 or later? Name one: make demo PYTHON=python3.12" % error)
 try:
     programs.find_programs()
-    if "helm" in sys.argv:
-        gobuild.built(gobuild.HELM)
+    for wanted in sys.argv[1:]:
+        gobuild.built(gobuild.TOOLS_BY_NAME[wanted])
 except errors.DevError as error:
     sys.exit("parts: %s" % error)
 endef

@@ -1,4 +1,4 @@
-"""Real counterparts for tests: a cluster, a namespace in it, Helm. What is missing is an error, never a skip."""
+"""Real parts for tests: a cluster, a namespace in it, Helm, kstatus. What is missing is an error, never a skip."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from agentex_testkit.clusters import ClusterUnderTest, Once
 
 PROGRAMS = pytest.StashKey[Once[Programs]]()
 HELM = pytest.StashKey[Once[Path]]()
+KSTATUS = pytest.StashKey[Once[Path]]()
 MOST_PROCESSES = 4  # more gain little: the longest file, the gate of the fault programme, has processes of its own
 MARKED_BY_FIXTURE = {
     "programs": ("needs_cluster", "needs_control_plane"), "cluster": ("needs_cluster",), "helm": ("needs_helm",),
+    "kstatus": ("needs_kstatus",),
 }
 
 
@@ -49,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     choice = config.getoption("--cluster")
     config.stash[PROGRAMS] = Once(lambda: clusters.programs_for(choice))
     config.stash[HELM] = Once(lambda: gobuild.built(gobuild.HELM))
+    config.stash[KSTATUS] = Once(lambda: gobuild.built(gobuild.KSTATUS))
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
@@ -68,6 +71,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             session.config.stash[PROGRAMS].prepare()
         if _any(session, "needs_helm"):
             session.config.stash[HELM].prepare()
+        if _any(session, "needs_kstatus"):
+            session.config.stash[KSTATUS].prepare()
 
 
 def _any(session: pytest.Session, mark: str) -> bool:
@@ -108,3 +113,9 @@ def namespace(cluster: ClusterUnderTest, request: pytest.FixtureRequest) -> Iter
 def helm(request: pytest.FixtureRequest) -> Path:
     """The real Helm, built from tools/helm."""
     return request.config.stash[HELM].get()
+
+
+@pytest.fixture(scope="session")
+def kstatus(request: pytest.FixtureRequest) -> Path:
+    """The real kstatus, built from tools/kstatus."""
+    return request.config.stash[KSTATUS].get()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 FLAGS = ("-trimpath", "-buildvcs=false", "-mod=readonly")
-WITHOUT_GO = '.venv/bin/pytest --cluster=existing -m "not needs_control_plane and not needs_helm"'
+WITHOUT_GO = '.venv/bin/pytest --cluster=existing -m "not needs_control_plane and not needs_helm and not needs_kstatus"'
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,19 @@ HELM = Tool(
     ),
     source=TOOLS / "helm",
 )
-TOOLS_BY_NAME = {tool.name: tool for tool in (CONTROL_PLANE, HELM)}
+KSTATUS = Tool(
+    name="kstatus",
+    package=".",
+    module="github.com/fluxcd/cli-utils",
+    stamps=(),
+    seconds=30,
+    remedies=(
+        "  1. install Go {go} or later (https://go.dev/dl) and try again; the build takes half a minute, once;\n"
+        "  2. or leave out the tests that run kstatus: `make setup`, then `.venv/bin/pytest -m \"not needs_kstatus\"`."
+    ),
+    source=TOOLS / "kstatus",
+)
+TOOLS_BY_NAME = {tool.name: tool for tool in (CONTROL_PLANE, HELM, KSTATUS)}
 
 
 def cache_folder() -> Path:

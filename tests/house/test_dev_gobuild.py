@@ -170,3 +170,10 @@ def test_the_built_helm_is_the_real_one(helm: Path) -> None:
     said = subprocess.run([helm, "version", "--short"], capture_output=True, text=True, check=True)
 
     assert said.stdout.strip() == HELM.version
+
+
+def test_the_built_kstatus_judges_an_object(kstatus: Path) -> None:
+    said = subprocess.run([kstatus], input='{"kind": "X", "apiVersion": "x/v1"}', capture_output=True, text=True,
+                          check=True)
+
+    assert said.stdout == "Current\n"
