@@ -130,9 +130,9 @@ ACCOUNTS = {
                                                 stalled=False),
 }
 WITHOUT_ACCOUNT = {
-    "no such account": waiting("AccountNotFound", "Create it, or correct spec.accountRef", a_context("homeless"),
+    "no such account": waiting("AccountNotFound", "anew with another spec.accountRef", a_context("homeless"),
                                a_build("homeless", accountRef={"name": "nobody"})),
-    "no such account for a deployment": waiting("AccountNotFound", "Create it, or correct spec.accountRef",
+    "no such account for a deployment": waiting("AccountNotFound", "anew with another spec.accountRef",
                                                 a_deployment("homeless", accountRef={"name": "nobody"})),
     "a build in an account without a key": in_account("in-keyless", "AccountNotReady", "Add it, or correct",
                                                       ACCOUNTS["an account without its key"]),
@@ -160,11 +160,11 @@ REFERENCES = {
         "no-environments", buildRef={"name": "bystander"},
         environments={"configMapKeyRef": {"name": "nobody", "key": "environments.yaml"}})),
     "no such key in the ConfigMap with environments": named(
-        "KeyNotFound", "Add it, or correct the reference", a_text("other-environments", other="x"), a_deployment(
+        "KeyNotFound", "spec.environments.configMapKeyRef.key", a_text("other-environments", other="x"), a_deployment(
             "other-environments", buildRef={"name": "bystander"},
             environments={"configMapKeyRef": {"name": "other-environments", "key": "environments.yaml"}})),
     "no such key in the ConfigMap with a manifest": named(
-        "KeyNotFound", "Add it, or correct the reference", a_text("other-manifest", other="x"), a_deployment(
+        "KeyNotFound", "spec.manifest.configMapKeyRef.key", a_text("other-manifest", other="x"), a_deployment(
             "other-manifest", buildRef={"name": "bystander"},
             manifest={"configMapKeyRef": {"name": "other-manifest", "key": "manifest.yaml"}})),
 }
@@ -211,7 +211,7 @@ MANIFESTS = {
     "a manifest that runs code": packs("code", "InvalidManifest", "only plain values",
                                        hostile.with_manifest("agent: !!python/object/apply:os.system [id]")),
     "a manifest with a NUL": packs("nul", "InvalidManifest", "NUL", hostile.with_manifest("agent: \0")),
-    "the manifest of another agent": packs("impostor", "InvalidManifest", "make them equal",
+    "the manifest of another agent": packs("impostor", "InvalidManifest", "correct agent.name",
                                            hostile.with_manifest(a_manifest("somebody-else"))),
     "a manifest with a broken agent name": packs("nasty-agent", "InvalidManifest", "rename it",
                                                  hostile.with_manifest(NASTY_AGENT)),
@@ -221,7 +221,7 @@ MANIFESTS = {
                                                  manifest={"inline": hostile.LAUGHS}),
     "an inline manifest of endless depth": deploys("d-deep", "InvalidManifest", "levels deep",
                                                    manifest={"inline": hostile.DEEP}),
-    "an inline manifest of another agent": deploys("d-impostor", "InvalidManifest", "make them equal",
+    "an inline manifest of another agent": deploys("d-impostor", "InvalidManifest", "correct agent.name",
                                                    manifest={"inline": a_manifest("somebody-else")}),
     "environments of endless depth": deploys("d-deep-env", "InvalidEnvironments", "levels deep",
                                              environments={"inline": hostile.DEEP}),
@@ -291,7 +291,7 @@ def sources(depot: SourceServer) -> dict[str, Bad]:
             "unpublished", depot.source("/nothing"))),
         "a source that is locked": named("SourceUnauthorized", "Correct the Secret", credentials, of(
             "private", depot.source("/status/403", secretRef={"name": "credentials"}))),
-        "a source whose Secret is missing": waiting("SecretNotFound", "Create it, or correct the reference", of(
+        "a source whose Secret is missing": waiting("SecretNotFound", "spec.source.http.secretRef.name", of(
             "without-secret", depot.source("/status/403", secretRef={"name": "nobody"}))),
         "a source that is locked by password": named("SourceUnauthorized", "Correct the Secret", basic, of(
             "basic", depot.source("/status/401", secretRef={"name": "basic"}))),

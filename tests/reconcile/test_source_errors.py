@@ -70,8 +70,8 @@ def message(harness: Harness) -> str:
 ANSWERS: Mapping[str, tuple[dict[str, Any], str, str]] = {
     "404": ({"status": 404}, "SourceNotFound", "Publish it"),
     "410": ({"status": 410}, "SourceNotFound", "Publish it"),
-    "401": ({"status": 401}, "SourceUnauthorized", "Correct the Secret"),
-    "403": ({"status": 403}, "SourceUnauthorized", "Correct the Secret"),
+    "401": ({"status": 401}, "SourceUnauthorized", "Name a Secret with credentials"),
+    "403": ({"status": 403}, "SourceUnauthorized", "Name a Secret with credentials"),
     "a redirect to an address of the node": ({"status": 302}, "InvalidURL", "Correct spec.source.http.url"),
     "418": ({"status": 418}, "SourceRejected", "Correct spec.source.http.url"),
     "408": ({"status": 408}, "RemoteUnavailable", "It is tried again"),

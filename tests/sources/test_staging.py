@@ -190,7 +190,7 @@ def test_two_links_to_each_other_are_unsafe(tmp_path: Path) -> None:
 def test_a_dangling_link_is_an_error_that_names_both_ends(tmp_path: Path) -> None:
     error = why_not(tmp_path, AGENT, a_link("quote/l", "../gone"))
 
-    assert (error.reason, "'l'" in error.message, "'../gone'" in error.message) == ("InvalidContext", True, True)
+    assert (error.reason, "'quote/l'" in error.message, "'../gone'" in error.message) == ("InvalidContext", True, True)
 
 
 @pytest.mark.parametrize("place", ["Dockerfile", "manifest.yaml"])

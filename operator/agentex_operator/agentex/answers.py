@@ -9,7 +9,7 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 from agentex_operator.agentex.wire import one_line, parsed
-from agentex_operator.core import guard
+from agentex_operator.core import guard, sentences
 from agentex_operator.core.errors import ExternalError, Rejected, Throttled, Unauthorized, Unavailable
 from agentex_operator.core.scrubbing import scrubbed
 
@@ -49,7 +49,7 @@ def refusal(answer: HttpAnswer, subject: str, *, creates: bool) -> ExternalError
     """
     if answer.ok:
         return None
-    said = f"{subject} was answered with {answer.status}: {said_in(answer)}."
+    said = sentences.sentence(f"{subject} was answered with {answer.status}: {said_in(answer)}")
     if answer.status in (401, 403):
         return Unauthorized(f"{said} Check the API key, and what it may do in the account.", status=answer.status)
     if answer.status == 429:
@@ -101,4 +101,4 @@ def _problem(item: object) -> str:
 def _redirected(answer: HttpAnswer, subject: str) -> str:
     target = one_line(scrubbed(answer.headers.get("location", "nowhere")), 200)
     return (f"{subject} was answered with a redirect ({answer.status}) to {target}, which is not followed because the "
-            "API key would go along. Set the endpoint to the address that answers itself.")
+            "API key would go along. Create the account anew with the address that answers itself.")

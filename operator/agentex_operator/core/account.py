@@ -182,4 +182,5 @@ def meaning(error: ExternalError) -> Failure:
     if not isinstance(error, Rejected):
         return failure
     reason = reasons.ENDPOINT_NOT_FOUND if error.status == 404 else failure.reason
-    return Failure(FailureClass.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID.")
+    return Failure(FailureClass.STALLED, reason, f"{error.message} Check spec.endpoint and spec.accountID; both are "
+                   "immutable: if one is wrong, create another account.")

@@ -158,14 +158,24 @@ def _select_default(request: AccountRequest, accounts: KnownAccounts) -> Account
         return min(shared, key=lambda one: one.key[2])
     return _not_reconciled(request.key, accounts) or AccountProblem(
         reasons.ACCOUNT_NOT_FOUND, f"There is no AgentexAccount named {DEFAULT!r} in this namespace and no default "
-        "ClusterAgentexAccount." + _next_step(request, "Create one, or set spec.accountRef."))
+        "ClusterAgentexAccount." + _next_step(
+            request, f"Create an AgentexAccount named {DEFAULT!r}, or create this resource anew with spec.accountRef."))
 
 
 def _missing(request: AccountRequest, accounts: KnownAccounts) -> AccountProblem:
     kind, _, name = request.key
-    step = _next_step(request, "Create it, or correct spec.accountRef.")
+    step = _next_step(request, _how_to_get(request))
     return _not_reconciled(request.key, accounts) or AccountProblem(
         reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}.{step}")
+
+
+def _how_to_get(request: AccountRequest) -> str:
+    """What makes an account appear that is missing. `spec.accountRef` is immutable."""
+    bound = request.bound
+    if bound is not None:
+        return (f"What this resource created is in account {bound.account_id} at {bound.endpoint}: create it anew for "
+                "that account.")
+    return "Create it, or create this resource anew with another spec.accountRef."
 
 
 def _next_step(request: AccountRequest, step: str) -> str:
@@ -249,7 +259,8 @@ def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[
         return None
     return AccountProblem(
         reasons.ACCOUNT_NOT_ALLOWED, f"ClusterAgentexAccount {found.key[2]!r} is not for this namespace: its "
-        "namespaceSelector does not match. Ask its owner, or name another account.")
+        "namespaceSelector does not match. Ask its owner to select the namespace, or create this resource anew with "
+        "another spec.accountRef.")
 
 
 def unreadable(key: AccountKey, message: str) -> AccountProblem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.status import Condition
+from agentex_operator.core import sentences
 from agentex_operator.core.plan import Fact, Progress, Verdict
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _condition(fact: Fact, then: Condition | None, generation: int, now: datetim
 
 
 def _bounded(message: str) -> str:
-    return message if len(message) <= LONGEST_MESSAGE else message[: LONGEST_MESSAGE - 1] + "…"
+    whole = sentences.sentence(message)
+    return whole if len(whole) <= LONGEST_MESSAGE else whole[: LONGEST_MESSAGE - 1] + "…"
 
 
 def lint(conditions: Sequence[Condition], generation: int) -> list[str]:
@@ -82,3 +84,5 @@ def _faults(condition: Condition, generation: int) -> Iterable[str]:
         yield f"{kind} has a reason that is not CamelCase: {condition.reason!r}"
     if not condition.message or len(condition.message) > LONGEST_MESSAGE:
         yield f"{kind} has no message, or one that is too long"
+    if not sentences.is_sentence(condition.message):
+        yield f"{kind} has a message that does not end as a sentence: {condition.message!r}"

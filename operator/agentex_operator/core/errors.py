@@ -25,6 +25,11 @@ class ExternalError(Exception):
         super().__init__(message)
         self.message = message
 
+    def add_sentence(self, text: str) -> None:
+        """Add a sentence to the end of the message."""
+        self.message = f"{self.message} {text}"
+        self.args = (self.message, *self.args[1:])
+
 
 class Rejected(ExternalError):
     """The remote answered no and did nothing (agentex-api.md §1.1)."""

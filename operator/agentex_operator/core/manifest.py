@@ -56,7 +56,8 @@ def _check_agent_name(name: str, expected: str | None) -> None:
         raise _invalid_manifest("agent.name ends with a line break; remove it")
     if expected is not None and name != expected:
         raise _invalid_manifest(f"agent.name is {quoting.quoted(name)}, but this resource is for the agent "
-                                f"{quoting.quoted(expected)}; make them equal")
+                                f"{quoting.quoted(expected)}; correct agent.name, or use an AgentBuild of the agent "
+                                f"{quoting.quoted(name)}")
 
 
 def _check_temporal(temporal: VendorTemporal | None) -> None:

@@ -26,8 +26,8 @@ def require_usable(secret: Mapping[str, object], *, consent_required: bool) -> N
                        "read for a resource. Put the value into a Secret of type Opaque, and name that Secret.")
     if consent_required and _labels(secret).get(CONSENT_LABEL) != "true":
         raise NotReady(reasons.SECRET_INVALID, f"Secret {_name(secret)} does not have the label "
-                       f'{CONSENT_LABEL}: "true", which this operator requires (--require-secret-consent). Run: '
-                       f"kubectl label secret {_command_arguments(secret)} --overwrite {CONSENT_LABEL}=true")
+                       f'{CONSENT_LABEL}: "true", which this operator requires (--require-secret-consent). '
+                       f"Run `kubectl label secret {_command_arguments(secret)} --overwrite {CONSENT_LABEL}=true`.")
 
 
 def require_bearer(secret: Mapping[str, object]) -> None:

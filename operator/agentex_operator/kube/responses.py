@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentex_operator.core import guard
+from agentex_operator.core import guard, sentences
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Throttled, Unauthorized, Unavailable
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ExternalEr
     """The error that a response with a status outside 2xx means."""
     details = _status(body)
     reason = str(details.get("message") or details.get("reason") or "")[:LONGEST_MESSAGE]
-    message = f"the API server answered {status}: {reason}"
+    message = sentences.sentence(f"The API server answered {status}: {reason}")
     if status in {404, 409}:
         return Conflict(message)
     if status in {401, 403}:
-        return Unauthorized(message, status=status)
+        return Unauthorized(f"{message} Give the operator this right (docs/operations.md).", status=status)
     if status == 429:
         return Throttled(message, retry_after=retry_after(headers))
     if status == 408 or status >= 500:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
 from agentex_operator.core import account, account_binding, calls, guard, reasons, secret_use
-from agentex_operator.core.errors import Conflict, NotReady
+from agentex_operator.core.errors import Conflict, NotReady, Unauthorized
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
@@ -122,7 +122,7 @@ class AccountPass:
 
     async def _use(self, secret: dict[str, Any], ref: KeyRef) -> bool:
         """Use the key and the `ca.crt` of the Secret from now on; True if one of them is another than before."""
-        key, ca = key_in(secret, ref), ca_in(secret, ref.name)
+        key, ca = key_in(secret, ref, self._holder(ref)), ca_in(secret, self._holder(ref))
         self._runtime.keep_secret(key.strip())
         if self._entry.closed:
             raise Conflict(f"{self._kind.kind} {self._view.name!r} has gone.")
@@ -135,6 +135,10 @@ class AccountPass:
         trusts_others, has_another_key = self._entry.session.trust(ca), self._entry.session.rekey(ApiKey(key))
         return trusts_others or has_another_key
 
+    def _holder(self, ref: KeyRef) -> str:
+        """The Secret in words; the one of a ClusterAgentexAccount is in the operator's namespace."""
+        return f"Secret {ref.name!r} in namespace {self._entry.secret_namespace!r}"
+
     async def _probe(self) -> None:
         """Only for an object that is still there: kopf does not tell of one that went while its watch was broken."""
         kind, namespace, name = self._kind, self._view.namespace, self._view.name
@@ -143,25 +147,30 @@ class AccountPass:
             self._runtime.engine.forget(self._view.uid)
             raise Conflict(f"{kind.kind} {name!r} has gone.")
         assert self._entry.session is not None, "probed before the key was read"  # noqa: S101 - the rules' order
-        await self._entry.session.client.probe()
+        try:
+            await self._entry.session.client.probe()
+        except Unauthorized as error:
+            ref = self._entry.spec.api_key_secret_ref
+            error.add_sentence(f"It is under key {ref.key!r} of {self._holder(ref)}.")
+            raise
 
 
-def key_in(secret: dict[str, Any], ref: KeyRef) -> str:
-    """The API key in a Secret. Raises NotReady; no part of a value is ever in the message."""
+def key_in(secret: dict[str, Any], ref: KeyRef, holder: str) -> str:
+    """The API key in a Secret. Raises NotReady; its message has `holder`, the Secret in words, and no value."""
     secret_use.require_bearer(secret)
     values = secret.get("data") or {}
     if ref.key not in values:
         there = ", ".join(sorted(values)) or "none"
-        raise NotReady(reasons.KEY_NOT_FOUND, f"Secret {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
+        raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, "
                                               "or correct spec.apiKeySecretRef.")
-    not_text = f"Key {ref.key!r} of Secret {ref.name!r} is not text. Write the API key into it."
+    not_text = f"Key {ref.key!r} of {holder} is not text. Write the API key into it."
     with guard.raising(lambda _error: NotReady(reasons.SECRET_INVALID, not_text)):
         return base64.b64decode(values[ref.key], validate=True).decode("utf-8-sig")
 
 
-def ca_in(secret: dict[str, Any], name: str) -> str:
+def ca_in(secret: dict[str, Any], holder: str) -> str:
     """The certificates under `ca.crt` of a Secret (PEM); "" without that key. Raises NotReady(SecretInvalid)."""
-    values, holder = secret.get("data") or {}, f"Secret {name!r}"
+    values = secret.get("data") or {}
     if CA_KEY not in values:
         return ""
     not_base64 = f"Key {CA_KEY!r} of {holder} is not base64. Create it anew."

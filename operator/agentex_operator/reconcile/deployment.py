@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.api.build import AgentBuild
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from agentex_operator.core.calls import Answer
     from agentex_operator.core.deployment.rivals import Rival
     from agentex_operator.reconcile.views import View
+
+
+MANIFEST: Final = "spec.manifest"
+ENVIRONMENTS: Final = "spec.environments"
+INVALID: Final = {MANIFEST: reasons.INVALID_MANIFEST, ENVIRONMENTS: reasons.INVALID_ENVIRONMENTS}
 
 
 class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, DeploymentRecord]):
@@ -81,12 +86,14 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
 
     async def _read_text(self, call: calls.ReadText) -> str:
         ref = call.ref
+        of_environments = ref == self.resource.spec.environments.config_map_key_ref
+        member = ENVIRONMENTS if of_environments else MANIFEST
         found = await self.runtime.cluster.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
-                           f"There is no ConfigMap {ref.name!r} here. Create it, or correct the reference.")
-        of_environments = ref == self.resource.spec.environments.config_map_key_ref
-        return text_of(found, ref, reasons.INVALID_ENVIRONMENTS if of_environments else reasons.INVALID_MANIFEST)
+                           f"There is no ConfigMap {ref.name!r} in this namespace. Create it, or correct "
+                           f"{member}.configMapKeyRef.name.")
+        return text_of(found, ref, member)
 
 
 def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
@@ -95,17 +102,20 @@ def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
     return found if isinstance(found, AgentBuild) else None
 
 
-def text_of(config_map: dict[str, Any], ref: KeyRef, otherwise: str) -> str:
-    """The text under a key; NotReady where there is no such key, InvalidInput(otherwise) where it is not text."""
+def text_of(config_map: dict[str, Any], ref: KeyRef, member: str) -> str:
+    """The text under the key that this member of the spec names.
+
+    Raises NotReady where there is no such key, and InvalidInput where it is not text.
+    """
     texts = config_map.get("data") or {}
     if ref.key in texts:
         return str(texts[ref.key])
     if ref.key in (config_map.get("binaryData") or {}):
-        raise InvalidInput(otherwise, f"Key {ref.key!r} of ConfigMap {ref.name!r} is binary; it must be UTF-8 text "
-                                      "under data.")
+        raise InvalidInput(INVALID[member], f"Key {ref.key!r} of ConfigMap {ref.name!r} is binary, and no text. Put it "
+                                            "under data, as UTF-8.")
     there = ", ".join(sorted(texts)) or "none"
     raise NotReady(reasons.KEY_NOT_FOUND, f"ConfigMap {ref.name!r} has no key {ref.key!r} (it has: {there}). Add it, "
-                                          "or correct the reference.")
+                                          f"or correct {member}.configMapKeyRef.key.")
 
 
 def build_excerpt(view: View) -> tuple[object, ...]:

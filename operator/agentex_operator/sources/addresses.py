@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput, Unavailable
+from agentex_operator.core.scrubbing import scrubbed
 from agentex_operator.network import addresses
 from agentex_operator.network.addresses import IpAddress, Resolve, literal, resolve_by_dns
 from agentex_operator.network.proxies import Proxies
@@ -83,10 +84,10 @@ class AddressPolicy:
         return Target(parts.scheme, host, port, f"{parts.path or '/'}{query}", found, proxy)
 
     async def _addresses(self, host: str, port: int) -> tuple[IpAddress, ...]:
-        with guard.raising(lambda _error: Unavailable(f"The name {host} of the source cannot be resolved.")):
+        with guard.raising(lambda _error: _unresolved(f"{host} of the source cannot be resolved")):
             found = await addresses.addresses_of(host, port, self.resolve)
         if not found:
-            raise Unavailable(f"The name {host} of the source has no address.")
+            raise _unresolved(f"{host} of the source has no address")
         return found
 
 
@@ -95,23 +96,27 @@ def redirected(target: Target, location: str) -> str:
     with guard.raising(lambda _error: refused("the server redirects to something that is no URL")):
         joined = urljoin(target.url, location)
     if target.scheme == "https" and not joined.lower().startswith("https://"):
-        raise refused("the server redirects from https to something else")
+        raise refused(f"the server redirects from https to {shown(joined) if '://' in joined else 'something else'}")
     return joined
 
 
 def shown(url: str) -> str:
-    """A URL without the parts that may be secret: user, password, query and fragment."""
+    """A URL without the parts that may be secret: user, password, query, fragment, and what looks like a credential."""
     rest = url.partition("?")[0].partition("#")[0]
     scheme, separator, after = rest.partition("://")
     authority, slash, path = after.partition("/")
     clean = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-    return "".join(one if one.isprintable() else "?" for one in clean[:200])
+    return scrubbed("".join(one if one.isprintable() else "?" for one in clean[:200]))
 
 
 def refused(why: str) -> InvalidInput:
     """The error InvalidURL, with the reason why the address cannot be used."""
     return InvalidInput(reasons.INVALID_URL,
                         f"The source's address cannot be used: {why}. Correct spec.source.http.url.")
+
+
+def _unresolved(what: str) -> Unavailable:
+    return Unavailable(f"The name {what}. It is tried again; if this stays so, check spec.source.http.url.")
 
 
 # --- the shape of a URL ---------------------------------------------------------------------------------------------
@@ -126,7 +131,7 @@ def _split(url: str) -> SplitResult:
     if parts.scheme not in _DEFAULT_PORTS:
         raise refused("it must begin with https://")
     if "@" in parts.netloc:
-        raise refused("it has a user name; put credentials into a Secret and name it in secretRef")
+        raise refused("it has a user name; put credentials into a Secret and name it in spec.source.http.secretRef")
     if parts.fragment or "%" in parts.netloc:
         raise refused("it has a fragment, or a percent sign in its host")
     return parts

@@ -50,12 +50,16 @@ class ObjectContent:
         return f"ObjectContent({self.holder})"
 
 
-async def secret_named(cluster: ObjectReader, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any]:
-    """The Secret. Raises NotReady: SecretNotFound, and SecretInvalid for one that may not be used."""
+async def secret_named(cluster: ObjectReader, namespace: str, name: str, member: str,
+                       since: float = 0.0) -> Mapping[str, Any]:
+    """The Secret that this member of the spec names.
+
+    Raises NotReady: SecretNotFound, and SecretInvalid for one that may not be used.
+    """
     found = await cluster.secret(namespace, name, since)
     if found is None:
         raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {name!r} in this namespace. Create it, or "
-                                                 "correct the reference.")
+                                                 f"correct {member}.name.")
     return found
 
 
@@ -65,15 +69,15 @@ def data_of(secret: Mapping[str, Any]) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {}
 
 
-def decoded(values: Mapping[str, Any], ref: KeyRef, holder: str) -> ObjectContent:
-    """The content of the referenced key; `holder` names the object in messages.
+def decoded(values: Mapping[str, Any], ref: KeyRef, holder: str, member: str) -> ObjectContent:
+    """The content of the key that this member of the spec names; `holder` names the object in messages.
 
     Raises NotReady(KeyNotFound), and InvalidInput(InvalidContext) for a value that is not base64.
     """
     if ref.key not in values:
         there = ", ".join(sorted(map(str, values))[:20]) or "none"
         raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, or correct "
-                                              "the reference.")
+                                              f"{member}.key.")
     not_base64 = f"Key {ref.key!r} of {holder} is not base64. Create it anew."
     with guard.raising(lambda _error: InvalidInput(reasons.INVALID_CONTEXT, not_base64)):
         return ObjectContent(base64.b64decode(values[ref.key], validate=True), holder)

@@ -32,6 +32,7 @@ class ConfigMapSourceKind(ObjectKeySource):
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND, f"There is no ConfigMap {ref.name!r} in this namespace. "
                                                          "Create it, or correct spec.source.configMap.name.")
         if ref.key in (found.get("data") or {}):
-            raise InvalidInput(reasons.INVALID_CONTEXT, f"Key {ref.key!r} of ConfigMap {ref.name!r} is text; a tar.gz "
-                               "is under binaryData, as `kubectl create configmap --from-file` puts it.")
-        return decoded(found.get("binaryData") or {}, ref, f"ConfigMap {ref.name!r}")
+            raise InvalidInput(reasons.INVALID_CONTEXT, f"Key {ref.key!r} of ConfigMap {ref.name!r} is text, and no "
+                               "tar.gz. Put the archive under binaryData, as `kubectl create configmap --from-file` "
+                               "does.")
+        return decoded(found.get("binaryData") or {}, ref, f"ConfigMap {ref.name!r}", "spec.source.configMap")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentex_operator.core import guard, reasons, secret_use
 from agentex_operator.core.errors import NotReady
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentex_operator.sources.cluster_objects import ObjectReader
+
+
+_MEMBER: Final = "spec.source.http.secretRef"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ async def credentials(cluster: ObjectReader, namespace: str, name: str,
     `keep_secret` is called with each credential before it is used. Raises NotReady: SecretNotFound, or SecretInvalid
     for any other shape. No message contains a value.
     """
-    secret = await secret_named(cluster, namespace, name)
+    secret = await secret_named(cluster, namespace, name, _MEMBER)
     secret_use.require_bearer(secret)
     values = data_of(secret)
     ca = _certificates(values[CA_KEY], name) if CA_KEY in values else ""
@@ -72,4 +75,4 @@ def _credential(encoded: object, key: str, name: str) -> str:
 
 
 def _invalid_secret(name: str, what: str) -> NotReady:
-    return NotReady(reasons.SECRET_INVALID, f"Secret {name!r} {what}.")
+    return NotReady(reasons.SECRET_INVALID, f"Secret {name!r} {what}. Correct it, or name another Secret in {_MEMBER}.")

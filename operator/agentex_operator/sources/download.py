@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -19,7 +19,7 @@ from agentex_operator.sources.addresses import AddressPolicy, Target, redirected
 from agentex_operator.sources.limits import full_disk_is_temporary, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 _MOST_HOPS: Final = 3        # redirects followed
@@ -39,13 +39,14 @@ class Timeouts:
 class DownloadRequest:
     """What to download. `digest`: `sha256:` and 64 hex digits. `largest`: bytes. `authorization`: a header's value.
 
-    `ca`: certificates (PEM) that are trusted too."""
+    `ca`: certificates (PEM) that are trusted too. `secret`: the name of the Secret of both, for messages."""
 
     url: str
     digest: str
     largest: int
     authorization: str | None = field(default=None, repr=False)
     ca: str = ""
+    secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,10 @@ class Downloader:
         Raises InvalidInput: InvalidURL, ContextTooLarge, DigestMismatch, SourceRejected. NotReady: SourceNotFound,
         SourceUnauthorized. Unavailable: 5xx, 408, 429, timeouts, no connection, a full disk.
         """
-        with guard.raising(lambda error: _temporary(f"{shown(request.url)} {self._problem(error)}")):
+        path = [shown(request.url)]
+        with _naming_the_redirects(path), guard.raising(lambda error: _temporary(f"{path[0]} {self._problem(error)}")):
             async with asyncio.timeout(self.timeouts.whole), self._client(request.ca) as client:
-                return await self._following(client, request, out)
+                return await self._following(client, request, out, path)
 
     def _problem(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
@@ -82,17 +84,22 @@ class Downloader:
             headers={"User-Agent": f"agentex-operator/{version()}", "Accept": "*/*", "Accept-Encoding": "identity"},
         )
 
-    async def _following(self, client: httpx.AsyncClient, request: DownloadRequest, out: Path) -> int:
-        """Follow redirects, each checked like the first address; credentials are sent to the first origin only."""
+    async def _following(self, client: httpx.AsyncClient, request: DownloadRequest, out: Path,
+                         path: list[str]) -> int:
+        """Follow redirects, each checked like the first address; credentials are sent to the first origin only.
+
+        Each address that is redirected to is added to `path`.
+        """
         first = target = await self.policy.check(request.url)
         for _ in range(_MOST_HOPS + 1):
             header = request.authorization if target.origin == first.origin else None
             async with self._asked(client, target, header) as response:
                 if response.status_code not in _REDIRECTS:
-                    _require_success(response, request.url)
+                    _require_success(response.status_code, request, is_first_origin=target.origin == first.origin)
                     return await _received(response, request, out)
                 client.cookies.clear()
                 location = redirected(target, response.headers.get("Location", ""))
+            path.append(shown(location))
             target = await self.policy.check(location)
         raise InvalidInput(reasons.INVALID_URL, f"{shown(request.url)} redirects more than {_MOST_HOPS} times. Name "
                                                 "the final address in spec.source.http.url.")
@@ -126,19 +133,45 @@ def _request(client: httpx.AsyncClient, target: Target, url: str, header: str | 
     return client.build_request("GET", url, headers=headers, extensions=route)
 
 
-def _require_success(response: httpx.Response, url: str) -> None:
-    if response.status_code != 200:
-        raise _refusal(response.status_code, shown(url))
+@contextmanager
+def _naming_the_redirects(path: list[str]) -> Iterator[None]:
+    """Add the addresses of all redirects to the message of an error; `path` begins with the address of the spec."""
+    try:
+        yield
+    except ExternalError as error:
+        if len(path) > 1:
+            error.add_sentence(f"It was redirected: {' to '.join(path)}.")
+        raise
+
+
+def _require_success(status: int, request: DownloadRequest, *, is_first_origin: bool) -> None:
+    """Raise the error for a status other than 200."""
+    if status in {401, 403}:
+        raise _unauthorized(status, request, is_first_origin=is_first_origin)
+    if status != 200:
+        raise _refusal(status, shown(request.url))
+
+
+def _unauthorized(status: int, request: DownloadRequest, *, is_first_origin: bool) -> NotReady:
+    """The error for a 401 or 403: credentials are missing, wrong, or not sent to the server that wants them."""
+    if request.secret is None:
+        step = "Name a Secret with credentials in spec.source.http.secretRef."
+    elif not is_first_origin:
+        step = (f"The credentials of Secret {request.secret!r} are sent to the first server only: put the address that "
+                "needs them into spec.source.http.url.")
+    elif request.authorization is None:
+        step = (f"Secret {request.secret!r}, which spec.source.http.secretRef names, has certificates only: add the "
+                "key token, or the keys username and password.")
+    else:
+        step = f"Correct the Secret {request.secret!r}, which spec.source.http.secretRef names."
+    return NotReady(reasons.SOURCE_UNAUTHORIZED, f"{shown(request.url)} may not be read ({status}). {step}")
 
 
 def _refusal(status: int, url: str) -> ExternalError:
-    """The error for a status other than 200."""
+    """The error for a status other than 200, 401 and 403."""
     if status in {404, 410}:
         return NotReady(reasons.SOURCE_NOT_FOUND, f"{url} does not exist ({status}). Publish it, or correct "
                                                   "spec.source.http.url.")
-    if status in {401, 403}:
-        return NotReady(reasons.SOURCE_UNAUTHORIZED, f"{url} may not be read ({status}). Correct the Secret that "
-                                                     "spec.source.http.secretRef names.")
     if status in {408, 429} or status >= 500:
         return _temporary(f"{url} answered {status}", status)
     return InvalidInput(reasons.SOURCE_REJECTED, f"{url} answered {status} instead of an archive. Correct "

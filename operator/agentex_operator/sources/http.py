@@ -38,6 +38,7 @@ class HttpSourceKind:
         found = Credentials()
         if spec.secret_ref is not None:
             found = await credentials(access.cluster, access.namespace, spec.secret_ref.name, access.keep_secret)
-        request = DownloadRequest(spec.url, spec.digest, access.largest, found.authorization, found.ca)
+        request = DownloadRequest(spec.url, spec.digest, access.largest, found.authorization, found.ca,
+                                  spec.secret_ref.name if spec.secret_ref else None)
         await access.downloader.download(request, out)
         return spec.digest

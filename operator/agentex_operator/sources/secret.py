@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from agentex_operator.sources.source_kind import SourceAccess
 
 
+_MEMBER: Final = "spec.source.secret"
+
+
 class SecretSourceKind(ObjectKeySource):
     """The archive is `data[key]`."""
 
@@ -26,5 +29,5 @@ class SecretSourceKind(ObjectKeySource):
 
         Raises NotReady (SecretNotFound, SecretInvalid, KeyNotFound), and InvalidInput(InvalidContext) without base64.
         """
-        found = await secret_named(access.cluster, access.namespace, ref.name, access.since)
-        return decoded(data_of(found), ref, f"Secret {ref.name!r}")
+        found = await secret_named(access.cluster, access.namespace, ref.name, _MEMBER, access.since)
+        return decoded(data_of(found), ref, f"Secret {ref.name!r}", _MEMBER)

@@ -182,7 +182,7 @@ class _Collector:
         node = chain[-1].children[name]
         self._count(path)
         if isinstance(node, Link):
-            found = follow(chain, name, node)
+            found = follow(chain, name, node, path)
             node, chain = (found.file, chain) if found.file else (found.chain[-1], found.chain)
         elif isinstance(node, Directory):
             chain = (*chain, node)

@@ -185,23 +185,23 @@ def find(start: Chain, path: str) -> Found | None:
     if path.startswith("/") or climbs(start, path):
         raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source; it must stay "
                                                     "inside.")
-    return _Walk(start).go(path)
+    return _Walk(start, path).go(path)
 
 
-def follow(start: Chain, name: str, link: Link) -> Found:
-    """The target of the link `name` in the last directory of `start`. Raises InvalidInput."""
-    found = _Walk(start).go(name)
+def follow(start: Chain, name: str, link: Link, path: str) -> Found:
+    """The target of the link `name` in the last directory of `start`; `path`: its whole path. Raises InvalidInput."""
+    found = _Walk(start, path).go(name)
     if found is None:
-        raise InvalidInput(reasons.INVALID_CONTEXT, f"The symbolic link {shown(name)} points to {shown(link.target)}, "
+        raise InvalidInput(reasons.INVALID_CONTEXT, f"The symbolic link {shown(path)} points to {shown(link.target)}, "
                                                     "which is not in the source. Add it, or leave the link out.")
     return found
 
 
 class _Walk:
-    """The resolution of one path; counts the links that it follows."""
+    """The resolution of one path; counts the links that it follows. `path`: the whole path, for messages."""
 
-    def __init__(self, start: Chain) -> None:
-        self._chain, self._hops = start, 0
+    def __init__(self, start: Chain, path: str) -> None:
+        self._chain, self._hops, self._path = start, 0, path
         self._waiting: list[str] = []  # components not resolved yet, the next one last
 
     def go(self, path: str) -> Found | None:
@@ -230,17 +230,23 @@ class _Walk:
 
     def _climb(self) -> None:
         if len(self._chain) == 1:
-            raise unsafe("A symbolic link leads out of the source. Replace it by what it points to.")
+            raise unsafe(f"A symbolic link in {shown(self._path)} leads out of the source. Replace it by what it "
+                         "points to.")
         self._chain = self._chain[:-1]
 
     def _turn(self, name: str, link: Link) -> None:
         self._hops += 1
         if link.target.startswith("/"):
-            raise unsafe(f"The symbolic link {shown(name)} points to {shown(link.target)}, outside of the source. "
+            raise unsafe(f"{self._link(name)} points to {shown(link.target)}, outside of the source. "
                          "Replace it by what it points to.")
         if self._hops > _MOST_HOPS or len(self._waiting) > 4096:
-            raise unsafe(f"The symbolic link {shown(name)} goes in a circle. Remove it.")
+            raise unsafe(f"{self._link(name)} goes in a circle. Remove it.")
         self._waiting.extend(_reversed_parts(link.target))
+
+    def _link(self, name: str) -> str:
+        """The link in words; its last component alone does not say where it is."""
+        way = "" if name == self._path else f", on the way to {shown(self._path)},"
+        return f"The symbolic link {shown(name)}{way}"
 
 
 def _reversed_parts(path: str) -> list[str]:

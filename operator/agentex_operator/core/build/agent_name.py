@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.core import calls, memory, reasons
+from agentex_operator.core import calls, memory, reasons, sentences
 from agentex_operator.core.calls import Agent, FindAgent, LookForOurs
 from agentex_operator.core.errors import ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import Failure, FailureClass, classify
@@ -57,8 +57,9 @@ def _wait_for_the_name(observed: Observed, name: str) -> Verdict | None:
                        follow=observed.follow)
     if observed.name_refused is None:
         return None
-    message = (f"Agentex refused the first build of agent {name!r} ({observed.name_refused}) and shows no build of "
-               "it. If the name is taken, set spec.agentID in a new AgentBuild, or choose another name.")
+    message = (f"Agentex refused the first build of agent {name!r} and shows no build of it: "
+               f"{sentences.sentence(observed.name_refused)} If the name is taken, create another AgentBuild: with "
+               "spec.agentID if the agent is yours, else with another spec.agentName.")
     return conversation.failed(observed, Failure(FailureClass.STALLED, reasons.AGENT_NAME_TAKEN, message))
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from agentex_operator.api.build import AgentBuildSpec, AgentBuildStatus
-from agentex_operator.core import memory, reasons, source_facts
+from agentex_operator.api.metadata import REBUILD_REQUESTED_AT
+from agentex_operator.core import memory, reasons, sentences, source_facts
 from agentex_operator.core.build import inputs, records
 from agentex_operator.core.ownership import BuildToken, build_token, owner_of
 from agentex_operator.core.plan import UsableAccount
@@ -165,12 +166,13 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def unsuccessful(self) -> tuple[str, str]:
         """Reason and message of a build that ended without an image."""
-        again = "Change the inputs, or annotate agentex.scale.com/rebuild-requested-at to try again."
+        request = f"set the annotation {REBUILD_REQUESTED_AT} to a new value to try again."
+        again = f"Change the inputs, or {request}"
         if self.state is RemoteState.TIMED_OUT or self.why_removed == "TimedOut":
-            return reasons.BUILD_TIMED_OUT, f"The build took longer than allowed. {again}"
+            return reasons.BUILD_TIMED_OUT, f"The build took longer than allowed. Raise spec.timeout and {request}"
         if self.state is RemoteState.CANCELLED:
             ours = self.why_removed is not None
             return ((reasons.CANCELLED, f"The build was cancelled. {again}") if ours else
                     (reasons.CANCELLED_EXTERNALLY, f"Somebody else cancelled the build. {again}"))
         why = self.status.failure_message or f"The remote build ended as {self.status.remote_status}."
-        return reasons.BUILD_FAILED, f"{why} {again}"
+        return reasons.BUILD_FAILED, f"{sentences.sentence(why)} {again}"

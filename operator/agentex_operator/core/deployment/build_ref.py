@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.calls import ConfirmBuild, ReadAgentBuild, ReadBuildManifest
     from agentex_operator.core.deployment.observed import Observed
 
+_CREATE_IT = "Create it, or correct spec.buildRef."
 IN_FLIGHT = frozenset({RemoteState.WAITING, RemoteState.RUNNING, RemoteState.LEAVING, RemoteState.UNKNOWN})
 
 
@@ -39,11 +40,16 @@ def build_trouble(observed: Observed) -> Failure | None:
     if observed.build is None:
         return failures.not_ready(
             reasons.BUILD_NOT_FOUND,
-            f"There is no AgentBuild {ref.name!r} in this namespace. Create it, or correct spec.buildRef.")
+            f"There is no AgentBuild {ref.name!r} in this namespace.{_unless_deleting(observed, _CREATE_IT)}")
     stalled = conditions.find(observed.build.status.conditions, conditions.STALLED)
-    why = f" It is stalled: {stalled.message}" if stalled else " This follows it."
+    why = _unless_deleting(observed, f"It is stalled: {stalled.message}" if stalled else "This follows it.")
     return Failure(FailureClass.BLOCKED if stalled else FailureClass.WAITING, reasons.BUILD_NOT_READY,
                    f"AgentBuild {ref.name!r} has no image yet.{why}")
+
+
+def _unless_deleting(observed: Observed, step: str) -> str:
+    """The step, after a space; empty for a resource that is being deleted: its namespace may be deleted with it."""
+    return "" if observed.meta.deleting else f" {step}"
 
 
 def check_the_named_build(observed: Observed, _now: datetime) -> Plan[ConfirmBuild] | Verdict | None:
@@ -86,7 +92,7 @@ def settle_read(observed: Observed, call: ReadAgentBuild | ConfirmBuild | ReadBu
                 outcome: object) -> Observed:
     """The answer is known for the rest of this pass; an error ends the pass."""
     if isinstance(outcome, ExternalError):
-        return settle.fail(observed, outcome)
+        return _failed_to_read(observed, call, outcome)
     match call:
         case calls.ReadAgentBuild():
             return replace(observed, build=call.read(outcome), read_live=observed.read_live | {call})
@@ -96,3 +102,13 @@ def settle_read(observed: Observed, call: ReadAgentBuild | ConfirmBuild | ReadBu
             return replace(observed, built_from=call.read(outcome))
         case _:
             assert_never(call)
+
+
+def _failed_to_read(observed: Observed, call: ReadAgentBuild | ConfirmBuild | ReadBuildManifest,
+                    error: ExternalError) -> Observed:
+    """The pass has failed; what is wrong with the source of the AgentBuild is said of the AgentBuild."""
+    after, ref = settle.fail(observed, error), observed.spec.build_ref
+    if not isinstance(call, calls.ReadBuildManifest) or after.failure is None or ref is None:
+        return after
+    message = f"The manifest in the source of AgentBuild {ref.name!r} cannot be read: {after.failure.message}"
+    return replace(after, failure=replace(after.failure, message=message))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.core import calls, environments
+from agentex_operator.core.deployment import places
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady
 from agentex_operator.core.failures import classify
 from agentex_operator.core.manifest import Manifest
@@ -86,5 +87,7 @@ def check_the_configuration(observed: Observed, _now: datetime) -> Verdict | Non
     try:
         rendered(observed)
     except InvalidInput as error:
-        return conversation.failed(observed, classify(error))
+        failure = classify(error)
+        place = places.of_text(observed, failure.reason)
+        return conversation.failed(observed, replace(failure, message=f"{failure.message} {place}".strip()))
     return None

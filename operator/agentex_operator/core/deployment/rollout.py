@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.scalars import duration
-from agentex_operator.core import environments, expiry, memory, reasons
-from agentex_operator.core.deployment import correction, records, rivals
+from agentex_operator.core import environments, expiry, memory, reasons, sentences
+from agentex_operator.core.deployment import correction, places, records, rivals
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.plan import Notice, Progress, Verdict
 from agentex_operator.core.remote import DEPLOYMENT_STATES, DeploymentRecord, RemoteState
@@ -56,7 +56,8 @@ def _misplaced(observed: Observed) -> Verdict | None:
     if wanted is None or got is None or wanted.lower() == got.lower():
         return None
     message = (f"Environment {observed.spec.environment!r} names the namespace {wanted!r}, but Agentex deployed to "
-               f"{got!r}. Correct environments.yaml, or ask the account's administrator.")
+               f"{got!r}. Correct environments.yaml, which is {places.of_environments(observed)}, or ask the account's "
+               "administrator.")
     return Verdict(ready="False", reason=reasons.ENVIRONMENT_MISMATCH, message=message, phase="Failed",
                    progress=Progress.STALLED, follow=observed.follow)
 
@@ -81,7 +82,8 @@ def _healthy(observed: Observed, now: datetime) -> Verdict:
     if now < soon:
         until_soon = min(memory.until(soon, now), observed.policy.reference_resync)
         return replace(verdict, message=f"{verdict.message} It expires at {at}.", look_again=until_soon)
-    message = f"{verdict.message} It expires soon, at {at}: annotate {EXTEND} to keep it."
+    message = (f"{verdict.message} It expires soon, at {at}: set the annotation {EXTEND} to a new value to keep "
+               "it.")
     return replace(verdict, message=message, look_again=memory.until(ends, now),
                    notices=(Notice("Normal", reasons.EXPIRING_SOON, message),))
 
@@ -158,4 +160,5 @@ def _stalled(observed: Observed, reason: str, message: str) -> Verdict:
 
 def _last_word(observed: Observed) -> str:
     events = observed.status.events
-    return f"The rollout failed: {events[-1].message}" if events else "The rollout failed."
+    last = events[-1].message if events else None
+    return sentences.sentence(f"The rollout failed: {last}" if last else "The rollout failed")
