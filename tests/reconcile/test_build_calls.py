@@ -331,6 +331,7 @@ async def test_read_log_tail_shows_the_line_that_says_why_a_build_failed(harness
     await harness.until(lambda: "logTail" in harness.status("AgentBuild", "quote"))
 
     assert "exit" in harness.status("AgentBuild", "quote")["logTail"]
-    assert harness.status("AgentBuild", "quote")["failureMessage"] in condition(
-        harness.get("AgentBuild", "quote"), "Ready")["message"]
+    why = harness.status("AgentBuild", "quote")["failureMessage"]
+    message = condition(harness.get("AgentBuild", "quote"), "Ready")["message"]
+    assert message.startswith(f"{why}. Change the inputs, or ")
     assert found["status"]["phase"] == "Failed"

@@ -8,7 +8,7 @@ import pytest
 from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.kube.kinds import AGENT_DEPLOYMENT
-from agentex_testkit.api_server import Object, gone, ready, says, stalled
+from agentex_testkit.api_server import Object, condition, gone, ready, says, stalled
 from agentex_testkit.builders import (
     DOCKERFILE,
     ENVIRONMENTS,
@@ -360,4 +360,5 @@ async def test_a_rollout_that_fails_shows_its_event(harness: Harness) -> None:
 
     found = await harness.wait("AgentDeployment", "quote", stalled("DeploymentFailed"))
 
-    assert found["status"]["events"]
+    last = found["status"]["events"][-1]["message"].rstrip(".")
+    assert condition(found, "Ready")["message"].startswith(f"The rollout failed: {last}. Correct the manifest, ")
