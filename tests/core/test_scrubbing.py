@@ -36,11 +36,11 @@ PLAIN = [
     "basic checks passed", "-----BEGIN CERTIFICATE-----", "exit code: 1",
 ]
 HOSTILE = [
-    "://" * 350_000, "eyJ" * 350_000, "eyJ+" * 250_000, "ghp_" * 250_000, "password" * 130_000, "password=" * 110_000,
-    "password=\"" * 100_000, "password='\"" * 90_000, "token " * 170_000, f"token{' ' * 1_000_000}",
-    "-----BEGIN PRIVATE KEY-----" * 40_000, "-----BEGIN " * 90_000, "authorization:" * 70_000, "a" * 1_000_000,
-    "--a-" * 250_000, "-" * 1_000_000, "bearer " * 140_000, "sk-" * 330_000, "AKIA" * 250_000, "u:p@" * 250_000,
-    f"https://{'a' * 1_000_000}", "sig=" * 250_000, "gl" * 500_000, "://a:b" * 170_000, "token\\\"'" * 120_000,
+    "://" * 70_000, "eyJ" * 70_000, "eyJ+" * 50_000, "ghp_" * 50_000, "password" * 26_000, "password=" * 22_000,
+    "password=\"" * 20_000, "password='\"" * 18_000, "token " * 34_000, f"token{' ' * 200_000}",
+    "-----BEGIN PRIVATE KEY-----" * 8_000, "-----BEGIN " * 18_000, "authorization:" * 14_000, "a" * 200_000,
+    "--a-" * 50_000, "-" * 200_000, "bearer " * 28_000, "sk-" * 66_000, "AKIA" * 50_000, "u:p@" * 50_000,
+    f"https://{'a' * 200_000}", "sig=" * 50_000, "gl" * 100_000, "://a:b" * 34_000, "token\\\"'" * 24_000,
 ]
 
 
@@ -72,11 +72,11 @@ def test_scrubbing_twice_gives_the_same(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])
-def test_a_line_of_a_megabyte_takes_bounded_time(text: str) -> None:
+def test_a_line_of_200_kilobytes_takes_bounded_time(text: str) -> None:
     began = time.process_time()
     scrubbed(text)
 
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 2  # quadratic time would be minutes
 
 
 def test_a_private_key_on_many_lines_is_removed_and_what_follows_is_shown() -> None:

@@ -50,7 +50,7 @@ ELSEWHERE = (
                                              "tests/house/test_image.py"),
     Elsewhere(r"make demo", test="tests/cluster/test_demo.py:test_it_ends_well_and_the_last_line_counts_every_sample"),
     Elsewhere(r"make test( PYTEST_ARGS=.*)?", test="tests/house/test_commands.py:test_every_verb_of_make_is_there"),
-    Elsewhere(r"make (setup|lint|test-unit|model|test-faults)( FULL=1)?( PART=\d/\d)?",
+    Elsewhere(r"make (setup|lint|test-unit|coverage|model|test-faults)( FULL=1)?( PART=\d/\d)?",
               test="tests/house/test_commands.py:test_every_verb_of_make_is_there"),
     Elsewhere(re.escape(WITHOUT_GO),
               test="tests/house/test_dev_clusters.py:test_without_go_the_tests_run_on_a_cluster_that_is_there"),
@@ -107,8 +107,8 @@ def is_a_test(name: str) -> bool:
     return function in names if function else any(one.startswith("test_") for one in names)
 
 
-@pytest.mark.parametrize("verb", ["help", "setup", "demo", "test", "test-unit", "test-faults", "model", "lint", "crds",
-                                  "clean"])
+@pytest.mark.parametrize("verb", ["help", "setup", "demo", "test", "test-unit", "coverage", "test-faults", "model",
+                                  "lint", "crds", "clean"])
 def test_every_verb_of_make_is_there(verb: str) -> None:
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     tried = subprocess.run(["make", "--dry-run", verb], cwd=ROOT, capture_output=True, text=True, check=False)
