@@ -32,6 +32,7 @@ from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import AGENT_BUILDS
 from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.holders import Holders
 from agentex_operator.reconcile.registration import Registration, RemoteReconciler
 from agentex_operator.reconcile.runtime import Runtime
 from agentex_operator.reconcile.storage_check import StorageCheck
@@ -126,6 +127,7 @@ def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redac
     objects = CheckedObjects(cluster, consent_required=settings.require_secret_consent)
     return Runtime(
         engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster),
+        holders=Holders(engine, cluster, clock, settings.watch_namespaces),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
                         keep_secret=redactor.add, kinds=registry.sources, routes=routes),

@@ -24,6 +24,10 @@ from agentex_operator.core.errors import Conflict, Unavailable
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.plan import AccountProblem, Plan, Policy, UsableAccount
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, RemoteState
+from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
+from agentex_operator.reconcile.build import BuildPass
+from agentex_operator.reconcile.deployment import DeploymentPass
+from agentex_operator.reconcile.holders import Seeker, found_in
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CLUSTER = "cluster-uid"
@@ -48,6 +52,7 @@ class CoreFixture:
     source: Any = "content-1"
     texts: dict[str, Any] = field(default_factory=dict)
     referenced: AgentBuild | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)  # objects of the same kind, beside this one
     calls: list[Any] = field(default_factory=list)
     answers: list[Callable[[Any, Callable[[], Any]], Any]] = field(default_factory=list)
     last: Plan[Any] | None = None
@@ -112,6 +117,8 @@ class CoreFixture:
             calls.ReadAgentBuild: lambda _: self.referenced,
             calls.LookForOurs: self.list_ours,
             calls.Confirm: lambda call: self.records.get(call.id),
+            calls.ReadCandidate: lambda call: self.records.get(call.id),
+            calls.FindHolders: lambda call: found_in(self.others, self.seeker(), call),
             calls.ConfirmBuild: lambda call: self.records.get(call.id),
             calls.FindAgent: lambda call: self.agents.get(call.name, calls.Agent.FREE),
             calls.CreateBuild: self.create,
@@ -127,6 +134,15 @@ class CoreFixture:
     def list_ours(self, call: LookForOurs) -> Listing[Any]:
         """All of ours, as of now."""
         return Listing(self.now, None, tuple(record for record in self.records.values() if self.is_ours(record, call)))
+
+    def seeker(self) -> Seeker:
+        """Who asks which others hold a remote object."""
+        assert self.obj is not None
+        if self.obj["kind"] == "AgentBuild":
+            return Seeker(AGENT_BUILD, BuildPass.id_members, self.obj["metadata"]["uid"],
+                          lambda uid: ownership.owner_of(CLUSTER, uid), 0.0)
+        return Seeker(AGENT_DEPLOYMENT, DeploymentPass.id_members, self.obj["metadata"]["uid"],
+                      lambda uid: f"{CLUSTER}/{uid}", 0.0)
 
     def write(self, call: Any) -> Meta | None:
         assert self.obj is not None
@@ -194,6 +210,12 @@ class CoreFixture:
         return self
 
     # -- looking -------------------------------------------------------------------------------------------------
+
+    @property
+    def there(self) -> dict[str, Any]:
+        """The object, which must not be gone."""
+        assert self.obj is not None
+        return self.obj
 
     @property
     def status(self) -> dict[str, Any]:

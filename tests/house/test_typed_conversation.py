@@ -39,7 +39,7 @@ SEEDS = {
         "FindAgent"),
     "the shell forgets a call that all kinds make": Seed(
         "reconcile/remote.py",
-        "            case calls.Confirm():\n"
+        "            case calls.Confirm() | calls.ReadCandidate():\n"
         "                return call.answer(await self.remote.get(self.session.client, call.id))\n", "", "Confirm"),
     "the core forgets an outcome": Seed(
         "core/protocol/settle.py",

@@ -251,7 +251,8 @@ class ToyPass(RemotePass[Toy, Observed, ToyCall, ToyRecord]):
                 made = await self.session.client.create_build(call.request, None, until=self.until)
                 return call.answer(ToyRecord.of(made))
             case (calls.AddFinalizer() | calls.RemoveFinalizer() | calls.SaveStatus() | calls.WriteIntent() |
-                  calls.DeleteSelf() | calls.LookForOurs() | calls.Confirm() | calls.Remove()):
+                  calls.DeleteSelf() | calls.LookForOurs() | calls.Confirm() | calls.Remove() |
+                  calls.ReadCandidate() | calls.FindHolders()):
                 return await self.perform_common(call)
             case _:
                 assert_never(call)

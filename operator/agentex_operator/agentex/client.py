@@ -19,6 +19,7 @@ from agentex_operator.agentex.wire import (
     build_record,
     deployment_page,
     deployment_record,
+    deployment_with_agent,
     one_line,
     parsed,
     usable_id,
@@ -154,7 +155,7 @@ class AgentexClient:
 
     async def get_deployment(self, deployment_id: str) -> DeploymentRecord | None:
         """GET the deployment; None for a 404: it is not in this account."""
-        return _with_id(await self._found(_item(DEPLOYMENTS, deployment_id), deployment_record), deployment_id)
+        return _with_id(await self._found(_item(DEPLOYMENTS, deployment_id), deployment_with_agent), deployment_id)
 
     async def delete_deployment(self, deployment_id: str) -> None:
         """DELETE the deployment (§1.5). Raises Rejected if it has ended or is gone; a GET tells which."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Generic
 
 from agentex_operator.core import guard
+from agentex_operator.core.manifest import agent_named_in
 from agentex_operator.core.ownership import token_in
 from agentex_operator.core.remote import (
     BuildRecord,
@@ -110,6 +111,12 @@ def deployment_record(value: object) -> DeploymentRecord | None:
         expires_at=_time(value.get("expires_at")),
         events=_events(value.get("deploy_events")),
     )
+
+
+def deployment_with_agent(value: object) -> DeploymentRecord | None:
+    """The deployment with the name of its agent, which takes reading its manifest; None without a usable id."""
+    record = deployment_record(value)
+    return None if record is None else replace(record, agent_name=agent_named_in(texts_of(value).manifest))
 
 
 def build_page(body: bytes) -> Page[BuildRecord] | None:

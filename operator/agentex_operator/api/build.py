@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
+from agentex_operator.api.adoption import AdoptBuild
 from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
 from agentex_operator.api.scalars import (
@@ -214,6 +215,10 @@ class AgentBuildSpec:
         description="What happens to a build that still runs when this resource is deleted: Cancel (the default) "
         "cancels it and waits for its end, Orphan lets it run. Finished builds and images stay in any case.",
     )] = "Cancel"
+    adopt: Annotated[AdoptBuild | None, Field(
+        description="An existing remote build to take over, instead of a first build. Used only while the status names "
+        "no build; afterwards it has no effect. Refused while another AgentBuild of this cluster holds the build.",
+    )] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

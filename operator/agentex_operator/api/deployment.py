@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from agentex_operator.api.adoption import AdoptDeployment
 from agentex_operator.api.build import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
@@ -131,6 +132,10 @@ class AgentDeploymentSpec:
     deletion_policy: Annotated[Literal["Delete", "Orphan"], Field(
         description="What happens to the remote deployment when this resource is deleted: Delete (the default) removes "
         "it and waits until it is gone, Orphan leaves it running.")] = "Delete"
+    adopt: Annotated[AdoptDeployment | None, Field(
+        description="An existing remote deployment to take over, instead of a first rollout. Used only while the "
+        "status names no deployment; afterwards it has no effect. Refused while another AgentDeployment of this "
+        "cluster holds the deployment.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

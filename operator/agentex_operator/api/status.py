@@ -62,6 +62,29 @@ class Removal:
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
+class AdoptedObject:
+    """A remote object that another resource created, and that this resource took over."""
+
+    id: Annotated[RemoteID, Field(description="Id of the remote object.")]
+    owner: Annotated[Word | None, Field(
+        description="The owner that the ownership token of the object names; unset where the object was not read.",
+    )] = None
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
+class Adoption:
+    """The remote objects of another resource that this resource took over, or is about to take over."""
+
+    objects: Annotated[tuple[AdoptedObject, ...], Field(
+        max_length=60, json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        description="The objects that were taken over; they count as objects of this resource.")] = ()
+    created_at: Annotated[Timestamp | None, Field(description="When the oldest of them was created.")] = None
+    claimed: Annotated[RemoteID | None, Field(
+        description="Id of the object that this resource is about to take over. Of several resources that claim one "
+        "object, the oldest takes it over.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, config=model())
 class Status:
     """What every resource says of itself."""
 
@@ -92,6 +115,11 @@ class RemoteStatus(Status):
         description="When an earlier create was sent whose answer never came; it may still take effect.")] = None
     condemned: Annotated[tuple[RemoteID, ...], Field(
         max_length=50, description="Ids of remote objects that are ours, are not wanted and are being removed.")] = ()
+    written_for: Annotated[Word | None, Field(
+        description="The uid of the resource that this status was written for. Another uid than that of the resource "
+        "itself shows that the status came from a backup.")] = None
+    adoption: Annotated[Adoption | None, Field(
+        description="The remote objects that were taken over from another resource.")] = None
     removal: Annotated[Removal | None, Field(
         description="The last removal the operator asked for.")] = None
     refused_at: Annotated[Timestamp | None, Field(

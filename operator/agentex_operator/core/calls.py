@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import RemoteStatus
+from agentex_operator.core.holders import Holder
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, Record, Record_co, RemoteRecord
 
 if TYPE_CHECKING:
@@ -168,6 +169,26 @@ class Confirm(Call[Record_co | None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadCandidate(Call[Record_co | None]):
+    """GET a remote object that is to be taken over; None for a 404."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindHolders(Call[tuple[Holder, ...]]):
+    """Find the other resources of this kind and cluster that hold or claim one of these remote objects.
+
+    `owner`: the owner that the object's token names; None without a token. `live`: read from the API server, by a
+    request that is sent after the call is made; otherwise from the cache.
+    """
+
+    ids: frozenset[str]
+    owner: str | None
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmBuild(Call[BuildRecord | None]):
     """GET a build that a deployment names; None for a 404."""
 
@@ -232,6 +253,6 @@ class ReadKey(Call[bool]):
 
 WriteCall = AddFinalizer | RemoveFinalizer | SaveStatus[StatusT_co] | WriteIntent[StatusT_co] | DeleteSelf
 CommonCall = (AddFinalizer | RemoveFinalizer | SaveStatus[RemoteStatusT] | WriteIntent[RemoteStatusT] | DeleteSelf |
-              LookForOurs[Record] | Confirm[Record] | Remove)
+              LookForOurs[Record] | Confirm[Record] | ReadCandidate[Record] | FindHolders | Remove)
 AnyCommonCall = CommonCall[RemoteStatus, RemoteRecord]
 AnyWriteCall = WriteCall["Status"]

@@ -39,7 +39,7 @@ class Failure:
 
 BLOCKED_REASONS = frozenset({
     reasons.ACCESS_DENIED, reasons.ACCOUNT_CHANGED, reasons.ACCOUNT_NOT_ALLOWED, reasons.CLUSTER_NOT_IDENTIFIED,
-    reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID, reasons.SOURCE_UNAUTHORIZED,
+    reasons.ADOPTION_TARGET_HELD, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID, reasons.SOURCE_UNAUTHORIZED,
 })
 MISSING_REASONS = frozenset({
     reasons.ACCOUNT_NOT_FOUND, reasons.BUILD_NOT_FOUND, reasons.CONFIG_MAP_NOT_FOUND, reasons.SECRET_NOT_FOUND,

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-from agentex_operator.core import quoting, reasons, vendor_files
+from agentex_operator.core import guard, quoting, reasons, vendor_files
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.vendor_models import VendorManifest, VendorTemporal
 
@@ -39,6 +39,14 @@ class Manifest:
         _check_temporal(parsed.agent.temporal)
         _check_credentials(parsed.agent.credentials or [])
         return _summary(parsed)
+
+
+def agent_named_in(text: str) -> str | None:
+    """The name of the agent in a manifest, valid or not; None if there is none. Never raises."""
+    document = guard.or_none(vendor_files.mapping, text, reasons.INVALID_MANIFEST, MANIFEST)
+    agent = document.get("agent") if document else None
+    name = agent.get("name") if isinstance(agent, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _summary(parsed: VendorManifest) -> Manifest:

@@ -33,6 +33,7 @@ SECRET_INVALID = "SecretInvalid"  # noqa: S105 - the word of a reason
 SOURCE_NOT_FOUND = "SourceNotFound"
 SOURCE_UNAUTHORIZED = "SourceUnauthorized"
 SOURCE_MOVED = "SourceMoved"
+ADOPTION_TARGET_HELD = "AdoptionTargetHeld"
 ACCESS_DENIED = "AccessDenied"
 CLUSTER_NOT_IDENTIFIED = "ClusterNotIdentified"
 
@@ -43,6 +44,7 @@ REMOTE_MISSING = "RemoteMissing"
 REMOTE_UNAVAILABLE = "RemoteUnavailable"
 THROTTLED = "Throttled"
 CONFLICT = "Conflict"
+ADOPTION_PENDING = "AdoptionPending"
 UNRECOGNIZED_STATUS = "UnrecognizedExternalStatus"
 INTERNAL_ERROR = "InternalError"
 
@@ -74,6 +76,9 @@ DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
 ENVIRONMENT_MISMATCH = "EnvironmentMismatch"
 SUPERSEDED_EXTERNALLY = "SupersededExternally"
 DELETED_EXTERNALLY = "DeletedExternally"
+ADOPTION_TARGET_NOT_FOUND = "AdoptionTargetNotFound"
+ADOPTION_TARGET_ENDED = "AdoptionTargetEnded"
+ADOPTION_TARGET_MISMATCH = "AdoptionTargetMismatch"
 
 # events without a condition
 EXPIRING_SOON = "ExpiringSoon"

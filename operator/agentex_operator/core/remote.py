@@ -140,6 +140,7 @@ class DeploymentRecord:
     preview_label: str | None = None
     expires_at: datetime | None = None    # None: a production deployment (agentex-api.md §1.5)
     events: tuple[DeployEvent, ...] = ()
+    agent_name: str | None = None         # read by a GET only, from the manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.core import build, calls
+from agentex_operator.core import build, calls, ownership
 from agentex_operator.core.build import BuildCall
 from agentex_operator.core.build.observed import Observed
 from agentex_operator.core.calls import Agent
@@ -28,6 +28,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
     core: shell.Decisions[Observed, BuildCall] = build
     kind = AGENT_BUILD
     remote = BUILDS
+    id_members = ("buildID",)
     staged: Staged | None = None
 
     def observe(self, resource: AgentBuild) -> Observed:
@@ -37,6 +38,10 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
             started_at=self.runtime.clock.now(), seen=ObservedRecords(),
         )
+
+    def owner_of(self, uid: str) -> str:
+        """Eight hex digits made of the cluster's uid and the resource's."""
+        return ownership.owner_of(self.cluster_uid, uid)
 
     async def perform(self, call: BuildCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

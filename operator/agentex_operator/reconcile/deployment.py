@@ -38,6 +38,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
     core: shell.Decisions[Observed, DeploymentCall] = deployment
     kind = AGENT_DEPLOYMENT
     remote = DEPLOYMENTS
+    id_members = ("deploymentID", "predecessorID")
 
     def observe(self, resource: AgentDeployment) -> Observed:
         """The observed state before any call."""
@@ -63,6 +64,10 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
         found = [parsing.parsed(AgentDeployment.parse, view.obj) for view in others]
         return tuple(sorted(rival for one in found if isinstance(one, AgentDeployment)
                             and (rival := rivals.rival_of(one)) is not None))
+
+    def owner_of(self, uid: str) -> str:
+        """`<cluster>/<uid>`."""
+        return f"{self.cluster_uid}/{uid}"
 
     async def perform(self, call: DeploymentCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, Self, TypeVar, assert_never
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 
 from agentex_operator import logs
 from agentex_operator.agentex.watch_request import WatchRequest
@@ -12,6 +12,7 @@ from agentex_operator.core.errors import ExternalError, Unauthorized
 from agentex_operator.core.protocol.observed import ObservedT
 from agentex_operator.core.remote import Record
 from agentex_operator.reconcile import failed_passes, shell
+from agentex_operator.reconcile.holders import Seeker
 from agentex_operator.reconcile.shell import CallT
 from agentex_operator.reconcile.work_queue import Outcome
 
@@ -42,6 +43,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     core: shell.Decisions[ObservedT, CallT]
     kind: Kind
     remote: RemoteKind[Record]
+    id_members: ClassVar[tuple[str, ...]] = ()  # of the status, that hold ids of remote objects of this kind
 
     def __init__(self, runtime: Runtime, view: View, resource: ResourceT, found: Found, cluster_uid: str) -> None:
         self.runtime, self.uid = runtime, view.uid
@@ -117,6 +119,10 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     # -- what differs between kinds ------------------------------------------------------------------------------
 
+    def owner_of(self, uid: str) -> str:
+        """The owner that the remote objects of the resource with this uid name."""
+        raise NotImplementedError
+
     @abstractmethod
     def observe(self, resource: ResourceT) -> ObservedT:
         """The observed state before any call."""
@@ -133,10 +139,10 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     async def perform_common(self, call: CommonCall[RemoteStatus, Record]) -> Answer:
         """Make one of the calls that all kinds make."""
         match call:
-            case calls.LookForOurs():
-                return call.answer(await self._look(call))
-            case calls.Confirm():
+            case calls.Confirm() | calls.ReadCandidate():
                 return call.answer(await self.remote.get(self.session.client, call.id))
+            case calls.LookForOurs() | calls.FindHolders():
+                return await self._find(call)
             case calls.Remove():
                 await self.remote.remove(self.session.client, call.id)
                 log.info("remote object removed", id=call.id)
@@ -153,6 +159,12 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         self._answer_by = memory.answer_by(memory.from_status(call.status), self.runtime.policy)
         return written
 
+    async def _find(self, call: LookForOurs[Record] | calls.FindHolders) -> Answer:
+        if isinstance(call, calls.FindHolders):
+            seeker = Seeker(self.kind, self.id_members, self.uid, self.owner_of, self.runtime.clock.monotonic())
+            return call.answer(await self.runtime.holders.find(seeker, call))
+        return call.answer(await self._look(call))
+
     async def _look(self, call: LookForOurs[Record]) -> Listing[Record]:
         request = WatchRequest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
         now = self.runtime.clock.now()
@@ -168,6 +180,6 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         if planned.follow is None or observed.object_gone:
             self.inventory.unfollow(self.uid)
             return
-        back_to = observed.meta.creation_timestamp - self.runtime.policy.skew
+        back_to = observed.oldest - self.runtime.policy.skew
         self.inventory.follow(self.uid, WatchRequest(observed.owner, observed.ids, back_to, planned.follow,
                                                      observed.fingerprint))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agentex_operator.network.connections import Routes
     from agentex_operator.reconcile.accounts import Accounts
     from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.holders import Holders
     from agentex_operator.reconcile.views import View
     from agentex_operator.sources import Sources
 
@@ -32,6 +33,7 @@ class Runtime:
     objects: CheckedObjects
     recorder: Recorder
     accounts: Accounts
+    holders: Holders
     sources: Sources
     routes: Routes
     clock: Clock

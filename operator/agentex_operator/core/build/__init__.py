@@ -13,7 +13,7 @@ from agentex_operator.core import calls, memory
 from agentex_operator.core.build import agent_name, attempt, cancellation, facts, report, source
 from agentex_operator.core.calls import CommonCall, LookForOurs
 from agentex_operator.core.plan import Plan, Verdict
-from agentex_operator.core.protocol import conversation, create, teardown
+from agentex_operator.core.protocol import adoption, conversation, create, teardown
 from agentex_operator.core.protocol import settle as common
 from agentex_operator.core.remote import BuildRecord
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.build.observed import Observed
 
-BuildCall = (CommonCall[AgentBuildStatus, BuildRecord] | calls.ResolveSource | calls.StageContext | calls.FindAgent |
-             calls.CreateBuild | calls.ReadLogTail)
+# The calls of the kind come first: mypy shows the first members of a union in its messages.
+BuildCall = (calls.ResolveSource | calls.StageContext | calls.FindAgent | calls.CreateBuild | calls.ReadLogTail |
+             CommonCall[AgentBuildStatus, BuildRecord])
 
 
 def look_for_ours(observed: Observed, now: datetime) -> Plan[LookForOurs[BuildRecord]] | Verdict | None:
@@ -39,6 +40,7 @@ def look_for_ours(observed: Observed, now: datetime) -> Plan[LookForOurs[BuildRe
 # The order is the design: see the test of each rule by name.
 RULES: tuple[conversation.Rule[Observed, BuildCall], ...] = (
     conversation.stop_at_failure,
+    adoption.take_over,
     teardown.release_when_deleted,
     create.add_finalizer,
     look_for_ours,
@@ -72,7 +74,8 @@ def decide(observed: Observed, now: datetime) -> Plan[BuildCall]:
     answer = conversation.first_answer(observed, RULES, now)
     if isinstance(answer, Plan):
         return answer
-    return conversation.report(observed, answer, facts.facts_of(observed), now)
+    ended = observed.with_present_digest()
+    return conversation.report(ended, answer, facts.facts_of(ended), now)
 
 
 def settle(observed: Observed, call: BuildCall, outcome: object, now: datetime) -> Observed:

@@ -57,7 +57,7 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentBuildStatu
                       inputs_digest=digest, context_digest=observed.context_digest or None,
                       source=source.source_status(observed),
                       retries_used=status.retries_used if again else retry.retries_used(observed),
-                      last_handled_rebuild_at=observed.meta.rebuild_requested_at)
+                      last_handled_rebuild_at=observed.meta.rebuild_requested_at, written_for=observed.meta.uid)
     held = memory.into_status(replace(written, refused_at=status.refused_at if refused else None), remembered)
     if refused:
         return held

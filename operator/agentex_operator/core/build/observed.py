@@ -93,6 +93,54 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         revision = self.revision.revision if self.revision else None
         return self.digests.of(("context", revision), *inputs.of_context(self.spec, revision))
 
+    @property
+    def named_to_adopt(self) -> str | None:
+        """The build that `spec.adopt` names; None while the resource is suspended."""
+        return self.spec.adopt.build_id if self.spec.adopt and not self.spec.suspend else None
+
+    @property
+    def pending_owner(self) -> str | None:
+        """The owner in the token of the open create."""
+        pending = self.status.pending_create
+        token = build_token(pending.token, None) if pending else None
+        return token.owner if token else None
+
+    def owner_named(self, record: BuildRecord) -> str | None:
+        """The owner that the build's tag or source_ref names."""
+        token = build_token(record.image_tag, record.source_ref)
+        return token.owner if token else None
+
+    def mismatch(self, record: BuildRecord) -> str | None:
+        """Why it is no build of this resource's agent."""
+        if self.spec.agent_name not in (None, record.agent_name):
+            return f"is of the agent {record.agent_name!r}, not {self.spec.agent_name!r}"
+        if self.spec.agent_id not in (None, record.agent_id):
+            return f"is of the agent with the id {record.agent_id!r}, not {self.spec.agent_id!r}"
+        return None
+
+    def has_ended_remotely(self, record: BuildRecord) -> bool:
+        """Whether it gives no image: it failed, was cancelled or deleted, or is about to be."""
+        return record.state in records.UNSUCCESSFUL | {RemoteState.LEAVING, RemoteState.DELETED}
+
+    def forgetting_the_digest(self, now: datetime) -> Self:
+        """The same, such that the present inputs count as those of the recorded build; its timeout counts from now."""
+        return replace(self, status=replace(self.status, inputs_digest=None, start_time=self.status.start_time or now))
+
+    def with_present_digest(self) -> Self:
+        """The same with the present inputs on record, if the build was taken over and they are known."""
+        status = self.status
+        if not self._inputs_are_not_on_record or self.digest is None:
+            return self
+        known = replace(status, inputs_digest=self.digest, context_digest=self.context_digest or None)
+        return replace(self, status=known)
+
+    @property
+    def _inputs_are_not_on_record(self) -> bool:
+        """Whether the recorded build was taken over, and its inputs are not on record yet."""
+        adoption, status = self.status.adoption, self.status
+        taken = adoption is not None and any(one.id == status.build_id for one in adoption.objects)
+        return taken and status.inputs_digest is None and not self.restored
+
     def alive(self, record: BuildRecord) -> bool:
         """A build that ended needs no removal: the API has none (agentex-api.md §1.4)."""
         return record.state in records.ALIVE
@@ -101,7 +149,8 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         """Whether its token names another owner; without a token, whether its tag is not the recorded one."""
         token, image = build_token(record.image_tag, record.source_ref), self.status.image
         if token is not None:
-            return token.owner != self.owner
+            is_ours = token.owner == self.owner or self.took_over(record.id, token.owner) or self._is_pending(token)
+            return not is_ours
         if image is None or record.id != self.status.build_id:
             return False
         return record.image_tag not in ("", image.tag)
@@ -109,12 +158,17 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     def wanted(self, record: BuildRecord) -> bool:
         """Whether it is the pending attempt's; or, if the status was lost (a restored backup), any of ours."""
         token = build_token(record.image_tag, record.source_ref)
-        if token is None or token.owner != self.owner:
+        if token is None or not (token.owner == self.owner or self._is_pending(token)):
             return False
         pending = self.status.pending_create
         if pending is not None:
-            return token.attempt == pending.attempt
+            return token.attempt == pending.attempt and token.owner == self.pending_owner
         return self.status.attempt == 0 or self._took_effect_late(record, token)
+
+    def _is_pending(self, token: BuildToken) -> bool:
+        """Whether it is the token of the open create, which names another owner if the status came from a backup."""
+        pending = self.status.pending_create
+        return pending is not None and token.owner == self.pending_owner and token.attempt == pending.attempt
 
     def _took_effect_late(self, record: BuildRecord, token: BuildToken) -> bool:
         """Whether it is the build of a create of this attempt that was still open when its repetition was refused.
@@ -147,7 +201,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     def is_current(self) -> bool:
         """Whether the attempt on record is for the inputs wanted now; True while those are not known."""
         digest, status = self.digest, self.status
-        if digest is None:
+        if digest is None or self._inputs_are_not_on_record:
             return True
         if status.inputs_digest is not None:
             return status.inputs_digest == digest

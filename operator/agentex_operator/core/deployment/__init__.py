@@ -14,7 +14,7 @@ from agentex_operator.core import calls, memory
 from agentex_operator.core.calls import CommonCall, LookForOurs
 from agentex_operator.core.deployment import attempt, build_ref, configuration, facts, previews, rollout
 from agentex_operator.core.plan import Plan, Verdict
-from agentex_operator.core.protocol import conversation, create, teardown
+from agentex_operator.core.protocol import adoption, conversation, create, teardown
 from agentex_operator.core.protocol import settle as common
 from agentex_operator.core.remote import DeploymentRecord
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.deployment.observed import Observed
 
-DeploymentCall = (CommonCall[AgentDeploymentStatus, DeploymentRecord] | calls.ReadText | calls.ReadAgentBuild |
-                  calls.ConfirmBuild | calls.ReadBuildManifest | calls.CreateDeployment)
+DeploymentCall = (calls.ReadText | calls.ReadAgentBuild | calls.ConfirmBuild | calls.ReadBuildManifest |
+                  calls.CreateDeployment | CommonCall[AgentDeploymentStatus, DeploymentRecord])
 
 
 def look_for_ours(observed: Observed, now: datetime) -> Plan[LookForOurs[DeploymentRecord]] | Verdict | None:
@@ -41,6 +41,17 @@ def look_for_ours(observed: Observed, now: datetime) -> Plan[LookForOurs[Deploym
     return waiting or create.look_for_ours(observed, now)
 
 
+def take_over(observed: Observed, now: datetime) -> Plan[DeploymentCall] | Verdict | None:
+    """Take over what `spec.adopt` or a restored status names; the configuration tells of which agent it must be."""
+    if adoption.is_undecided(observed) and adoption.is_asked_for(observed):
+        unread = configuration.read_the_configuration(observed, now)
+        unknown = observed.spec.build_ref is not None and observed.build is None
+        waiting = unread or (build_ref.wait_for_the_build(observed, now) if unknown else None)
+        if waiting is not None:
+            return waiting
+    return adoption.take_over(observed, now)
+
+
 def leave_alone_when_suspended(observed: Observed, _now: datetime) -> Verdict | None:
     """A suspended resource is watched; nothing is changed for it."""
     if not observed.spec.suspend:
@@ -52,6 +63,7 @@ def leave_alone_when_suspended(observed: Observed, _now: datetime) -> Verdict | 
 # preview would be taken for drift and be created again for ever.
 RULES: tuple[conversation.Rule[Observed, DeploymentCall], ...] = (
     conversation.stop_at_failure,
+    take_over,
     teardown.release_when_deleted,
     create.add_finalizer,
     look_for_ours,
@@ -84,7 +96,8 @@ def decide(observed: Observed, now: datetime) -> Plan[DeploymentCall]:
     answer = conversation.first_answer(observed, RULES, now)
     if isinstance(answer, Plan):
         return answer
-    return conversation.report(observed, answer, facts.facts_of(observed), now)
+    ended = observed.with_present_digest()
+    return conversation.report(ended, answer, facts.facts_of(ended), now)
 
 
 def settle(observed: Observed, call: DeploymentCall, outcome: object, now: datetime) -> Observed:

@@ -64,6 +64,7 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
                       remote_status=None, missing_since=None, build_id=observed.build_id,
                       predecessor_id=_serving(observed), progressing_since=now, removal=None, events=(),
                       corrections=status.corrections if again else correction.counted(observed, now),
+                      written_for=observed.meta.uid,
                       last_handled_extend_at=observed.meta.extend_requested_at or status.last_handled_extend_at)
     return _announced(observed, memory.into_status(written, replace(remembered, pending=pending)), now)
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
-from agentex_operator.core import byte_order_mark, conditions, memory, preview_labels
-from agentex_operator.core.deployment import records
-from agentex_operator.core.ownership import deployment_owner, deployment_token
+from agentex_operator.core import byte_order_mark, conditions, manifest, memory
+from agentex_operator.core.deployment import identity, records
 from agentex_operator.core.plan import UsableAccount
-from agentex_operator.core.protocol import observed as protocol
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, RemoteState, deployment_state
 
 if TYPE_CHECKING:
@@ -23,12 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
+class Observed(identity.Identity):
     """What one pass knows of one AgentDeployment."""
 
     noun: ClassVar[str] = "deployment"
     removed_at_once: ClassVar[bool] = True
-    spec: AgentDeploymentSpec
     build: AgentBuild | None = None                  # the one that buildRef names, from the cache or read live
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
     unread: bool = False                             # a ConfigMap is gone, which does not matter to an ended preview
@@ -38,11 +34,6 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     read_live: frozenset[object] = frozenset()       # the calls of this pass that read live
 
     # -- the remote side -----------------------------------------------------------------------------------------
-
-    @property
-    def owner(self) -> str:
-        """`<cluster>/<uid>`, the start of our tokens."""
-        return f"{self.cluster}/{self.meta.uid}"
 
     @property
     def orphan(self) -> bool:
@@ -86,12 +77,6 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         return memory.from_status(self.status).ids | (frozenset({predecessor}) if predecessor else frozenset())
 
     @property
-    def fingerprint(self) -> str | None:
-        """Digest of the configuration last sent, while its answer is missing."""
-        pending = self.status.pending_create
-        return pending.fingerprint if pending else None
-
-    @property
     def predecessor(self) -> DeploymentRecord | None:
         """The record that serves while the new one rolls out."""
         return self.seen.find(self.status.predecessor_id) if self.status.predecessor_id else None
@@ -105,44 +90,31 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         known = self.status.remote_status is not None and self.status.missing_since is None
         return deployment_state(self.status.remote_status) if known and self.status.deployment_id else None
 
-    def alive(self, record: DeploymentRecord) -> bool:
-        """Whether it owns a release; a failed one does (agentex-api.md §2.2)."""
-        return record.state not in records.DEAD
-
-    def of_another(self, record: DeploymentRecord) -> bool:
-        """Whether its token names another owner; without a token, whether its build is not the recorded one."""
-        if record.token is not None:
-            return deployment_owner(record.token) != self.owner
-        recorded = record.id == self.status.deployment_id and self.status.build_id is not None
-        return recorded and record.build_id not in (None, self.status.build_id)
-
-    def wanted(self, record: DeploymentRecord) -> bool:
-        """Whether it is the pending attempt's; or, if the status was lost (a restored backup), a living one of ours."""
-        pending = self.status.pending_create
-        if record.token is None:
-            return pending is not None and self._looks_like_ours(record, pending.started_at)
-        if pending is not None:
-            return record.token == pending.token
-        forgotten = self.status.attempt == 0 and deployment_owner(record.token) == self.owner
-        return self.alive(record) and (forgotten or self._took_effect_late(record))
-
-    def _took_effect_late(self, record: DeploymentRecord) -> bool:
-        """Whether it is of a create of this attempt that was still open when its repetition was refused."""
-        return self.status.unanswered_create_at is not None and record.token == self._token
-
     @property
-    def _token(self) -> str:
-        """The ownership token of the attempt on record."""
-        digest = self.status.configuration_digest or ""
-        return deployment_token(self.cluster, self.meta.uid, digest, self.status.attempt)
+    def named_to_adopt(self) -> str | None:
+        """The deployment that `spec.adopt` names; None while the resource is suspended."""
+        return self.spec.adopt.deployment_id if self.spec.adopt and not self.spec.suspend else None
 
-    def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:
-        """Whether configuration, label and time fit: the server is documented, not proven, to keep our token."""
-        preview = self.spec.preview
-        label = preview_labels.sanitised_label(preview.label) if preview and preview.label else None
-        window = self.policy.skew
-        in_time = started_at - window <= record.created_at <= started_at + self.policy.longest_life + window
-        return in_time and record.fingerprint == self.fingerprint and record.preview_label == label
+    def mismatch(self, record: DeploymentRecord) -> str | None:
+        """Why it is no deployment of this resource's agent, or not of its sort."""
+        return records.mismatch(record, is_preview=self.spec.preview is not None, agent=self.agent_to_deploy)
+
+    def has_ended_remotely(self, record: DeploymentRecord) -> bool:
+        """Whether it failed, was deleted or superseded."""
+        return record.state in records.DEAD | {RemoteState.FAILED}
+
+    def forgetting_the_digest(self, now: datetime) -> Self:
+        """The same, such that the present configuration counts as the recorded one."""
+        since, agent = self.status.progressing_since or now, self.status.agent_name or self.agent_to_deploy
+        status = replace(self.status, configuration_digest=None, progressing_since=since, agent_name=agent)
+        return replace(self, status=status)
+
+    def with_present_digest(self) -> Self:
+        """The same with the present configuration on record, if a deployment is recorded without one."""
+        status = self.status
+        if status.deployment_id is None or status.configuration_digest is not None or self.restored:
+            return self
+        return replace(self, status=replace(status, configuration_digest=self.digest))
 
     def mirrored(self, now: datetime) -> Self:
         """The same with the recorded deployment's state in the status; a production successor of ours taken over."""
@@ -159,9 +131,8 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         id_, record = self.status.remote_id, self.recorded
         if id_ is None or not (self.seen.absent(id_) or (record and record.state is RemoteState.SUPERSEDED)):
             return self
-        token = record.token if record else self._token
-        successors = [one for one in self.seen.records if one.token is not None and one.token == token
-                      and self.alive(one) and one.id not in self.status.condemned]
+        successors = [one for one in self.seen.records if self.follows_on(one, record) and self.alive(one)
+                      and one.id not in self.status.condemned]
         newest = max(successors, key=lambda one: (one.created_at, one.id), default=None)
         return self if newest is None else replace(self, status=self.status.with_remote_id(newest.id))
 
@@ -179,6 +150,13 @@ class Observed(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
         if source.from_build:
             return self.built_from[1] if self.built_from else None
         return self._text(source)
+
+    @property
+    def agent_to_deploy(self) -> str | None:
+        """The name of the agent: of the AgentBuild, else in the manifest; None if neither is known."""
+        if self.build is not None and self.build.spec.agent_name is not None:
+            return self.build.spec.agent_name
+        return manifest.agent_named_in(self.manifest) if self.manifest else None
 
     @property
     def environments(self) -> str | None:

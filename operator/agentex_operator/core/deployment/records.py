@@ -29,6 +29,16 @@ def mirror(status: AgentDeploymentStatus, record: DeploymentRecord) -> AgentDepl
     )
 
 
+def mismatch(record: DeploymentRecord, *, is_preview: bool, agent: str | None) -> str | None:
+    """Why the record is not of that sort or not of that agent, as the end of a sentence; None if it may be."""
+    if (record.expires_at is not None) != is_preview:
+        found, wanted = ("production deployment", "preview") if is_preview else ("preview", "production deployment")
+        return f"is a {found}, not a {wanted}"
+    if None not in (agent, record.agent_name) and agent != record.agent_name:
+        return f"is of the agent {record.agent_name!r}, not {agent!r}"
+    return None
+
+
 def known_state(status: AgentDeploymentStatus) -> RemoteState:
     """The state in which the deployment on record was last seen; UNKNOWN before the first look."""
     return deployment_state(status.remote_status)

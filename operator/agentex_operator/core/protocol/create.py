@@ -57,7 +57,7 @@ def look(observed: Observed[StatusT, Record], fresh_since: datetime | None) -> P
     listed = observed.listed_since
     if observed.seen.listing is not None and (fresh_since is None or (listed is not None and listed >= fresh_since)):
         return None
-    back_to = observed.meta.creation_timestamp - observed.policy.skew
+    back_to = observed.oldest - observed.policy.skew
     return Plan(calls.LookForOurs(observed.owner, observed.ids, back_to, observed.follow, fresh_since,
                                   observed.fingerprint))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.metadata import Meta
     from agentex_operator.core.failures import Failure
+    from agentex_operator.core.holders import Holder
     from agentex_operator.core.observed_records import ObservedRecords
     from agentex_operator.core.plan import AccountProblem, Policy, UsableAccount
 
@@ -41,6 +42,10 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     needs_confirmation: str | None = None  # an id of which an answer contradicted the listing: a GET decides
     last_write_purpose: str | None = None  # the purpose of the intent that was just written
     removal_requested: frozenset[str] = frozenset()  # the ids whose removal this pass has requested
+    candidate: tuple[Record_co | None] | None = None  # what is to be taken over; (None,) for a 404
+    holders: tuple[Holder, ...] | None = None  # the other resources that hold or claim it, once they were looked for
+    holders_read_live: bool = False      # whether they were read from the API server, after our own claim
+    foreign_record_seen: bool = False    # the recorded id has the token of another owner
     failure: Failure | None = None       # why this pass goes no further
     object_gone: bool = False            # the object is deleted, or is not the version that was decided on
     digests: Digests = field(default_factory=Digests, compare=False, repr=False)
@@ -64,6 +69,57 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     @abstractmethod
     def follow(self) -> timedelta:
         """How often the inventory shall list for this resource."""
+
+    @property
+    def restored(self) -> bool:
+        """Whether the status was written for another resource: it came from a backup, or with a move."""
+        written_for = self.status.written_for
+        return self.foreign_record_seen or written_for not in (None, self.meta.uid)
+
+    @property
+    def named_to_adopt(self) -> str | None:
+        """The id that `spec.adopt` names."""
+        return None
+
+    @property
+    def rank(self) -> tuple[datetime, str]:
+        """The order of this resource among those who claim one remote object."""
+        return self.meta.creation_timestamp, self.meta.uid
+
+    @property
+    def oldest(self) -> datetime:
+        """No remote object of this resource was created before: its own creation, or that of what it took over."""
+        adoption = self.status.adoption
+        created_at = adoption.created_at if adoption else None
+        return min(created_at, self.meta.creation_timestamp) if created_at else self.meta.creation_timestamp
+
+    @property
+    def pending_owner(self) -> str | None:
+        """The owner in the token of the open create; another one than ours if the status came from a backup."""
+        return None
+
+    def owner_named(self, _record: Record_co) -> str | None:  # type: ignore[misc]  # see above `alive`
+        """The owner that the record's token names; None without a token."""
+        return None
+
+    def took_over(self, id_: str, owner: str) -> bool:
+        """Whether the object of this id and owner was taken over by this resource."""
+        adoption = self.status.adoption
+        if adoption is None or self.restored:
+            return False
+        return any(one.id == id_ and one.owner in (None, owner) for one in adoption.objects)
+
+    def mismatch(self, _record: Record_co) -> str | None:  # type: ignore[misc]  # see above `alive`
+        """Why the record cannot be what the spec describes, as the end of a sentence; None if it can."""
+        return None
+
+    def has_ended_remotely(self, record: Record_co) -> bool:  # type: ignore[misc]  # see above `alive`
+        """Whether the record cannot be taken over, because it failed, was cancelled, deleted or superseded."""
+        return not self.alive(record)
+
+    def forgetting_the_digest(self, _now: datetime) -> Self:
+        """The same, such that what is wanted now counts as what the recorded object was made from."""
+        return self
 
     @property
     def ids(self) -> frozenset[str]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, assert_never
 from agentex_operator.core import account_binding, calls, memory
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
 from agentex_operator.core.failures import FailureClass, classify
+from agentex_operator.core.observed_records import ObservedRecords
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from agentex_operator.api.metadata import Meta
@@ -41,11 +43,10 @@ def settle_answer(
             return replace(observed, meta=call.read(outcome))
         case calls.SaveStatus() | calls.WriteIntent():
             return settle_write(observed, call, call.read(outcome))
-        case calls.LookForOurs():
-            return settle_listing(observed, call, call.read(outcome), now)
-        case calls.Confirm():
-            seen = observed.seen.confirm(call.id, ours(observed, call.read(outcome)))
-            return apply_records(replace(observed, seen=seen, needs_confirmation=None), now)
+        case calls.LookForOurs() | calls.Confirm():
+            return settle_records(observed, call, outcome, now)
+        case calls.ReadCandidate() | calls.FindHolders():
+            return settle_adoption(observed, call, outcome)
         case calls.Remove():
             unsure = call.id if observed.removed_at_once else None
             return replace(observed, last_write_purpose=None, needs_confirmation=unsure)
@@ -74,9 +75,23 @@ def settle_error(observed: ObservedT, call: AnyCommonCall, error: ExternalError)
 
 def settle_write(observed: ObservedT, call: calls.SaveStatus[RemoteStatus] | calls.WriteIntent[RemoteStatus],
                  meta: Meta) -> ObservedT:
-    """Use the written object as the new view; record its purpose if it was an intent write."""
+    """Use the written object as the new view; record its purpose if it was an intent write.
+
+    What was seen for a restored status, whose owner is another one, does not count once the status is ours.
+    """
     purpose = call.purpose if isinstance(call, calls.WriteIntent) else None
-    return replace(observed, meta=meta, stored=call.status, status=call.status, last_write_purpose=purpose)
+    written = replace(observed, meta=meta, stored=call.status, status=call.status, last_write_purpose=purpose)
+    if not observed.restored or call.status.written_for != meta.uid:
+        return written
+    return replace(written, foreign_record_seen=False, seen=ObservedRecords(), listed_since=None)
+
+
+def settle_records(observed: ObservedT, call: calls.LookForOurs[RemoteRecord] | calls.Confirm[RemoteRecord],
+                   outcome: object, now: datetime) -> ObservedT:
+    """Keep what a listing or a GET shows of our records, then adopt and mirror."""
+    if isinstance(call, calls.LookForOurs):
+        return settle_listing(observed, call, call.read(outcome), now)
+    return settle_confirmed(observed, call, call.read(outcome), now)
 
 
 def settle_listing(observed: ObservedT, call: calls.LookForOurs[RemoteRecord], listing: Listing[RemoteRecord],
@@ -84,7 +99,23 @@ def settle_listing(observed: ObservedT, call: calls.LookForOurs[RemoteRecord], l
     """P4: keep our records of the listing, then adopt and mirror."""
     records = tuple(record for record in listing.records if ours(observed, record) is not None)
     seen = replace(observed.seen, listing=replace(listing, records=records))
-    return apply_records(replace(observed, seen=seen, listed_since=call.fresh_since or listing.began_at), now)
+    noted = replace(observed, seen=seen, listed_since=call.fresh_since or listing.began_at)
+    return apply_records(noting_a_foreign_record(noted, listing.records), now)
+
+
+def settle_confirmed(observed: ObservedT, call: calls.Confirm[RemoteRecord], found: RemoteRecord | None,
+                     now: datetime) -> ObservedT:
+    """P8: keep the answer to a GET, then adopt and mirror."""
+    noted = replace(observed, seen=observed.seen.confirm(call.id, ours(observed, found)), needs_confirmation=None)
+    return apply_records(noting_a_foreign_record(noted, () if found is None else (found,)), now)
+
+
+def settle_adoption(observed: ObservedT, call: calls.ReadCandidate[RemoteRecord] | calls.FindHolders,
+                    outcome: object) -> ObservedT:
+    """The object to take over, or the other resources that hold it, are known for the rest of this pass."""
+    if isinstance(call, calls.ReadCandidate):
+        return replace(observed, candidate=(call.read(outcome),))
+    return replace(observed, holders=call.read(outcome), holders_read_live=call.live)
 
 
 def ours(observed: AnyObserved, record: RemoteRecord | None) -> RemoteRecord | None:
@@ -92,9 +123,28 @@ def ours(observed: AnyObserved, record: RemoteRecord | None) -> RemoteRecord | N
     return None if record is None or observed.of_another(record) else record
 
 
+def noting_a_foreign_record(observed: ObservedT, records: Iterable[RemoteRecord]) -> ObservedT:
+    """With a note if the recorded id has another owner's token, and the status does not say whose it is.
+
+    A status that was written for this resource says so: then the id was given to another object since (`ours`).
+    """
+    foreign = any(record.id == observed.status.remote_id and observed.owner_named(record) is not None
+                  and observed.of_another(record) for record in records)
+    unknown = observed.status.written_for is None
+    return replace(observed, foreign_record_seen=True) if foreign and unknown else observed
+
+
 def apply_records(observed: ObservedT, now: datetime) -> ObservedT:
     """Fold the newest records in: adopt one, forget condemned ones that are gone, mirror the recorded one."""
-    return without_gone(adopted(observed)).mirrored(now)
+    return written_for_us(without_gone(adopted(observed)).mirrored(now))
+
+
+def written_for_us(observed: ObservedT) -> ObservedT:
+    """With our uid in the status, if the recorded object has our token."""
+    record, status = observed.recorded, observed.status
+    if record is None or status.written_for is not None or observed.owner_named(record) != observed.owner:
+        return observed
+    return replace(observed, status=replace(status, written_for=observed.meta.uid))
 
 
 def adopted(observed: ObservedT) -> ObservedT:

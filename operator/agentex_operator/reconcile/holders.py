@@ -1,0 +1,84 @@
+"""Which other resources hold or claim a remote object: read from the cache, or live from the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentex_operator.api.metadata import Meta
+from agentex_operator.core import guard, holders
+from agentex_operator.core.holders import Holder, NamedObjects
+from agentex_operator.kube.shared_reads import SharedReads
+
+if TYPE_CHECKING:
+    from agentex_operator.clock import Clock
+    from agentex_operator.core.calls import FindHolders
+    from agentex_operator.kube.cluster import Cluster
+    from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Seeker:
+    """The resource that is about to take an object over.
+
+    `members`: those of a status that hold remote ids. `owner_of`: a uid to the owner that its tokens name. `asked_at`:
+    a live read must be sent at this time or later (monotonic, seconds).
+    """
+
+    kind: Kind
+    members: tuple[str, ...]
+    uid: str
+    owner_of: Callable[[str], str]
+    asked_at: float
+
+
+class Holders:
+    """Finds holders in the views of the engine, or in a list of all objects of the kind in the watched namespaces."""
+
+    def __init__(self, engine: Engine, cluster: Cluster, clock: Clock, namespaces: tuple[str, ...]) -> None:
+        self._engine, self._cluster = engine, cluster
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._reads: dict[Kind, SharedReads] = {}
+        self._clock = clock
+
+    async def find(self, seeker: Seeker, call: FindHolders) -> tuple[Holder, ...]:
+        """The other resources that hold or claim one of the objects. Raises as Cluster does, if `call.live`."""
+        if not call.live:
+            return found_in((view.obj for view in self._engine.views(seeker.kind.kind)), seeker, call)
+        reads = self._reads.setdefault(seeker.kind, SharedReads(lambda _: self._list(seeker.kind), self._clock, 0))
+        answer = await reads.get(seeker.kind.plural, seeker.asked_at) or {}
+        return found_in(answer["items"], seeker, call)
+
+    async def _list(self, kind: Kind) -> dict[str, Any]:
+        listed = [await self._cluster.list(kind, namespace) for namespace in self._namespaces]
+        return {"items": [obj for objects in listed for obj in objects]}
+
+
+def found_in(objects: Iterable[Mapping[str, Any]], seeker: Seeker, call: FindHolders) -> tuple[Holder, ...]:
+    """Those of these objects that hold or claim one of the remote objects, the seeker itself left out."""
+    holders_found = (_holder(obj, seeker, call) for obj in objects)
+    return tuple(one for one in holders_found if one is not None)
+
+
+def _holder(obj: Mapping[str, Any], seeker: Seeker, call: FindHolders) -> Holder | None:
+    meta = guard.or_none(Meta.parse, obj)
+    if meta is None or meta.uid == seeker.uid:
+        return None
+    named = _named(obj.get("status"), meta.uid, seeker)
+    holds = named.holds(call.ids, call.owner)
+    if not holds and not named.claims(call.ids):
+        return None
+    return Holder(seeker.kind.kind, meta.namespace or "", meta.name, meta.uid, meta.creation_timestamp, holds)
+
+
+def _named(value: object, uid: str, seeker: Seeker) -> NamedObjects:
+    """What a raw status says; members of another type count as unset."""
+    status: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
+    adoption = status.get("adoption")
+    claimed = adoption.get("claimed") if isinstance(adoption, Mapping) else None
+    written_for = status.get("writtenFor")
+    return NamedObjects(uid, seeker.owner_of(uid), holders.recorded_ids(status, seeker.members),
+                        claimed if isinstance(claimed, str) else None,
+                        written_for if isinstance(written_for, str) else None)
