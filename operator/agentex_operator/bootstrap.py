@@ -28,6 +28,7 @@ from agentex_operator.network.proxies import Proxies
 from agentex_operator.network.trust import Trust
 from agentex_operator.reconcile import references
 from agentex_operator.reconcile.account import AccountReconciler
+from agentex_operator.reconcile.account_holders import DeletedAccounts
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import AGENT_BUILDS
 from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
@@ -172,11 +173,13 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
         runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to, accounts.report)
+    deleted_accounts = DeletedAccounts(runtime.engine)
     of_sources = references.source_references(registry.sources)
     for resource in registry.resources:
         reconciler = RemoteReconciler(runtime, resource)
         refers_to = references.joined(resource.refers_to, of_sources)
         runtime.engine.register(resource.kind.kind, reconciler.reconcile, reconciler.gone, refers_to, reconciler.report)
+        runtime.engine.subscribe(resource.kind.kind, deleted_accounts.resource_changed)
 
 
 async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds: tuple[Kind, ...]) -> None:

@@ -13,7 +13,7 @@ from scale_gp_beta import DefaultHttpxClient, SGPClient
 
 from agentex_simulator import Settings, SimulatorThread
 from agentex_testkit import builders, ledger
-from agentex_testkit.api_server import PLURALS, ApiServer, Object, eventually, gone, ready
+from agentex_testkit.api_server import PLURALS, ApiServer, Object, RefusedError, eventually, gone, ready
 from agentex_testkit.installation import Installation
 from agentex_testkit.judge.evidence import Evidence
 from agentex_testkit.judge.findings import Finding
@@ -76,6 +76,13 @@ class ClusterFixture:
     def delete(self, kind: str, name: str) -> None:
         """Ask for its deletion."""
         self.api.delete(kind, name, self.namespace)
+
+    def take_away(self, kind: str, name: str) -> None:
+        """Delete it at once, as a person who removes its finalizers; nothing happens where it is gone already."""
+        self.delete(kind, name)
+        if self.get(kind, name) is not None:
+            with suppress(RefusedError):  # gone meanwhile
+                self.patch(kind, name, metadata={"finalizers": None})
 
     def wait(self, kind: str, name: str, until: Callable[[Object | None], bool] = ready, seconds: float = 60) -> Object:
         """The object as soon as it is so: ready, stalled(reason), says(type, status, reason), gone or your own."""
@@ -205,6 +212,8 @@ class ClusterFixture:
         for kind, name in self.delete_all():
             with suppress(Exception):
                 self.patch(kind, name, metadata={"finalizers": None})
+        for one in self.api.list("AgentexAccount", self.namespace):
+            self.take_away("AgentexAccount", one["metadata"]["name"])
 
     def _track(self, obj: Object) -> None:
         uid = obj["metadata"]["uid"]

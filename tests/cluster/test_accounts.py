@@ -102,7 +102,7 @@ def test_an_account_that_is_taken_away_is_asked_nothing_more(world: ClusterFixtu
     world.apply(an_image(), a_deployment())
     world.wait("AgentDeployment", "quote")
 
-    world.delete("AgentexAccount", "default")
+    world.take_away("AgentexAccount", "default")
     world.wait("AgentDeployment", "quote", says("Ready", "False", "AccountNotFound"))
     world.wait("AgentBuild", "quote", says("Ready", "False", "AccountNotFound"))
     asked = len(world.simulator.calls())
@@ -121,7 +121,7 @@ async def test_an_account_that_went_while_nobody_watched_is_not_used_any_more(
     soon: dict[str, Any] = {"resync": timedelta(seconds=1), "reference_resync": timedelta(seconds=1)}
     async with operator_without_watch(installation.kubeconfig, world.namespace, tmp_path, **soon) as engine:
         assert engine.find("AgentexAccount", world.namespace, "default")
-        await asyncio.to_thread(world.delete, "AgentexAccount", "default")
+        await asyncio.to_thread(world.take_away, "AgentexAccount", "default")
 
         await asyncio.to_thread(eventually, lambda: engine.find("AgentexAccount", world.namespace, "default"),
                                 lambda found: found is None, 20)
@@ -139,7 +139,7 @@ async def test_an_account_made_anew_while_its_key_is_being_read_leaves_no_sessio
         config = kubeconfig_through(proxy.url, installation, tmp_path / "kubeconfig")
         async with operator_without_watch(config, world.namespace, tmp_path) as engine:
             await asyncio.to_thread(reading.wait)
-            await asyncio.to_thread(world.delete, "AgentexAccount", "default")
+            await asyncio.to_thread(world.take_away, "AgentexAccount", "default")
             anew = await asyncio.to_thread(world.apply, an_account(world.endpoint))
             engine.observe("AgentexAccount", "ADDED", anew)
             await run_ready_tasks()
@@ -163,7 +163,7 @@ def cluster_account(world: ClusterFixture, **spec: object) -> Iterator[str]:
     try:
         yield name
     finally:
-        world.api.delete("ClusterAgentexAccount", name)
+        world.take_away("ClusterAgentexAccount", name)
         world.api.delete("Secret", name, demo_access.NAMESPACE)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 from tests.cluster.test_lifecycle import building
 
+from agentex_testkit import kstatus
 from agentex_testkit.api_server import condition, eventually, gone, says
 from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, a_secret, an_account, an_image
 from agentex_testkit.cluster_fixture import ClusterFixture
+from agentex_testkit.installation import Installation
 
 KINDS = ("AgentBuild", "AgentDeployment")
 
@@ -112,7 +117,7 @@ def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_ac
 ) -> None:
     at_work(world, "quote")
     world.operator.kill()
-    world.delete("AgentexAccount", "default")
+    world.take_away("AgentexAccount", "default")
     world.api.delete("Secret", "agentex", world.namespace)
     deleted(world, "quote")
 
@@ -126,15 +131,42 @@ def test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_ac
     torn_down(world, "quote")
 
 
-def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(world: ClusterFixture) -> None:
+def test_account_and_key_deleted_first_do_not_keep_the_rest_from_going(
+    installation: Installation, world: ClusterFixture
+) -> None:
     at_work(world, "quote")
     world.delete("AgentexAccount", "default")
     world.api.delete("Secret", "agentex", world.namespace)
-    world.wait("AgentexAccount", "default", gone)
+    held = world.wait("AgentexAccount", "default", says("Ready", "False", "SecretNotFound"))
+    assert kstatus.verdict(held) == "Terminating"
+    assert "it removes them with the API key in its memory" in condition(held, "Ready")["message"]
+    again = json.dumps(an_account(world.endpoint))
+    said = installation.cluster.kubectl("create", f"--namespace={world.namespace}", "-f", "-", input=again, check=False)
+    assert "object is being deleted" in said
 
-    deleted(world, "quote")
+    world.delete_all()
 
     torn_down(world, "quote")
+    world.wait("AgentexAccount", "default", gone)
+
+
+def test_an_account_pruned_with_its_resources_serves_across_a_restart(world: ClusterFixture) -> None:
+    """Scenario 4d of gitops.md: the remote API refuses the removals, and the operator restarts meanwhile."""
+    at_work(world, "quote")
+    world.simulator.fault("status", match={"method": "DELETE"}, status=500, forever=True)
+    world.delete("AgentexAccount", "default")
+    world.delete_all()
+    world.wait("AgentDeployment", "quote", says("Ready", "False", "RemoteUnavailable"))
+
+    world.operator.kill()
+    world.operator.start()
+    world.wait("AgentDeployment", "quote", says("Ready", "False", "RemoteUnavailable"))
+    held = world.wait("AgentexAccount", "default", says("Ready", "False", "Deleting"))
+    assert "AgentDeployment" in condition(held, "Ready")["message"]
+    world.simulator.clear_faults()
+
+    torn_down(world, "quote")
+    world.wait("AgentexAccount", "default", gone)
 
 
 def test_a_namespace_with_everything_in_it_ends(world: ClusterFixture) -> None:
@@ -144,6 +176,30 @@ def test_a_namespace_with_everything_in_it_ends(world: ClusterFixture) -> None:
 
     eventually(lambda: world.api.get("Namespace", world.namespace), gone)
     assert all(world.living(kind, "quote") == [] for kind in KINDS)
+
+
+def test_a_namespace_deleted_before_a_restart_says_how_it_ends(
+    installation: Installation, world: ClusterFixture
+) -> None:
+    """The namespace controller removes the Secret at once: a new process has no API key to remove anything with."""
+    at_work(world, "quote")
+    for kind in KINDS:
+        world.leaves_behind(kind, "quote")
+    world.operator.kill()
+    world.api.delete("Namespace", world.namespace)
+    eventually(lambda: world.api.get("Secret", "agentex", world.namespace), gone)
+
+    world.operator.start()
+    for kind in KINDS:
+        waiting = world.wait(kind, "quote", lambda obj: "cannot be removed" in condition(obj or {}, "Ready")["message"])
+        message = condition(waiting, "Ready")["message"]
+        assert "there is no Secret 'agentex'" in message
+        assert "The namespace is being deleted, so nothing can be created in it." in message
+        command = message.partition("end this deletion: ")[2].partition("}}'")[0] + "}}'"
+        installation.cluster.kubectl(*shlex.split(command)[1:])
+
+    eventually(lambda: world.api.get("Namespace", world.namespace), gone)
+    assert all(len(world.living(kind, "quote")) == 1 for kind in KINDS)
 
 
 def test_deleted_with_a_create_unanswered_it_waits_for_what_may_still_come(world: ClusterFixture) -> None:

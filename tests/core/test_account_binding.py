@@ -14,10 +14,9 @@ from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.references import AccountRef
 from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import BoundAccount, Condition
-from agentex_operator.core import account_binding, reasons
+from agentex_operator.core import account_remedies, reasons
 from agentex_operator.core.account_binding import (
     NOT_RECONCILED,
-    AccountKey,
     AccountRequest,
     AccountSnapshot,
     KnownAccounts,
@@ -28,6 +27,7 @@ from agentex_operator.core.account_binding import (
     problem_of,
     select,
 )
+from agentex_operator.core.account_remedies import AccountKey
 from agentex_operator.core.errors import Unauthorized
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
@@ -46,10 +46,11 @@ BOUND = replace(NEW, bound=BoundAccount(kind=NAMESPACED, name="prod", account_id
 
 
 def an_account(key: AccountKey, *, problem: AccountProblem | None = None, has_session: bool = True, gone: bool = False,
-               **spec: Any) -> AccountSnapshot:
+               deleted: bool = False, **spec: Any) -> AccountSnapshot:
     """An account that can be used, but for what is said."""
     model: type[AccountSpec] = ClusterAccountSpec if key[0] == CLUSTER else AccountSpec
-    return AccountSnapshot(key, adapter(model).validate_python(REMOTE | spec), problem, has_session, gone)
+    return AccountSnapshot(key, adapter(model).validate_python(REMOTE | spec), problem, has_session, gone,
+                           deleted)
 
 
 def accounts(*snapshots: AccountSnapshot, existing: tuple[AccountKey, ...] = ()) -> KnownAccounts:
@@ -77,6 +78,15 @@ CHOICES = {
     "names one": Choice(NAMING, accounts(an_account(NAMED), an_account(OWN)), NAMED),
     "names one of the cluster": Choice(SHARING, accounts(an_account(SHARED)), SHARED),
     "names one that does not exist": Choice(NAMING, accounts(), reasons.ACCOUNT_NOT_FOUND),
+    "names one that is deleted": Choice(NAMING, accounts(an_account(NAMED, deleted=True)), reasons.ACCOUNT_DELETING),
+    "bound to one that is deleted": Choice(BOUND, accounts(an_account(NAMED, deleted=True)), reasons.ACCOUNT_DELETING),
+    "is deleted, and so is its account": Choice(deleting(BOUND), accounts(an_account(NAMED, deleted=True)), NAMED),
+    "the own default is deleted": Choice(NEW, accounts(an_account(OWN, deleted=True), existing=(OWN,)),
+                                         reasons.ACCOUNT_DELETING),
+    "the own default is deleted, the cluster has one": Choice(
+        NEW, accounts(an_account(OWN, deleted=True), DEFAULT_SHARED, existing=(OWN,)), SHARED),
+    "the only default of the cluster is deleted": Choice(
+        NEW, accounts(an_account(SHARED, deleted=True, default=True)), reasons.ACCOUNT_NOT_FOUND),
     "names one that has gone": Choice(NAMING, accounts(an_account(NAMED, gone=True)), reasons.ACCOUNT_NOT_FOUND),
     "names one that has gone, is deleted": Choice(deleting(NAMING), accounts(an_account(NAMED, gone=True)), NAMED),
     "names one without a pass": Choice(NAMING, accounts(existing=(NAMED,)), reasons.ACCOUNT_NOT_READY),
@@ -229,7 +239,7 @@ def test_a_usable_account_is_told_with_its_poll_interval() -> None:
 
 
 def test_labels_that_may_not_be_read_are_a_problem_that_names_the_missing_right() -> None:
-    problem = account_binding.labels_unreadable(Unauthorized("403 from the API server.", status=403))
+    problem = account_remedies.labels_unreadable(Unauthorized("403 from the API server.", status=403))
 
     assert problem.reason == reasons.ACCOUNT_NOT_READY
     assert "Grant the operator `get` of namespaces. 403 from the API server." in problem.message
@@ -251,6 +261,8 @@ def a_ready(status: Any, reason: str) -> tuple[Condition, ...]:
     (a_ready("False", reasons.REMOTE_UNAVAILABLE), False, AccountProblem(reasons.REMOTE_UNAVAILABLE, "Said.")),
     (a_ready("Unknown", reasons.THROTTLED), True, None),
     (a_ready("Unknown", reasons.THROTTLED), False, AccountProblem(reasons.THROTTLED, "Said.")),
+    (a_ready("False", reasons.DELETING), True, None),
+    (a_ready("False", reasons.DELETING), False, AccountProblem(reasons.DELETING, "Said.")),
     (a_ready("False", reasons.ACCESS_DENIED), True, AccountProblem(reasons.ACCESS_DENIED, "Said.")),
     (a_ready("False", reasons.SECRET_NOT_FOUND), True, AccountProblem(reasons.SECRET_NOT_FOUND, "Said.")),
 ])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentex_operator.api.account import AccountSpec, AccountStatus, BuildCounts, DeploymentCounts
-from agentex_operator.api.metadata import Meta
+from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.schema import adapter
 from agentex_operator.core import account, calls
 from agentex_operator.core.account import Counts
@@ -19,7 +19,7 @@ from agentex_operator.core.remote import RemoteState
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SPEC = adapter(AccountSpec).validate_python({
     "endpoint": "https://api.example", "accountID": "acct-1", "apiKeySecretRef": {"name": "agentex", "key": "api-key"}})
-META = Meta(name="default", namespace="team", uid="uid-1", creation_timestamp=T0)
+META = Meta(name="default", namespace="team", uid="uid-1", creation_timestamp=T0, finalizers=(FINALIZER,))
 ONE_RUNS = Counts(BuildCounts(running=1), DeploymentCounts())
 NONE_RUNS = Counts(BuildCounts(), DeploymentCounts())
 

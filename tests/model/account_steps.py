@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.model.accounts import PRESENT, TROUBLES, is_replaced, reconciled, wakes
+from tests.model import invariants
+from tests.model.accounts import (
+    DELETED,
+    GONE,
+    PRESENT,
+    RELEASED,
+    TROUBLES,
+    is_replaced,
+    may_be_released,
+    may_create,
+    reconciled,
+    wakes,
+)
 from tests.model.states import Edge, State
 
 if TYPE_CHECKING:
@@ -17,8 +29,11 @@ def account_steps(model: Model, state: State) -> Iterator[Edge]:
     if not model.has_actor:
         return
     for at, replica in enumerate(state.replicas):
-        if replica.account.state != state.account:
+        if replica.account.state != seen(state):
             yield account_pass(model, state, at)
+        elif state.account == DELETED and releases(model, state, at):
+            yield Edge(("the finalizer of the account is removed", at), state._replace(account=RELEASED), system=True,
+                       violation=model.judged(invariants.released(model, state)))
     if state.account != PRESENT:
         if (spent := model.spend(state, "restore")) is not None:
             yield Edge(("the account is as it was",), spent._replace(account=PRESENT))
@@ -27,9 +42,23 @@ def account_steps(model: Model, state: State) -> Iterator[Edge]:
             yield Edge((f"the account {happens}",), spent._replace(account=found))
 
 
+def seen(state: State) -> int:
+    """The state of the account as the API server shows it."""
+    return GONE if state.account == RELEASED else state.account
+
+
+def releases(model: Model, state: State, at: int) -> bool:
+    """Whether a pass over the deleted account removes its finalizer."""
+    replica = state.replicas[at]
+    view = model.view(state, replica)
+    bound = None if view is None else model.passes.statuses[view.status].account
+    in_use = bool(replica.memory) and may_create(model.passes.memories[replica.memory].observed)
+    return may_be_released(view, bound, in_use=in_use)
+
+
 def account_pass(model: Model, state: State, at: int) -> Edge:
     """A pass over the account. If it closes a session, nothing is followed through that any more."""
-    replica, found = state.replicas[at], state.account
+    replica, found = state.replicas[at], seen(state)
     after = reconciled(replica.account, found)
     known = replica._replace(account=after)
     if wakes(replica.account, found):

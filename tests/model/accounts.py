@@ -1,4 +1,4 @@
-"""The account in the model: it goes, becomes another, is forbidden, loses its key, and comes back.
+"""The account in the model: it is deleted, taken away, becomes another, is forbidden, loses its key, and comes back.
 
 There are two ClusterAgentexAccounts, both defaults: `main`, which all this happens to, and `other`, which is always
 usable. The resource names none: until it is bound, the default rule gives it `main` where that exists, else `other`.
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.model.values import ORIGIN
 
 from agentex_operator.api.account import ClusterAccountSpec
+from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import BoundAccount, Condition
-from agentex_operator.core import account_binding, conditions, reasons
+from agentex_operator.core import account_binding, account_hold, conditions, reasons
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
+from agentex_operator.core.account_hold import BoundResource, Remote
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
 
     from tests.model.kinds import Object
 
-PRESENT, GONE, CHANGED, FORBIDDEN, KEYLESS, UNSEEN = range(6)
+PRESENT, GONE, CHANGED, FORBIDDEN, KEYLESS, UNSEEN, DELETED, RELEASED = range(8)
+# DELETED: its deletion was requested, and our finalizer holds it. RELEASED: it is gone because we removed the
+# finalizer; a replica that knows calls that GONE, as it does where somebody else removed the finalizer.
 TROUBLES = {
-    GONE: "is deleted",
+    DELETED: "is deleted",
+    GONE: "is deleted, and somebody removes its finalizer",
     CHANGED: "is deleted, and created with another accountID",
     FORBIDDEN: "no longer selects the namespace",
     KEYLESS: "loses its Secret",
@@ -37,7 +42,7 @@ FIRST, SECOND = REMOTES = ("acct-1", "acct-2")  # the remote accounts; `main` is
 KEYS = {name: account_binding.account_key("ClusterAgentexAccount", None, name) for name in (MAIN, OTHER)}
 _make = adapter(ClusterAccountSpec).validate_python
 _usual = {"endpoint": "https://api.example", "apiKeySecretRef": {"name": "agentex", "key": "key"}, "default": True}
-SPECS = dict.fromkeys(range(6), _make(_usual | {"accountID": FIRST})) | {
+SPECS = dict.fromkeys(range(8), _make(_usual | {"accountID": FIRST})) | {
     CHANGED: _make(_usual | {"accountID": SECOND}),
     FORBIDDEN: _make(_usual | {"accountID": FIRST, "namespaceSelector": {"matchLabels": {"team": "another"}}}),
 }
@@ -52,12 +57,14 @@ class Entry(NamedTuple):
     used: bool = False      # a pass of the present resource has used the session
 
 
+MAIN_IN_DELETION = Meta(name=MAIN, uid="main", creation_timestamp=ORIGIN, deletion_timestamp=ORIGIN,
+                        finalizers=(FINALIZER,))
 KNOWN = Entry(PRESENT, session=True)  # for searches in which nothing happens to the account
 
 
 def after_start(state: int) -> Entry:
     """The entry of a process that has just started: the object may be in its cache, and was not reconciled."""
-    return Entry(GONE if state == GONE else UNSEEN)
+    return Entry(GONE if state in (GONE, RELEASED) else UNSEEN)
 
 
 def reconciled(entry: Entry, state: int) -> Entry:
@@ -72,7 +79,8 @@ def reconciled(entry: Entry, state: int) -> Entry:
 
 def is_replaced(entry: Entry, state: int) -> bool:
     """Whether that pass finds another object under the name, and so closes the session of the one before it."""
-    return entry.state != state and (state == CHANGED or entry.state in (CHANGED, GONE))
+    return entry.state != state and (state == CHANGED or entry.state in (CHANGED, GONE) or (
+        entry.state == DELETED and state != GONE))
 
 
 def wakes(entry: Entry, state: int) -> bool:
@@ -125,15 +133,33 @@ def snapshot(entry: Entry) -> AccountSnapshot | None:
     if entry.state == UNSEEN or (entry.state == GONE and not entry.session):
         return None
     problem = account_binding.problem_of(_conditions(entry.state), has_session=entry.session)
-    return AccountSnapshot(KEYS[MAIN], SPECS[entry.state], problem, entry.session, gone=entry.state == GONE)
+    return AccountSnapshot(KEYS[MAIN], SPECS[entry.state], problem, entry.session, gone=entry.state == GONE,
+                           deleting=entry.state == DELETED)
 
 
 def _conditions(state: int) -> Iterable[Condition]:
     """The conditions of `main` in that state."""
-    keyless = state == KEYLESS
-    reason = reasons.SECRET_NOT_FOUND if keyless else reasons.SUCCEEDED
-    return (Condition(type=conditions.READY, status="False" if keyless else "True", reason=reason, message="-",
+    reason = {KEYLESS: reasons.SECRET_NOT_FOUND, DELETED: reasons.DELETING}.get(state)
+    return (Condition(type=conditions.READY, status="False" if reason else "True",
+                      reason=reason or reasons.SUCCEEDED, message="-",
                       observed_generation=1, last_transition_time=ORIGIN),)
+
+
+def may_be_released(obj: Object | None, bound: BoundAccount | None, *, in_use: bool) -> bool:
+    """Whether a replica removes the finalizer of the deleted `main`, with this view of the resource."""
+    key = None if bound is None else account_binding.account_key(bound.kind, "team", bound.name)
+    remote = None if bound is None else Remote(bound.endpoint, bound.account_id)
+    resources = () if obj is None else (
+        BoundResource("Toy", "team", "toy", key, remote, has_finalizer=obj.held, deleting=obj.deleting),)
+    spec = SPECS[DELETED]
+    held_by = account_hold.holders(KEYS[MAIN], Remote(spec.endpoint, spec.account_id), resources)
+    return account_hold.may_go(MAIN_IN_DELETION, held_by, in_use=in_use)
+
+
+def may_create(observed: Any) -> bool:
+    """Whether a pass in flight has `main`, and may still create something."""
+    account = observed.account
+    return isinstance(account, UsableAccount) and account.name == MAIN and not observed.meta.deleting
 
 
 def remote_account(account: UsableAccount | AccountProblem) -> int:
@@ -153,14 +179,21 @@ def obstacle(state: int, obj: Object, bound: BoundAccount | None, *, session: bo
 
     `session`: a replica still has the API key. It serves to remove what the resource has, once that is deleted.
     """
-    if (bound is None and state == GONE) or (bound is not None and bound.name == OTHER):
+    if (bound is None and state in (GONE, DELETED)) or (bound is not None and bound.name == OTHER):
         return None
+    if state == DELETED and not obj.deleting:
+        return reasons.ACCOUNT_DELETING
     known = state != GONE or (obj.deleting and session)
     if bound is not None and known and (bound.account_id == SECOND) != (state == CHANGED):
         return reasons.ACCOUNT_CHANGED
-    if state in (PRESENT, CHANGED) or (obj.deleting and (session or state == FORBIDDEN)):
+    if state in (PRESENT, CHANGED, DELETED) or (obj.deleting and (session or state == FORBIDDEN)):
         return None
     return OBSTACLES[state]
+
+
+def is_of_main(bound: BoundAccount | None) -> bool:
+    """Whether a resource with this account on record is in the remote account that `main` is when it is deleted."""
+    return bound is not None and (bound.name, bound.account_id) == (MAIN, FIRST)
 
 
 def addressed(observed: Any) -> str | None:

@@ -378,7 +378,8 @@ class Model:
     def creates(self, state: State, at: int, call: Any) -> Iterator[Edge]:
         """A create: done and answered; done and not answered; not done; refused; or done much later."""
         replica = state.replicas[at]
-        post, fault = self.post_of(replica), self.judged_create(replica)
+        post, fault = self.post_of(replica), self.judged_create(replica) or self.judged(
+            invariants.created_in(self, state, self.passes.memories[replica.memory].observed))
         state = self.with_replica(state, at, replica._replace(fenced=False))
         if self.kind.refuses(self.in_account(state, post.account), call):
             yield Edge(("create refused: the name is taken", at, call), self.settle(state, at, "taken", TAKEN),

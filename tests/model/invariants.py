@@ -84,6 +84,18 @@ def removed(model: Model, state: State, observed: Any, target: Remote) -> str | 
     return _still_wanted(model, state, observed, target)
 
 
+def released(model: Model, state: State) -> str | None:
+    """I26: the finalizer of a deleted account stays while the resource is bound to it; judged for one replica."""
+    one = model.configuration.replicas == 1
+    return "I26: the account goes under a resource that is bound to it" if one and _holds(model, state) else None
+
+
+def created_in(model: Model, state: State, observed: Any) -> str | None:
+    """I26: nothing is created in an account whose finalizer was removed; judged for one replica."""
+    late = state.account == accounts.RELEASED and observed.account.name == accounts.MAIN
+    return "I26: a create in an account that was let go" if late and model.configuration.replicas == 1 else None
+
+
 def _still_wanted(model: Model, state: State, observed: Any, target: Remote) -> str | None:
     newest = model.newest(state)
     if newest is None or newest.uid != target.uid or newest.deleting or not _useful(model, target):
@@ -192,6 +204,8 @@ def missed(model: Model, state: State) -> str | None:
     """I20, I21: why this is not how it should end; None if it is."""
     if state.flights:
         return "a create is on its way for ever"
+    if state.account == accounts.DELETED and not _holds(model, state):
+        return "I26: the account is deleted, nothing holds it, and it is still there"
     alive = [one for one in model.remotes(state) if model.kind.alive(one.record)]
     newest = model.newest(state)
     if newest is None:
@@ -205,10 +219,16 @@ def missed(model: Model, state: State) -> str | None:
     return None if ended else _unsaid(newest, status, "False", waits_for)
 
 
+def _holds(model: Model, state: State) -> bool:
+    newest = model.newest(state)
+    return newest is not None and newest.held and accounts.is_of_main(model.passes.statuses[newest.status].account)
+
+
 def _obstacle(model: Model, state: State, obj: Object) -> str | None:
     """The reason for which the resource waits for its account; None if that can be used."""
     session = any(replica.account.session for replica in state.replicas)
-    return accounts.obstacle(state.account, obj, model.passes.statuses[obj.status].account, session=session)
+    account = accounts.GONE if state.account == accounts.RELEASED else state.account
+    return accounts.obstacle(account, obj, model.passes.statuses[obj.status].account, session=session)
 
 
 def _unsettled(model: Model, state: State, obj: Object, alive: list[Remote]) -> str | None:

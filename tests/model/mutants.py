@@ -1,7 +1,7 @@
-"""Eighteen ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Twenty ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
-other rules without which things go wrong; M15 to M17 are about the account. Each mutant is a patch of the core's
+other rules without which things go wrong; M15 to M19 are about the account. Each mutant is a patch of the core's
 modules in this process, or a law of the outside that the shell would break (M6, M12).
 """
 
@@ -20,7 +20,7 @@ from tests.model.states import Laws
 from tests.model.values import FAR
 
 from agentex_operator.api.status import Removal
-from agentex_operator.core import account_binding, build, calls, deployment, memory
+from agentex_operator.core import account_binding, account_hold, build, calls, deployment, memory
 from agentex_operator.core.build.observed import Observed as BuildObserved
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Unavailable
@@ -229,6 +229,11 @@ def bound_to_nothing() -> list[Patch]:
     return [(account_binding, "select", select)]
 
 
+def pass_in_flight_ignored() -> list[Patch]:
+    real = account_hold.may_go
+    return [(account_hold, "may_go", lambda meta, held_by, **_in_use: real(meta, held_by, in_use=False))]
+
+
 def look_away(invariant: str, **laws: bool) -> Laws:
     """Laws under which one invariant is not judged, so that what comes of breaking it is seen."""
     return Laws(unjudged=invariant, **laws)
@@ -276,6 +281,11 @@ MUTANTS = (
     Mutant("M17", "whether the account selects the namespace is not checked",
            ("build:1:K4:account=1", "production:1:K4:account=1"), ("I20",),
            lambda: [(account_binding, "_forbidden", lambda _request, _found, _labels: None)]),
+    Mutant("M18", "a deleted account is not held by the resources that are bound to it",
+           ("build:1:K4:account=1", "preview:1:K4:delete=1,account=1"), ("I26",),
+           lambda: [(account_hold, "holders", lambda _key, _remote, _resources: ())]),
+    Mutant("M19", "a deleted account does not wait for the pass in flight that has it",
+           ("build:1:K4:account=1", "production:1:K4:account=1"), ("I26",), pass_in_flight_ignored),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 from tests.model.accounts import (
     CHANGED,
+    DELETED,
     FIRST,
     FORBIDDEN,
     GONE,
@@ -14,6 +15,7 @@ from tests.model.accounts import (
     MAIN,
     OTHER,
     PRESENT,
+    RELEASED,
     SECOND,
     UNSEEN,
     Bindings,
@@ -37,7 +39,8 @@ BOUND = {"none": None, "main": bound_to(MAIN, FIRST), "main, as it was once": bo
 KNOWN_AS = {
     "usable": Entry(PRESENT, session=True), "gone": Entry(GONE), "gone, in use": Entry(GONE, session=True, used=True),
     "another": Entry(CHANGED, session=True), "forbidden": Entry(FORBIDDEN, session=True),
-    "without a key": Entry(KEYLESS), "without a key, which was read before": Entry(KEYLESS, session=True),
+    "deleted": Entry(DELETED, session=True), "without a key": Entry(KEYLESS),
+    "without a key, which was read before": Entry(KEYLESS, session=True),
 }
 SITUATIONS = list(product(KNOWN_AS, BOUND, [False, True]))
 
@@ -67,6 +70,11 @@ def test_what_was_not_reconciled_yet_is_a_temporary_problem_of_what_is_bound_to_
     (Entry(PRESENT, session=True, used=True), CHANGED, Entry(CHANGED, session=True)),
     (Entry(CHANGED, session=True, used=True), PRESENT, Entry(PRESENT, session=True)),
     (Entry(GONE, session=True, used=True), PRESENT, Entry(PRESENT, session=True)),
+    (Entry(PRESENT, session=True, used=True), DELETED, Entry(DELETED, session=True, used=True)),
+    (Entry(DELETED, session=True, used=True), GONE, Entry(GONE, session=True, used=True)),
+    (Entry(DELETED, session=True, used=True), PRESENT, Entry(PRESENT, session=True)),
+    (after_start(DELETED), DELETED, Entry(DELETED, session=True)),
+    (after_start(RELEASED), GONE, Entry(GONE)),
     (after_start(KEYLESS), KEYLESS, Entry(KEYLESS)),
     (after_start(PRESENT), PRESENT, Entry(PRESENT, session=True)),
     (after_start(GONE), GONE, Entry(GONE)),

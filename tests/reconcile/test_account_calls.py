@@ -84,7 +84,7 @@ async def test_an_account_made_anew_while_its_key_is_read_leaves_no_session_behi
     bare.apply(a_secret())
 
     def replace() -> None:
-        bare.delete("AgentexAccount", "default")
+        bare.take_away("AgentexAccount", "default")
         bare.apply(an_account(bare.simulator.url))
 
     bare.cluster.fail(Fault("get", SECRET, act=replace))
@@ -135,7 +135,7 @@ async def test_probe_says_that_the_account_is_away_and_resources_stay_as_they_ar
 
 async def test_probe_is_not_made_for_an_account_that_went_unseen(harness: Harness) -> None:
     harness.cluster.watch.hold()
-    harness.delete("AgentexAccount", "default")
+    harness.take_away("AgentexAccount", "default")
     harness.cluster.watch.lose()
     harness.cluster.watch.release()
     assert harness.engine is not None
@@ -242,7 +242,7 @@ def harness_posts(harness: Harness) -> int:
 async def test_a_resource_of_an_account_that_went_asks_nothing_more(harness: Harness) -> None:
     harness.apply(an_image(), a_deployment())
     await harness.wait("AgentDeployment", "quote")
-    harness.delete("AgentexAccount", "default")
+    harness.take_away("AgentexAccount", "default")
     await harness.wait("AgentDeployment", "quote", says("Ready", "False", "AccountNotFound"))
     calls = len(harness.simulator.calls())
 
@@ -270,7 +270,7 @@ async def test_an_account_made_anew_with_another_spelling_of_its_endpoint_leaves
 ) -> None:
     harness.apply(an_image(), a_deployment())
     deployed = await harness.wait("AgentDeployment", "quote")
-    harness.delete("AgentexAccount", "default")
+    harness.take_away("AgentexAccount", "default")
     harness.apply(an_account(f"{harness.simulator.url.upper().replace('HTTP', 'http')}/"))
     await harness.wait("AgentexAccount", "default")
     await harness.advance(600)
@@ -295,7 +295,7 @@ async def test_a_deletion_in_a_dying_namespace_names_a_step_that_can_be_taken_th
         harness.delete("AgentDeployment", "quote")
         harness.simulator.fault("outage", match={"method": "DELETE"}, forever=True)
     if takes_away != "the Secret":
-        harness.delete("AgentexAccount", "default")
+        harness.take_away("AgentexAccount", "default")
     if takes_away != "the account":
         harness.cluster.remove(SECRET, "team", "agentex")
 

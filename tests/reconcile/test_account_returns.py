@@ -21,11 +21,11 @@ def main(harness: Harness, **spec: object) -> Object:
 
 
 def deleted(harness: Harness) -> None:
-    harness.delete(KIND, NAME)
+    harness.take_away(KIND, NAME)
 
 
 def another(harness: Harness) -> None:
-    harness.delete(KIND, NAME)
+    harness.take_away(KIND, NAME)
     harness.apply(main(harness, accountID="acct-2"))
 
 
@@ -39,7 +39,7 @@ def without_key(harness: Harness) -> None:
 
 def made_anew(harness: Harness) -> None:
     if harness.get(KIND, NAME) is not None:
-        harness.delete(KIND, NAME)
+        harness.take_away(KIND, NAME)
     harness.apply(main(harness))
 
 

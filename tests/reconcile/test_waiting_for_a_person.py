@@ -196,7 +196,7 @@ async def test_a_refused_create_is_tried_again_at_once_after_an_account_was_away
     bare.apply(an_image())
     await bare.wait(*BUILD, says("Stalled", "True", "RejectedByRemote"))
     bare.cluster.remove(SECRET, "team", "agentex")
-    bare.delete("AgentexAccount", "default")
+    bare.take_away("AgentexAccount", "default")
     await bare.wait(*BUILD, says("Stalled", "True", "AccountNotFound"))
 
     with_account()(bare)

@@ -1,7 +1,8 @@
 """AgentexAccount and ClusterAgentexAccount: the decisions. "With this key, that remote account answers."
 
 Ready is one cheap authenticated call. 401 or 403 stops all traffic of the account but one slow probe; another key in
-the Secret is noticed without a restart.
+the Secret is noticed without a restart. A deleted account goes on working for the deletion of what it holds
+(core/account_hold.py).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
 from agentex_operator.api.account import BuildCounts, DeploymentCounts
+from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, grace, reasons
-from agentex_operator.core.calls import ProbeAccount, ReadKey, SaveStatus
-from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unavailable
+from agentex_operator.core import account_hold, account_remedies, calls, conditions, grace, reasons
+from agentex_operator.core.calls import AddFinalizer, ProbeAccount, ReadKey, RemoveFinalizer, SaveStatus
+from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unauthorized, Unavailable
 from agentex_operator.core.failures import Failure, FailureClass, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
 from agentex_operator.core.remote import RemoteState
@@ -24,10 +26,11 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.account import AccountSpec, AccountStatus
     from agentex_operator.api.metadata import Meta
+    from agentex_operator.core.account_hold import Holders
     from agentex_operator.core.endpoints import EndpointRules
 
 
-AccountCall = ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
+AccountCall = AddFinalizer | RemoveFinalizer | ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,24 @@ class Observed:
     counted: Counts | None = None         # what this process said of them last
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
+    held_by: Holders = ()                 # the resources for which a deleted account stays
+    has_session: bool = False             # whether this process has an API key in its memory
+    in_use: bool = False                  # whether a pass of a resource that may create something has the account
     failure: Failure | None = None
     object_gone: bool = False
+
+
+def release_when_unused(observed: Observed, _now: datetime) -> Plan[RemoveFinalizer] | None:
+    """Remove the finalizer of a deleted account that no resource is bound to.
+
+    The end of a pass that uses the account, and the end of what holds the account, have another pass of the account.
+    """
+    meta = observed.meta
+    if not meta.deleting or observed.failure is not None:
+        return None
+    if account_hold.may_go(meta, observed.held_by, in_use=observed.in_use):
+        return Plan(calls.RemoveFinalizer())
+    return None if FINALIZER in meta.finalizers and observed.held_by else Plan(None)
 
 
 def refuse_an_endpoint(observed: Observed, _now: datetime) -> Verdict | None:
@@ -91,6 +110,11 @@ def stop_at_failure(observed: Observed, _now: datetime) -> Verdict | None:
                    look_again=failure.retry_after or grace.next_look(failure, stored, policy, now))
 
 
+def add_finalizer(observed: Observed, _now: datetime) -> Plan[AddFinalizer] | None:
+    """Before the first use: no remote object is created with an account that could vanish at once."""
+    return None if observed.meta.deleting or FINALIZER in observed.meta.finalizers else Plan(calls.AddFinalizer())
+
+
 def read_the_key(observed: Observed, _now: datetime) -> Plan[ReadKey] | None:
     """In every pass: a rotated Secret is noticed without a restart."""
     return None if observed.key_read else Plan(calls.ReadKey(observed.spec.api_key_secret_ref))
@@ -113,8 +137,10 @@ def report_ready(observed: Observed, _now: datetime) -> Verdict | None:
 
 
 RULES: tuple[Callable[[Observed, datetime], Plan[AccountCall] | Verdict | None], ...] = (
+    release_when_unused,
     refuse_an_endpoint,
     stop_at_failure,
+    add_finalizer,
     read_the_key,
     probe,
     report_ready,
@@ -123,10 +149,23 @@ RULES: tuple[Callable[[Observed, datetime], Plan[AccountCall] | Verdict | None],
 
 def decide(observed: Observed, now: datetime) -> Plan[AccountCall]:
     """The next call for this account, or how the pass ends."""
-    if observed.object_gone or observed.meta.deleting:
+    if observed.object_gone:
         return Plan(None, failed=observed.failure is not None)
     answer = next(answer for answer in (rule(observed, now) for rule in RULES) if answer is not None)
-    return report(observed, answer, now) if isinstance(answer, Verdict) else answer
+    return report(observed, when_deleted(observed, answer), now) if isinstance(answer, Verdict) else answer
+
+
+def when_deleted(observed: Observed, verdict: Verdict) -> Verdict:
+    """The verdict; of a deleted account, what holds it, and after that what keeps it from answering."""
+    if not observed.meta.deleting:
+        return verdict
+    held = account_hold.described(observed.held_by)
+    deleting = replace(verdict, ready="False", phase="Deleting", progress=Progress.RECONCILING)
+    if verdict.ready == "True":
+        return replace(deleting, reason=reasons.DELETING, message=held)
+    if observed.has_session and verdict.reason in account_remedies.KEY_REASONS:
+        held += " Until the operator restarts it removes them with the API key in its memory."
+    return replace(deleting, message=f"{held} {verdict.message}")
 
 
 def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[AccountCall]:
@@ -159,7 +198,9 @@ def with_counts(status: AccountStatus, counts: Counts) -> AccountStatus:
 def settle(observed: Observed, call: AccountCall, outcome: object, now: datetime) -> Observed:
     """Fold the outcome of a call, a value or an ExternalError, into the observed state. Pure."""
     if isinstance(outcome, ExternalError):
-        gone = isinstance(call, calls.SaveStatus) or isinstance(outcome, Conflict)
+        lacks_right = isinstance(call, AddFinalizer) and isinstance(outcome, Unauthorized)
+        wrote = isinstance(call, AddFinalizer | RemoveFinalizer | SaveStatus) and not lacks_right
+        gone = wrote or isinstance(outcome, Conflict)
         return replace(observed, failure=meaning(outcome), object_gone=gone)
     match call:
         case calls.ReadKey():
@@ -167,6 +208,8 @@ def settle(observed: Observed, call: AccountCall, outcome: object, now: datetime
             return replace(observed, key_read=True, proved_at=None if is_new else observed.proved_at)
         case calls.ProbeAccount():
             return replace(observed, proved_at=now)
+        case calls.AddFinalizer() | calls.RemoveFinalizer():
+            return replace(observed, meta=call.read(outcome))
         case calls.SaveStatus():
             return replace(observed, meta=call.read(outcome), stored=call.status, status=call.status)
         case _:

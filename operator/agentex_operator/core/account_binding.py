@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.api.status import BoundAccount
-from agentex_operator.core import conditions, endpoints, reasons, selectors
+from agentex_operator.core import account_remedies, conditions, endpoints, reasons, selectors
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
@@ -23,14 +23,12 @@ if TYPE_CHECKING:
     from agentex_operator.api.references import AccountRef
     from agentex_operator.api.scalars import AccountKind
     from agentex_operator.api.status import Condition, RemoteStatus
-    from agentex_operator.core.errors import Unauthorized
+    from agentex_operator.core.account_remedies import AccountKey
 
 DEFAULT = "default"  # the name of the AgentexAccount that serves its namespace without being named
 NOT_RECONCILED = AccountProblem(reasons.ACCOUNT_NOT_READY, "The account was not looked at yet.", temporary=True)
 TEMPORARY_REASONS = (reasons.REMOTE_UNAVAILABLE, reasons.THROTTLED, reasons.INTERNAL_ERROR)
-KEY_REASONS = (reasons.SECRET_NOT_FOUND, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID)
-
-AccountKey = tuple[str, str | None, str]  # kind, namespace (None for the cluster kind), name
+USABLE_REASONS = (*TEMPORARY_REASONS, reasons.DELETING)
 
 
 def account_key(kind: str, namespace: str | None, name: str) -> AccountKey:
@@ -45,8 +43,8 @@ def account_key(kind: str, namespace: str | None, name: str) -> AccountKey:
 class AccountSnapshot:
     """One account as its last pass left it.
 
-    `problem`: why resources cannot use it; None if they can. `gone`: the object was deleted; a session may remain
-    while resources that are being deleted need it.
+    `problem`: why resources cannot use it; None if they can. `deleting`: its deletion was requested, so that it serves
+    deletions only. `gone`: the object is no more; a session may remain while resources that are being deleted need it.
     """
 
     key: AccountKey
@@ -54,6 +52,12 @@ class AccountSnapshot:
     problem: AccountProblem | None
     has_session: bool
     gone: bool = False
+    deleting: bool = False
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether nothing new may be created with it."""
+        return self.gone or self.deleting
 
     @property
     def account(self) -> UsableAccount:
@@ -146,16 +150,20 @@ def select(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot 
     found = accounts.find(request.key)
     if found is None or (found.gone and not request.deleting):
         return _missing(request, accounts)
+    if found.deleting and not request.deleting:
+        return account_remedies.being_deleted(request.key, request.bound)
     return _changed(found, request) or found
 
 
 def _select_default(request: AccountRequest, accounts: KnownAccounts) -> AccountSnapshot | AccountProblem:
     own = accounts.find(request.key)
-    if own is not None and not own.gone:
+    if own is not None and not own.is_leaving:
         return own
-    shared = [one for one in accounts.snapshots if one.spec.is_default and not one.gone]
+    shared = [one for one in accounts.snapshots if one.spec.is_default and not one.is_leaving]
     if shared:
         return min(shared, key=lambda one: one.key[2])
+    if own is not None and own.deleting:
+        return account_remedies.being_deleted(request.key, request.bound)
     return _not_reconciled(request.key, accounts) or AccountProblem(
         reasons.ACCOUNT_NOT_FOUND, f"There is no AgentexAccount named {DEFAULT!r} in this namespace and no default "
         "ClusterAgentexAccount." + _next_step(
@@ -166,7 +174,8 @@ def _missing(request: AccountRequest, accounts: KnownAccounts) -> AccountProblem
     kind, _, name = request.key
     step = _next_step(request, _how_to_get(request))
     return _not_reconciled(request.key, accounts) or AccountProblem(
-        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}.{step}")
+        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}.{step}",
+        remedy=account_remedies.for_missing(request.key, request.bound))
 
 
 def _how_to_get(request: AccountRequest) -> str:
@@ -179,10 +188,7 @@ def _how_to_get(request: AccountRequest) -> str:
 
 
 def _next_step(request: AccountRequest, step: str) -> str:
-    """The step, after a space; empty for a resource that is being deleted: its namespace may be deleted with it.
-
-    Nothing can be created in such a namespace; `core/protocol/teardown.py` names a step that can be taken there.
-    """
+    """The step, after a space; empty for a deletion, whose step is in `remedy`."""
     return "" if request.deleting else f" {step}"
 
 
@@ -200,7 +206,8 @@ def _changed(found: AccountSnapshot, request: AccountRequest) -> AccountProblem 
         reasons.ACCOUNT_CHANGED,
         f"{bound.kind} {bound.name!r} now is account {found.spec.account_id} at {found.spec.endpoint}, but what this "
         f"resource created is in {bound.account_id} at {bound.endpoint}." + _next_step(
-            request, "Restore the account, or delete this resource with deletionPolicy Orphan and create it anew."))
+            request, "Restore the account, or delete this resource with deletionPolicy Orphan and create it anew."),
+        remedy=account_remedies.for_changed(found.key, bound))
 
 
 def _is_bound_to(found: AccountSnapshot, bound: BoundAccount) -> bool:
@@ -242,14 +249,16 @@ def _unavailable(request: AccountRequest, found: AccountSnapshot) -> AccountProb
 
 def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> bool:
     """The deletion of a namespace removes the Secret before our finalizers are done (ecosystem.md R14)."""
-    return request.deleting and found.has_session and problem.reason in KEY_REASONS
+    return request.deleting and found.has_session and problem.reason in account_remedies.KEY_REASONS
 
 
 def _as_seen_by_resources(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
     kind, _, name = found.key
-    why = f"{problem.reason}." if request.deleting else problem.message
+    ref = found.spec.api_key_secret_ref
+    why = account_remedies.without_step(found.key, ref, problem.reason) if request.deleting else problem.message
     reason = problem.reason if problem.reason == reasons.ACCESS_DENIED else reasons.ACCOUNT_NOT_READY
-    return AccountProblem(reason, f"{kind} {name!r} is not ready: {why}", stalled=problem.stalled)
+    return AccountProblem(reason, f"{kind} {name!r} is not ready: {why}", stalled=problem.stalled,
+                          remedy=account_remedies.for_unusable(found.key, ref, problem.reason))
 
 
 def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[str, str]) -> AccountProblem | None:
@@ -263,30 +272,20 @@ def _forbidden(request: AccountRequest, found: AccountSnapshot, labels: Mapping[
         "another spec.accountRef.")
 
 
-def unreadable(key: AccountKey, message: str) -> AccountProblem:
-    """The problem of resources whose account object is no valid account."""
-    return AccountProblem(reasons.ACCOUNT_NOT_READY, f"{key[0]} {key[2]!r} is not ready: {message}")
-
-
-def labels_unreadable(error: Unauthorized) -> AccountProblem:
-    """The problem of a resource whose namespace's labels the operator may not read."""
-    return AccountProblem(reasons.ACCOUNT_NOT_READY, "The account's namespaceSelector asks for the labels of this "
-                          f"namespace. Grant the operator `get` of namespaces. {error.message}", stalled=True)
-
-
 # --- what the account's status says to its resources, and what theirs say of it -----------------------------------
 
 
 def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProblem | None:
     """Why resources cannot use an account with these stored conditions; None if they can.
 
-    An account whose remote API is temporarily unavailable stays usable, once its key was read (`has_session`).
+    An account whose remote API is temporarily unavailable stays usable, once its key was read (`has_session`); so does
+    one that is being deleted, for deletions.
     """
     found = tuple(stored)
     ready = conditions.find(found, conditions.READY)
     if ready is None:
         return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", temporary=True)
-    usable = ready.status == "True" or (has_session and ready.reason in TEMPORARY_REASONS)
+    usable = ready.status == "True" or (has_session and ready.reason in USABLE_REASONS)
     if usable:
         return None
     return AccountProblem(ready.reason, ready.message, stalled=conditions.is_true(found, conditions.STALLED))

@@ -41,17 +41,31 @@ class UsableAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """A step of a person, as the end of a sentence that begins with "To remove it, ".
+
+    `creates`: the step creates an object in the namespace of the resource. `terminating`: that namespace is being
+    deleted, so that nothing can be created in it; None if unknown.
+    """
+
+    step: str
+    creates: bool = False
+    terminating: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountProblem:
     """Why there is no usable account; `reason` is a condition reason, `message` ends with the next step.
 
     `temporary`: it ends by itself in a moment, so the resource keeps the status it has. `stalled`: the account is
-    Stalled, so that a person has to mend it.
+    Stalled, so that a person has to mend it. `remedy`: what makes the account usable for a deletion, if that is known.
     """
 
     reason: str
     message: str
     temporary: bool = False
     stalled: bool = False
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)

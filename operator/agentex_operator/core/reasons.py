@@ -21,6 +21,7 @@ EXPIRED = "Expired"
 # waiting for something else
 ACCOUNT_NOT_FOUND = "AccountNotFound"
 ACCOUNT_NOT_READY = "AccountNotReady"
+ACCOUNT_DELETING = "AccountDeleting"
 ACCOUNT_NOT_ALLOWED = "AccountNotAllowed"
 ACCOUNT_CHANGED = "AccountChanged"
 AGENT_BUSY = "AgentBeingCreated"

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
-from agentex_operator.core import account, account_binding, calls, guard, reasons, secret_use
-from agentex_operator.core.errors import Conflict, NotReady, Unauthorized
+from agentex_operator.api.metadata import Meta
+from agentex_operator.core import (
+    account,
+    account_binding,
+    account_hold,
+    account_remedies,
+    calls,
+    guard,
+    reasons,
+    secret_use,
+)
+from agentex_operator.core.errors import Conflict, ExternalError, NotReady, Unauthorized
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
 from agentex_operator.network.trust import CA_KEY, certificates
-from agentex_operator.reconcile import failed_passes, parsing, shell
+from agentex_operator.reconcile import account_holders, failed_passes, parsing, shell
+from agentex_operator.reconcile.work_queue import Outcome
 
 if TYPE_CHECKING:
     from agentex_operator.agentex.session import AccountSession
@@ -26,7 +38,6 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.accounts import AccountEntry
     from agentex_operator.reconcile.runtime import Runtime
     from agentex_operator.reconcile.views import View
-    from agentex_operator.reconcile.work_queue import Outcome
 
 OpenSession = Callable[["AccountEntry", str], "AccountSession"]
 KINDS = {AGENTEX_ACCOUNT.kind: (AGENTEX_ACCOUNT, AgentexAccount),
@@ -47,13 +58,27 @@ class AccountReconciler:
         resource = parsing.parsed(model.parse, view.obj)
         if isinstance(resource, InvalidObject):
             self._runtime.accounts.set_unreadable(view, resource.message)
-            return await parsing.report_invalid(self._runtime, kind, view, resource)
+            return await self._pass_over_invalid(kind, view, resource)
         entry = self._runtime.accounts.entry(view, resource.spec, view.namespace or self._namespace)
         return await self._pass(kind, view, entry, resource)
 
+    async def _pass_over_invalid(self, kind: Kind, view: View, found: InvalidObject) -> Outcome:
+        """Report what is invalid; once the account is deleted and nothing holds it, let it go."""
+        held_by, meta = account_holders.holders(self._runtime.engine, view), Meta.parse(view.obj)
+        if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
+            outcome = await shell.attempt(self._runtime.writer(kind, view).write, calls.RemoveFinalizer())
+            return Outcome(failed=isinstance(outcome, ExternalError))
+        if meta.deleting and held_by:
+            found = replace(found, message=f"{found.message} {account_hold.described(held_by)}")
+        return await parsing.report_invalid(self._runtime, kind, view, found)
+
+    def _is_in_use(self, view: View) -> bool:
+        entry = self._runtime.accounts.find(view)
+        return entry is not None and bool(entry.passes)
+
     async def _pass(self, kind: Kind, view: View, entry: AccountEntry, resource: AccountResource) -> Outcome:
         one = AccountPass(self._runtime, kind, view, entry, self._open)
-        observed = self._observe(kind, resource, entry)
+        observed = self._observe(view, resource, entry)
         observed, planned = await shell.run_pass(account, observed, one.perform, self._runtime.clock)
         entry.proved_at = observed.proved_at
         if not observed.object_gone:  # what was not written is not so yet: the pass comes again
@@ -62,14 +87,15 @@ class AccountReconciler:
             self._runtime.accounts.set_availability(entry, problem)
         return shell.outcome_of(planned)
 
-    def _observe(self, kind: Kind, resource: AccountResource, entry: AccountEntry) -> account.Observed:
-        of_administrator = kind == CLUSTER_AGENTEX_ACCOUNT
+    def _observe(self, view: View, resource: AccountResource, entry: AccountEntry) -> account.Observed:
         return account.Observed(
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             policy=self._runtime.policy, started_at=self._runtime.clock.now(),
             counts=entry.counts(), counted=entry.counted,
-            endpoints=self._endpoints.of_administrators if of_administrator else self._endpoints,
+            endpoints=self._endpoints.of_administrators if entry.is_of_administrator else self._endpoints,
             proved_at=None if is_barred(entry) else entry.proved_at,
+            held_by=account_holders.holders(self._runtime.engine, view) if entry.deleting else (),
+            has_session=entry.session is not None, in_use=bool(entry.passes),
         )
 
     async def report(self, view: View, failure: InternalFailure) -> None:
@@ -107,7 +133,7 @@ class AccountPass:
             case calls.ProbeAccount():
                 await self._probe()
                 return call.answer(None)
-            case calls.SaveStatus():
+            case calls.SaveStatus() | calls.AddFinalizer() | calls.RemoveFinalizer():
                 return await self._writer.write(call)
             case _:
                 assert_never(call)
@@ -116,8 +142,8 @@ class AccountPass:
         namespace = self._entry.secret_namespace
         secret = await self._runtime.objects.secret(namespace, ref.name)
         if secret is None:
-            raise NotReady(reasons.SECRET_NOT_FOUND, f"There is no Secret {ref.name!r} in namespace {namespace!r}. "
-                                                     "Create it, or correct spec.apiKeySecretRef.")
+            terminating = await self._runtime.accounts.is_terminating(namespace)
+            raise account_remedies.no_secret(ref.name, namespace, terminating)
         return secret
 
     async def _use(self, secret: dict[str, Any], ref: KeyRef) -> bool:

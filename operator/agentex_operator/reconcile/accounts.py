@@ -1,7 +1,8 @@
 """The entry and the live session of each account; `core/account_binding.py` decides which one a resource uses.
 
-A session outlives its AgentexAccount while resources that are being deleted still need it: deleting a namespace
-removes account and Secret before our finalizers are done (ecosystem.md R14).
+An account that is being deleted stays while resources are bound to it (core/account_hold.py); its Secret does not, and
+the session keeps the API key. Where a person removed the finalizer of the account, the session outlives the object
+while resources that are being deleted need it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import TYPE_CHECKING
 from agentex_operator.agentex.build_records import BUILDS
 from agentex_operator.agentex.deployment_records import DEPLOYMENTS, LIVE_PREVIEWS
 from agentex_operator.agentex.gate import Rate
-from agentex_operator.core import account, account_binding
+from agentex_operator.core import account, account_binding, account_remedies
 from agentex_operator.core.account import Counts
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
-from agentex_operator.core.errors import Unauthorized
+from agentex_operator.core.errors import ExternalError, Unauthorized
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 from agentex_operator.kube.kinds import CLUSTER_AGENTEX_ACCOUNT
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from agentex_operator.agentex.session import AccountSession
     from agentex_operator.api.account import AccountSpec
-    from agentex_operator.core.account_binding import AccountKey, AccountUser
+    from agentex_operator.core.account_binding import AccountUser
+    from agentex_operator.core.account_remedies import AccountKey
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
@@ -46,9 +48,11 @@ class AccountEntry:
     problem: AccountProblem | None = account_binding.NOT_RECONCILED
     proved_at: datetime | None = None
     counted: Counts | None = None  # the counts that the account's status was told last
+    deleting: bool = False
     gone: bool = False
     closed: bool = False
     followers: set[str] = field(default_factory=set)  # uids of the resources that use the session
+    passes: set[str] = field(default_factory=set)  # of these, uids whose pass in flight may still create something
 
     @property
     def rate(self) -> Rate:
@@ -63,7 +67,8 @@ class AccountEntry:
 
     def snapshot(self) -> AccountSnapshot:
         """The entry as a value for the decisions."""
-        return AccountSnapshot(self.key, self.spec, self.problem, self.session is not None, self.gone)
+        return AccountSnapshot(self.key, self.spec, self.problem, self.session is not None, self.gone,
+                               self.deleting)
 
     def counts(self) -> Counts:
         """What the session's inventories count; nothing where there is no session."""
@@ -107,10 +112,20 @@ class Accounts:
         if isinstance(found, AccountProblem):
             if not found.temporary:
                 self._stop_listing_for(resource.meta.uid)
-            return found, None
+            return await self._of_deletion(request, found), None
         entry = self._entries[account_binding.account_key(found.kind, request.namespace, found.name)]
         entry.followers.add(resource.meta.uid)
+        if not request.deleting:
+            entry.passes.add(resource.meta.uid)
         return found, entry.session
+
+    def end_pass(self, uid: str) -> None:
+        """The pass of a resource has ended: a deleted account that waited for this end has a pass."""
+        for entry in self._entries.values():
+            if uid in entry.passes:
+                entry.passes.discard(uid)
+                if entry.deleting:
+                    self._engine.wake(entry.uid)
 
     async def _bind(self, request: AccountRequest) -> UsableAccount | AccountProblem:
         known = self._known(request)
@@ -119,8 +134,23 @@ class Accounts:
         try:
             labels = await self._labels(request.namespace or "")
         except Unauthorized as error:
-            return account_binding.labels_unreadable(error)
+            return account_remedies.labels_unreadable(error)
         return account_binding.bind(request, self._known(request), labels)  # of now: reading took time
+
+    async def _of_deletion(self, request: AccountRequest, problem: AccountProblem) -> AccountProblem:
+        """The problem; of a resource that is being deleted, with whether its namespace is, too."""
+        if problem.temporary or not request.deleting or request.namespace is None:
+            return problem
+        terminating = await self.is_terminating(request.namespace)
+        return account_remedies.in_namespace(problem, terminating=terminating)
+
+    async def is_terminating(self, namespace: str) -> bool | None:
+        """Whether a namespace is being deleted; None if that cannot be read."""
+        try:
+            found = await self._cluster.namespace(namespace)
+        except ExternalError:
+            return None
+        return found is None or "deletionTimestamp" in found["metadata"]
 
     def _known(self, request: AccountRequest) -> KnownAccounts:
         """Snapshots of the accounts that come into question for this request."""
@@ -182,7 +212,14 @@ class Accounts:
         if entry is None or entry.uid != view.uid:
             entry = self._replace(entry, AccountEntry(view.key, view.uid, spec, secret_namespace))
         entry.spec = spec
+        self._note_deletion(entry, view)
         return entry
+
+    def _note_deletion(self, entry: AccountEntry, view: View) -> None:
+        """From now on a deleted account serves deletions only; every resource that may use it is told."""
+        if not entry.deleting and "deletionTimestamp" in view.obj["metadata"]:
+            self.wake_dependents(entry.key)
+            entry.deleting = True
 
     def _replace(self, before: AccountEntry | None, entry: AccountEntry) -> AccountEntry:
         if before is not None:
@@ -198,10 +235,12 @@ class Accounts:
 
     def set_unreadable(self, view: View, message: str) -> None:
         """Record why the object is no valid account; resources that name it are told, unless a session is there."""
-        problem = account_binding.unreadable(view.key, message)
+        problem = account_remedies.unreadable(view.key, message)
         if self._unreadable.get(view.key) != problem:
             self.wake_dependents(view.key)
             self._unreadable[view.key] = problem
+        if (entry := self.find(view)) is not None:
+            self._note_deletion(entry, view)
 
     def find(self, view: View) -> AccountEntry | None:
         """The entry of this account object, or None."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import account_binding, endpoints
+from agentex_operator.core.account_hold import Remote
 from agentex_operator.kube.kinds import (
     AGENT_BUILD,
     AGENTEX_ACCOUNT,
@@ -36,7 +37,9 @@ DEPLOYMENT_MEMBERS: tuple[tuple[Kind, Member], ...] = (
 )
 ACCOUNT_MEMBERS: tuple[tuple[Kind, Member], ...] = ((SECRET, ("spec", "apiKeySecretRef")),)
 REMOTE_AGENT: Final = "the remote agent of a production deployment"  # as a kind in the index; no kind is called so
-ACCOUNT_REFERENCES: tuple[Member, ...] = (("status", "account"), ("spec", "accountRef"))
+BOUND_ACCOUNT: Member = ("status", "account")
+SPEC: Member = ("spec",)
+ACCOUNT_REFERENCES: tuple[Member, ...] = (BOUND_ACCOUNT, ("spec", "accountRef"))
 
 
 def build_references(view: View) -> frozenset[Key]:
@@ -77,11 +80,29 @@ def account_references(operator_namespace: str) -> References:
     return lambda view: _named(view, view.namespace or operator_namespace, ACCOUNT_MEMBERS)
 
 
+def bound_account(view: View) -> Key | None:
+    """The account in which the remote objects of a resource live; None before the first create."""
+    return _account(view, BOUND_ACCOUNT)
+
+
+def remote_account(view: View, member: Member) -> Remote | None:
+    """The remote account that a member names by endpoint and accountID; None where one of them cannot be read."""
+    found = _at(view.obj, member)
+    endpoint, account_id = _text(found.get("endpoint")), _text(found.get("accountID"))
+    return Remote(endpoint, account_id) if endpoint and account_id else None
+
+
+def _account(view: View, member: Member) -> Key | None:
+    """The key of the account that a member names; None where it names none."""
+    found = _at(view.obj, member)
+    name, kind = _text(found.get("name")), _text(found.get("kind")) or AGENTEX_ACCOUNT.kind
+    return account_binding.account_key(kind, view.namespace, name) if name else None
+
+
 def _accounts(view: View) -> frozenset[Key]:
     """The account that a resource is bound to and the one that it names; without both, every possible default."""
-    found = [_at(view.obj, member) for member in ACCOUNT_REFERENCES]
-    named = frozenset(account_binding.account_key(_text(one.get("kind")) or AGENTEX_ACCOUNT.kind, view.namespace, name)
-                      for one in found if (name := _text(one.get("name"))))
+    found = (_account(view, member) for member in ACCOUNT_REFERENCES)
+    named = frozenset(key for key in found if key is not None)
     return named or _possible_defaults(view.namespace)
 
 

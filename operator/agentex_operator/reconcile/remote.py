@@ -60,6 +60,13 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     async def over(cls, runtime: Runtime, view: View, resource: ResourceT) -> Outcome:
         """Make one pass over the resource. If cluster prerequisites cannot be read, the status says so; retry."""
         try:
+            return await cls._over(runtime, view, resource)
+        finally:
+            runtime.accounts.end_pass(view.uid)
+
+    @classmethod
+    async def _over(cls, runtime: Runtime, view: View, resource: ResourceT) -> Outcome:
+        try:
             one = await cls.begin(runtime, view, resource)
         except ExternalError as error:
             log.info("pass not begun", error=type(error).__name__, message=error.message)

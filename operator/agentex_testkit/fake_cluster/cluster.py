@@ -8,9 +8,9 @@ from typing import Any
 
 from agentex_operator.clock import Clock
 from agentex_operator.kube.cluster import KubeCluster
-from agentex_operator.kube.kinds import EVENT, KINDS, SECRET, Kind
+from agentex_operator.kube.kinds import EVENT, KINDS, NAMESPACE, SECRET, Kind
 from agentex_operator.settings import Settings
-from agentex_testkit.fake_cluster.answers import not_found
+from agentex_testkit.fake_cluster.answers import ApiError, not_found
 from agentex_testkit.fake_cluster.api import FakeApi
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.fake_cluster.requests import WRITES, Request
@@ -39,6 +39,9 @@ class FakeCluster(KubeCluster):
         """Create an object, in `namespace` where the object names none; return it as stored."""
         kind, metadata = self._kind(obj["kind"]), obj["metadata"]
         key = self._key(kind, metadata.get("namespace", namespace), metadata["name"])
+        holder = self.store.get((NAMESPACE, None, key[1])) if key[1] else None
+        if holder and "deletionTimestamp" in holder["metadata"]:
+            raise ApiError(403, f"unable to create new content in namespace {key[1]}: it is being terminated")
         created = self.store.create(key, _plain(obj))
         self.watch.deliver()
         return created
@@ -55,6 +58,15 @@ class FakeCluster(KubeCluster):
     def remove(self, kind: Kind, namespace: str | None, name: str) -> None:
         """Ask for the deletion of an object: with finalizers it stays, marked."""
         self.store.delete(self._key(kind, namespace, name))
+        self.watch.deliver()
+
+    def terminate(self, namespace: str) -> None:
+        """Delete a namespace as its controller does: at once all that is in it; nothing can be created there."""
+        self.store.patch((NAMESPACE, None, namespace), {"metadata": {"finalizers": ["kubernetes"]}})
+        self.store.delete((NAMESPACE, None, namespace))
+        for kind in self.store.served:
+            for obj in self.store.list(kind, namespace) if kind.namespaced else ():
+                self.store.delete((kind, namespace, obj["metadata"]["name"]))
         self.watch.deliver()
 
     def read(self, kind: Kind, namespace: str | None, name: str) -> Object | None:

@@ -101,7 +101,7 @@ class LoadSetup:
         self.operator = ForkedOperator(runner.prefork, config, (runner.namespace,), runner.folder, self._flags)
         self.world.operator = self.operator
         self.supervisor = Supervisor(self.operator)
-        self.world.remove("AgentexAccount", "default")  # of another endpoint: what is bound to it stays so for good
+        self.world.take_away("AgentexAccount", "default")  # of another endpoint: what is bound to it stays so for good
         self.open_account("default")
         self.supervisor.start()
         self.world.wait("AgentexAccount", "default")
@@ -109,7 +109,7 @@ class LoadSetup:
 
     def __exit__(self, *_: object) -> None:
         for one in self.world.api.list("AgentexAccount", self.world.namespace):
-            self.world.delete("AgentexAccount", one["metadata"]["name"])
+            self.world.take_away("AgentexAccount", one["metadata"]["name"])
         self.supervisor.stop()
         self.supervisor.end()
         self.operator.end()

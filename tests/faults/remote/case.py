@@ -69,7 +69,7 @@ class RemoteCase:
     def open(self, endpoint: str = "", account: str = "") -> None:
         """Create the account object, for a remote account without history; anew each time, for it cannot be changed."""
         self.world.simulator.set_keys(account or self.account, self.key)
-        self.world.delete("AgentexAccount", self.name)
+        self.world.take_away("AgentexAccount", self.name)
         where = endpoint or self.world.simulator.url  # nothing between: what is broken off must arrive broken off
         reference = {"name": self.name, "key": "api-key"}
         opened = an_account(where, self.name, accountID=account or self.account, apiKeySecretRef=reference)
@@ -77,7 +77,7 @@ class RemoteCase:
 
     def close(self) -> None:
         """Delete the account object."""
-        self.world.delete("AgentexAccount", self.name)
+        self.world.take_away("AgentexAccount", self.name)
 
     def apply(self, *objects: Object) -> None:
         """Apply these; the one of the case's kind and name is its resource."""

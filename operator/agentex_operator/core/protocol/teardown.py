@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.api.status import RemoteStatus
-from agentex_operator.core import calls, memory, reasons
+from agentex_operator.core import account_remedies, calls, memory, reasons
 from agentex_operator.core.calls import Confirm, LookForOurs, Remove, RemoveFinalizer, WriteIntent
 from agentex_operator.core.plan import AccountProblem, Plan, Progress, Verdict
 from agentex_operator.core.protocol import conversation, create, removal
@@ -39,14 +39,16 @@ def release_when_deleted(observed: Observed[StatusT, Record],
 
 
 def without_account(observed: AnyObserved, problem: AccountProblem) -> str:
-    """The message of a deletion without an account: the problem, then a step that a namespace in deletion allows."""
+    """The message of a deletion without an account: the problem, how it could be mended, and the end without that."""
     if problem.temporary:
         return problem.message
-    meta, noun = observed.meta, observed.noun
+    meta, noun, bound = observed.meta, observed.noun, observed.status.account
     orphan = (f"kubectl patch agent{noun}/{meta.name} --namespace={meta.namespace} --type=merge "
               """--patch='{"spec": {"deletionPolicy": "Orphan"}}'""")
-    return (f"{problem.message} So the remote {noun} cannot be removed. To leave the remote {noun} and end this "
-            f"deletion: {orphan}. To remove it, make the account usable, unless the namespace is being deleted.")
+    left = f"{noun} {observed.status.remote_id}" if observed.status.remote_id else noun
+    place = "" if bound is None else f" in account {bound.account_id}"
+    return (f"{problem.message} So the remote {noun} cannot be removed. To leave remote {left}{place} and end this "
+            f"deletion: {orphan}. {account_remedies.sentence(problem.remedy)}")
 
 
 def look_for_the_living(observed: Observed[StatusT, Record], now: datetime) -> Plan[LookForOurs[Record]] | None:
