@@ -31,7 +31,7 @@ ALLOWED: dict[ParserCall, str] = {
     ParserCall("logs.py", "_timestamp", "datetime.datetime.fromtimestamp"): "the time of a log record",
     ParserCall("network/addresses.py", "_embedded", "int"): "of an IPv6Address",
     ParserCall("reconcile/bugs.py", "reference_of", "encode"): "of a repr of names of files and functions",
-    ParserCall("reconcile/parsing.py", "report_invalid", "metadata.Meta.parse"):
+    ParserCall("reconcile/parsing.py", "metadata_of", "metadata.Meta.parse"):
         "the API server writes the metadata; what escapes is reported as InternalError",
     ParserCall("settings.py", "parse_duration", "float"): "of a flag, at the start of the operator",
     ParserCall("sources/credentials.py", "_authorization", "decode"): "base64 is ASCII",

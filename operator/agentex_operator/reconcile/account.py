@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.api.account import AccountResource, AgentexAccount, ClusterAgentexAccount
-from agentex_operator.api.metadata import Meta
 from agentex_operator.core import (
     account,
     account_binding,
@@ -64,7 +63,7 @@ class AccountReconciler:
 
     async def _pass_over_invalid(self, kind: Kind, view: View, found: InvalidObject) -> Outcome:
         """Report what is invalid; once the account is deleted and nothing holds it, let it go."""
-        held_by, meta = account_holders.holders(self._runtime.engine, view), Meta.parse(view.obj)
+        held_by, meta = account_holders.holders(self._runtime.engine, view), parsing.metadata_of(view)
         if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
             outcome = await shell.attempt(self._runtime.writer(kind, view).write, calls.RemoveFinalizer())
             return Outcome(failed=isinstance(outcome, ExternalError))

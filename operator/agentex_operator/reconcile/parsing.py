@@ -42,10 +42,15 @@ def _finding(error: Exception) -> InvalidObject:
     return invalid.invalid_object(first["loc"], problem, missing=first["type"] == "missing")
 
 
+def metadata_of(view: View) -> Meta:
+    """The metadata of an object, which the API server has checked, whatever the rest is like."""
+    return Meta.parse(view.obj)
+
+
 async def report_invalid(runtime: Runtime, kind: Kind, view: View, found: InvalidObject) -> Outcome:
     """Report InvalidSpec, unless the status does so already; nothing remote is touched, not even to delete it."""
     stored = dict(view.obj.get("status") or {})
-    new = invalid.status_of_invalid(found, Meta.parse(view.obj), readiness_in(stored), runtime.clock.now())
+    new = invalid.status_of_invalid(found, metadata_of(view), readiness_in(stored), runtime.clock.now())
     if new is None:
         return Outcome()
     try:
