@@ -141,7 +141,7 @@ class Harness:
         stats = self.engine.stats if self.engine else None
         listing = any(task.get_name() == "listing" for task in asyncio.all_tasks())
         told = self.cluster.watch.pending and not self.cluster.watch.held
-        return bool(listing or told or (stats and (stats.depth or stats.in_flight)))
+        return bool(listing or told or self.cluster.streams.pending or (stats and (stats.depth or stats.in_flight)))
 
     async def wait(self, kind: str, name: str, until: Callable[[Object | None], bool] = ready,
                    within: float = 600) -> Object:

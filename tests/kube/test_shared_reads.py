@@ -115,3 +115,34 @@ async def test_when_the_reader_that_sent_the_request_is_cancelled_another_one_se
     assert await asyncio.gather(*others) == [{"path": "/a", "request": 2}] * 2
     with pytest.raises(asyncio.CancelledError):
         await sender
+
+
+async def test_an_answer_that_was_requested_before_a_change_is_neither_shared_nor_cached_after_it() -> None:
+    source = Source()
+    reads = SharedReads(source.read, HandClock(), 2)
+    before = asyncio.create_task(reads.get("/a"))
+    await run_ready_tasks()
+    reads.forget("/a")
+    after = asyncio.create_task(reads.get("/a"))
+    await run_ready_tasks()
+    source.released.set()
+
+    assert [await before, await after] == [{"path": "/a", "request": 2}] * 2
+    assert source.requests == 2
+
+
+@pytest.mark.parametrize("everything", [False, True])
+async def test_an_answer_that_comes_after_it_was_forgotten_is_not_cached(everything: bool) -> None:
+    source = Source()
+    reads = SharedReads(source.read, HandClock(), 2)
+    before = asyncio.create_task(reads.get("/a"))
+    await run_ready_tasks()
+    if everything:
+        reads.forget_all()
+    else:
+        reads.forget("/a")
+    source.released.set()
+    await before
+    await reads.get("/a")
+
+    assert source.requests == 2

@@ -61,6 +61,12 @@ class Cluster(Protocol):
     async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """Read a Secret, never cached; its values are still base64. May share a request that was sent since `since`."""
 
+    def forget_config_map(self, namespace: str, name: str) -> None:
+        """Have the next read of a ConfigMap that has changed ask the API server."""
+
+    def forget_config_maps(self) -> None:
+        """Have the next read of every ConfigMap ask the API server."""
+
     async def namespace(self, name: str) -> dict[str, Any] | None:
         """Read a Namespace; up to CACHE_SECONDS old."""
 
@@ -75,6 +81,7 @@ class KubeCluster:
         self.api = api
         self._settings = settings
         self._cached_reads = SharedReads(api.get, clock, CACHE_SECONDS)
+        self._config_map_reads = SharedReads(api.get, clock, CACHE_SECONDS)
         self._secret_reads = SharedReads(api.get, clock, 0)
         self._uid = ""
 
@@ -82,6 +89,7 @@ class KubeCluster:
     async def connect(cls, settings: Settings, clock: Clock) -> Self:
         """Read the credentials, without a request. Raises NotReady with the next step if there are none."""
         loaded = await access.load(settings.kubeconfig, settings.context)
+        loaded.connection_pool_maxsize += max(len(settings.watch_namespaces), 1)  # a watch of ConfigMaps in each
         return cls(Api(loaded, f"agentex-operator/{version()}"), settings, clock)
 
     async def aclose(self) -> None:
@@ -129,7 +137,15 @@ class KubeCluster:
 
     async def config_map(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""
-        return await self._cached_reads.get(CONFIG_MAP.path(namespace, name), since)
+        return await self._config_map_reads.get(CONFIG_MAP.path(namespace, name), since)
+
+    def forget_config_map(self, namespace: str, name: str) -> None:
+        """See Cluster."""
+        self._config_map_reads.forget(CONFIG_MAP.path(namespace, name))
+
+    def forget_config_maps(self) -> None:
+        """See Cluster."""
+        self._config_map_reads.forget_all()
 
     async def secret(self, namespace: str, name: str, since: float = 0.0) -> dict[str, Any] | None:
         """See Cluster."""

@@ -58,6 +58,16 @@ class SharedReads:
             return cached.answer
         return await self._send(path)
 
+    def forget(self, path: str) -> None:
+        """Drop the cached answer of a path that has changed; requests in flight are not shared any more."""
+        self._in_flight.pop(path, None)
+        self._cache.pop(path, None)
+
+    def forget_all(self) -> None:
+        """Drop every cached answer; requests in flight are not shared any more."""
+        self._in_flight.clear()
+        self._cache.clear()
+
     async def _send(self, path: str) -> Answer:
         """Read for all who ask for this path until the answer is there."""
         request = _Request(self._clock.monotonic(), asyncio.get_running_loop().create_future())
@@ -69,7 +79,8 @@ class SharedReads:
             request.answer.set_exception(error)
             raise
         else:
-            self._store(path, request.sent_at, answer)
+            if self._in_flight.get(path) is request:  # else a newer request is in flight, or the path was forgotten
+                self._store(path, request.sent_at, answer)
             request.answer.set_result(answer)
             return answer
         finally:

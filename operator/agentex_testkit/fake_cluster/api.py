@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from agentex_operator.kube.api import Api
+from agentex_operator.kube.api import JSON, Api
+from agentex_operator.kube.metadata import METADATA_LIST
 from agentex_testkit.fake_cluster import requests
 from agentex_testkit.fake_cluster.answers import ApiError
-from agentex_testkit.fake_cluster.faults import Faults
+from agentex_testkit.fake_cluster.faults import Fault, Faults
 from agentex_testkit.fake_cluster.requests import WRITES, Request
 from agentex_testkit.fake_cluster.store import ObjectStore
+from agentex_testkit.fake_cluster.streams import FakeStreams, partial
 from agentex_testkit.fake_cluster.watch import FakeWatch
 
 
@@ -23,8 +25,9 @@ class FakeApi(Api):
     `echo_first`: the watch tells of a write before the writer has its answer; else it tells of it afterwards.
     """
 
-    def __init__(self, store: ObjectStore, watch: FakeWatch) -> None:  # no super: there is no connection
-        self._store, self._watch = store, watch
+    def __init__(self, store: ObjectStore, watch: FakeWatch, streams: FakeStreams) -> None:
+        # no super: there is no connection
+        self._store, self._watch, self._streams = store, watch, streams
         self.faults = Faults()
         self.echo_first = False
         self.requests: list[Request] = []
@@ -32,7 +35,7 @@ class FakeApi(Api):
     async def close(self) -> None:
         """Nothing to close."""
 
-    async def get(self, path: str) -> dict[str, Any] | None:
+    async def get(self, path: str, accept: str = JSON) -> dict[str, Any] | None:
         """Read one object or list, or what a group serves; None where there is none."""
         served = [kind.plural for kind in self._store.served if kind.root == path]
         if served:
@@ -42,7 +45,22 @@ class FakeApi(Api):
                 request = self._request("GET", path, {})
             except ApiError:
                 return None
-            return await self._answered(request, path)
+            answer = await self._answered(request, path)
+            return _metadata_only(answer) if accept == METADATA_LIST else answer
+
+    @asynccontextmanager
+    async def stream(self, path: str, accept: str, seconds: float) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """Open a watch of metadata; it lasts until the test ends or breaks it."""
+        with _classified():
+            request = self._request("GET", path, {})
+            await self._met(request)
+            since = int(parse_qs(urlsplit(path).query)["resourceVersion"][0])
+            opened = self._streams.opened(request.kind, request.namespace, since)
+            events = opened.__enter__()
+        try:
+            yield events
+        finally:
+            opened.__exit__(None, None, None)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Merge-patch one object or its status."""
@@ -64,6 +82,15 @@ class FakeApi(Api):
 
     async def _answered(self, request: Request, path: str) -> dict[str, Any] | None:
         """The answer to a request, after the fault that happens at it. Others run while it is on its way."""
+        fault = await self._met(request)
+        answer = self._carried_out(request, path)
+        await self._echo(request)
+        if fault is not None and fault.error is not None:
+            raise fault.error
+        return answer
+
+    async def _met(self, request: Request) -> Fault | None:
+        """The fault that happens at a request. Raises its error, unless the request takes effect before it."""
         self.requests.append(request)
         await asyncio.sleep(0)
         fault = self.faults.at(request)
@@ -71,11 +98,7 @@ class FakeApi(Api):
             fault.act()
         if fault is not None and fault.error is not None and not fault.effect:
             raise fault.error
-        answer = self._carried_out(request, path)
-        await self._echo(request)
-        if fault is not None and fault.error is not None:
-            raise fault.error
-        return answer
+        return fault
 
     async def _echo(self, request: Request) -> None:
         if request.verb in WRITES and self.echo_first:
@@ -85,7 +108,8 @@ class FakeApi(Api):
             asyncio.get_running_loop().call_soon(self._watch.deliver)
 
     def _carried_out(self, request: Request, path: str) -> dict[str, Any] | None:
-        store, key = self._store, request.key if request.verb != "list" else (request.kind, request.namespace, "")
+        store, of_many = self._store, request.verb in ("list", "watch")
+        key = (request.kind, request.namespace, "") if of_many else request.key
         match request.verb:
             case "get":
                 return store.get(key)
@@ -100,6 +124,8 @@ class FakeApi(Api):
             case "delete":
                 store.delete(key, request.body.get("preconditions"))
                 return None
+            case "watch":
+                raise ApiError(406, "a watch is served as a stream")
 
 
 def _chunk(objects: list[dict[str, Any]], path: str, version: int) -> dict[str, Any]:
@@ -109,6 +135,10 @@ def _chunk(objects: list[dict[str, Any]], path: str, version: int) -> dict[str, 
     items = [{key: value for key, value in one.items() if key not in ("apiVersion", "kind")} for one in objects]
     more = {"continue": str(start + limit)} if len(items) > start + limit else {}
     return {"items": items[start : start + limit], "metadata": {"resourceVersion": str(version), **more}}
+
+
+def _metadata_only(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    return None if answer is None else {**answer, "items": [partial(one) for one in answer["items"]]}
 
 
 @contextmanager

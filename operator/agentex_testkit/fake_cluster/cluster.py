@@ -17,6 +17,7 @@ from agentex_testkit.fake_cluster.requests import WRITES, Request
 from agentex_testkit.fake_cluster.schema import PRESERVE
 from agentex_testkit.fake_cluster.served import Served, operators_kinds
 from agentex_testkit.fake_cluster.store import Object, ObjectStore, Snapshot
+from agentex_testkit.fake_cluster.streams import FakeStreams
 from agentex_testkit.fake_cluster.watch import FakeWatch
 
 
@@ -30,10 +31,15 @@ class FakeCluster(KubeCluster):
     def __init__(self, clock: Clock, served: tuple[Served, ...] | None = None,
                  watched: tuple[Kind, ...] = KINDS) -> None:
         self.watch = FakeWatch(watched)
-        self.store = ObjectStore(served or operators_kinds(), clock.now, self.watch.add)
-        self.fake_api = FakeApi(self.store, self.watch)
+        self.streams = FakeStreams()
+        self.store = ObjectStore(served or operators_kinds(), clock.now, self._announce)
+        self.fake_api = FakeApi(self.store, self.watch, self.streams)
         super().__init__(self.fake_api, Settings(), clock)
         self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}})
+
+    def _announce(self, kind: Kind, event: str, obj: Object) -> None:
+        self.watch.add(kind, event, obj)
+        self.streams.add(kind, event, obj)
 
     def create(self, obj: Mapping[str, Any], namespace: str | None = None) -> Object:
         """Create an object, in `namespace` where the object names none; return it as stored."""
@@ -74,8 +80,10 @@ class FakeCluster(KubeCluster):
         return self.store.get(self._key(kind, namespace, name))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put an older copy of everything back; the watch breaks, and begins anew with a list."""
+        """Put an older copy of everything back; the watches break, and begin anew with a list."""
         self.store.restore(snapshot)
+        self.streams.forget(self.store.version)
+        self.streams.cut()
         self.watch.lose()
         for kind in self.store.served:
             for obj in self.store.list(kind, None):

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from agentex_operator.kube.kinds import Kind
 from agentex_testkit.fake_cluster.answers import ApiError
 
-Verb = Literal["get", "list", "create", "patch", "patch_status", "delete"]
+Verb = Literal["get", "list", "watch", "create", "patch", "patch_status", "delete"]
 WRITES = ("create", "patch", "patch_status", "delete")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request: `name` is None of a list; `body` is that of a write."""
+    """One request: `name` is None of a list and a watch; `body` is that of a write."""
 
     verb: Verb
     kind: Kind
@@ -32,14 +32,15 @@ class Request:
 
 def read(method: str, url: str, body: Mapping[str, Any], kinds: Iterable[Kind]) -> Request:
     """Return the request behind a method and a path; raises ApiError 404 for a path that no kind has."""
-    path = urlsplit(url).path
+    path, is_watch = urlsplit(url).path, "watch" in parse_qs(urlsplit(url).query)
     for kind in kinds:
         rest = _below(path, kind.root)
         if rest is None:
             continue
         namespace, rest = _namespace(rest, kind)
         if rest and rest[0] == kind.plural and len(rest) <= 3:
-            return Request(_verb(method, rest), kind, namespace, rest[1] if rest[1:] else None, body)
+            verb = "watch" if is_watch else _verb(method, rest)
+            return Request(verb, kind, namespace, rest[1] if rest[1:] else None, body)
     raise ApiError(404, f"no such path: {path}")
 
 
