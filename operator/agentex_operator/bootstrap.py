@@ -37,6 +37,7 @@ from agentex_operator.reconcile.holders import Holders
 from agentex_operator.reconcile.registration import Registration, RemoteReconciler
 from agentex_operator.reconcile.runtime import Runtime
 from agentex_operator.reconcile.storage_check import StorageCheck
+from agentex_operator.reconcile.watched_references import WatchedReferences
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
 from agentex_operator.sources.registry import Kinds as SourceKinds
@@ -104,30 +105,32 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_started(watch_health.age)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
     await runtime.recorder.start()
-    await prime(engine, cluster, settings, registry.kinds)
-    await engine.start()
 
     async def shutdown() -> None:
         """End the passes, then the sessions of accounts: kopf would wait five seconds for the tasks of a session."""
         await engine.drain(settings.drain_timeout)
         await runtime.accounts.stop()
 
-    try:
-        yield engine, watch_health, shutdown
-    finally:
-        await shutdown()
-        runtime.sources.close()
-        await runtime.recorder.drain(EVENT_DRAIN_TIMEOUT)
-        await health.stop()
+    await prime(engine, cluster, settings, registry.kinds)
+    async with runtime.references.watching():
+        await engine.start()
+        try:
+            yield engine, watch_health, shutdown
+        finally:
+            await shutdown()
+            runtime.sources.close()
+            await runtime.recorder.drain(EVENT_DRAIN_TIMEOUT)
+            await health.stop()
 
 
 def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
                registry: Registry) -> Runtime:
     """All clients and adapters that the reconcilers need, made once."""
     routes = routes_of(settings, redactor)
-    objects = CheckedObjects(cluster, consent_required=settings.require_secret_consent)
+    watched = WatchedReferences(engine, cluster, settings, clock, random.random)
+    objects = CheckedObjects(cluster, watched.take_read, consent_required=settings.require_secret_consent)
     return Runtime(
-        engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster),
+        engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster), references=watched,
         holders=Holders(engine, cluster, clock, settings.watch_namespaces),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),

@@ -58,6 +58,15 @@ def test_the_operators_rights_are_those_of_the_one_file(render: Render) -> None:
     assert roles["agentex-operator"] == RULES
 
 
+def test_the_right_to_watch_config_maps_can_be_left_out(render: Render) -> None:
+    [operators] = [role["rules"] for role in render("rbac.watchConfigMaps=false").all("ClusterRole")
+                   if role["metadata"]["name"] == "agentex-operator"]
+
+    assert [rule for rule in RULES if rule not in operators] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]}]
+    assert len(operators) == len(RULES) - 1
+
+
 def test_nothing_is_allowed_wholesale(render: Render) -> None:
     rules = [rule for role in render().all("ClusterRole") for rule in role["rules"]]
 

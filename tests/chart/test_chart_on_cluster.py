@@ -68,6 +68,8 @@ def may(cluster: ClusterUnderTest, installed: Rendered, question: str) -> bool:
     "delete agentdeployments.agentex.scale.com",
     "get secrets",
     "get configmaps",
+    "list configmaps",
+    "watch configmaps --all-namespaces",
     "get namespaces",
     "create events.events.k8s.io",
 ])
@@ -79,7 +81,7 @@ def test_the_operator_may(cluster: ClusterUnderTest, installed: Rendered, questi
     "list secrets",
     "watch secrets --all-namespaces",
     "patch secrets",
-    "list configmaps",
+    "patch configmaps",
     "create agentbuilds.agentex.scale.com",
     "delete agentbuilds.agentex.scale.com",
     "patch agentexaccounts.agentex.scale.com",

@@ -457,6 +457,7 @@ def test_landing_in_another_namespace_than_the_environments_is_said():
     healthy(world)
 
     assert world.condition("Stalled") == ("True", "EnvironmentMismatch")
+    assert world.run().look_again == world.policy.reference_resync  # the environments may be in a ConfigMap
 
 
 def of_a_build(ready):

@@ -65,7 +65,8 @@ def _as_typed(default: Any) -> Any:
 @_setting("--watch-namespaces", type=CommaSeparated(), help="Serve only these namespaces; empty serves all.")
 @_setting("--workers", type=click.IntRange(min=1), help="How many resources are worked on at the same time.")
 @_setting("--resync", type=Duration(), help="How often a resource at rest is looked at again.")
-@_setting("--reference-resync", type=Duration(), help="How often ConfigMaps, Secrets and sources are looked at again.")
+@_setting("--reference-resync", type=Duration(),
+          help="How often Secrets, sources and ConfigMaps that are not watched are looked at again.")
 @_setting("--settle", type=Duration(), help="Wait after a create whose answer was lost before the next one.")
 @_setting("--create-longest-life", type=Duration(), help="How long after it was sent a create may still take effect.")
 @_setting("--expiry-grace", type=Duration(), help="How long after a preview's expiry the remote may still show it.")

@@ -36,6 +36,11 @@ class Failure:
         """Whether the engine waits longer each time; if the remote names the time to come back, that time is used."""
         return self.failure_class is FailureClass.TRANSIENT and self.retry_after is None
 
+    @property
+    def is_of_references(self) -> bool:
+        """Whether only another spec, or another ConfigMap or Secret that the spec names, helps."""
+        return self.failure_class is FailureClass.STALLED or self.reason in REFERENCE_REASONS
+
 
 BLOCKED_REASONS = frozenset({
     reasons.ACCESS_DENIED, reasons.ACCOUNT_CHANGED, reasons.ACCOUNT_NOT_ALLOWED, reasons.CLUSTER_NOT_IDENTIFIED,
@@ -45,6 +50,7 @@ MISSING_REASONS = frozenset({
     reasons.ACCOUNT_DELETING, reasons.ACCOUNT_NOT_FOUND, reasons.BUILD_NOT_FOUND, reasons.CONFIG_MAP_NOT_FOUND,
     reasons.SECRET_NOT_FOUND, reasons.SOURCE_NOT_FOUND,
 })
+REFERENCE_REASONS = frozenset({reasons.CONFIG_MAP_NOT_FOUND, reasons.KEY_NOT_FOUND})
 MENDED_OUTSIDE = BLOCKED_REASONS | MISSING_REASONS | {reasons.ACCOUNT_NOT_READY, reasons.BUILD_NOT_READY}
 
 

@@ -27,11 +27,16 @@ def stalls(failure: Failure, stored: Sequence[Condition], generation: int, polic
     return failure.failure_class in (FailureClass.STALLED, FailureClass.BLOCKED)
 
 
-def next_look(failure: Failure, stored: Sequence[Condition], policy: Policy, now: datetime) -> timedelta:
-    """The time to the next look: the slow resync, or earlier where a grace ends before."""
+def next_look(failure: Failure, stored: Sequence[Condition], policy: Policy, now: datetime,
+              references_poll: timedelta | None = None) -> timedelta:
+    """The time to the next look: the slow resync, or earlier where a grace ends before.
+
+    `references_poll`: how soon what the resource names must be read again, if not after `policy.reference_resync`.
+    """
+    poll = references_poll if references_poll and failure.is_of_references else policy.reference_resync
     rest = memory.until(_grace_ends(failure, stored, policy, now), now)
     is_in_grace = failure.failure_class is FailureClass.MISSING and rest
-    return min(rest, policy.reference_resync) if is_in_grace else policy.reference_resync
+    return min(rest, poll) if is_in_grace else poll
 
 
 def lasting_stall(stored: Sequence[Condition]) -> Condition | None:

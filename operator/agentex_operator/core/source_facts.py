@@ -17,14 +17,16 @@ class SourceFacts:
 
     `has_context`: a build context is staged and sent; an existing image has none. `is_pinned`: the revision is in the
     spec; the revision of another source may change while the spec does not, so it is looked at more often.
+    `is_object`: the revision changes only with the ConfigMap or Secret that the source names.
     """
 
     has_context: bool = True
     is_pinned: bool = False
+    is_object: bool = False
 
 
-CONFIG_MAP: Final = SourceFacts()
-SECRET: Final = SourceFacts()
+CONFIG_MAP: Final = SourceFacts(is_object=True)
+SECRET: Final = SourceFacts(is_object=True)
 HTTP: Final = SourceFacts(is_pinned=True)
 IMAGE: Final = SourceFacts(has_context=False, is_pinned=True)
 WITHOUT_MEMBER: Final = SourceFacts(is_pinned=True)  # an empty source has no revision that could change

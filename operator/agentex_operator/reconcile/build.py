@@ -37,6 +37,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
             started_at=self.runtime.clock.now(), seen=ObservedRecords(),
+            references_watched=self.runtime.references.are_watched(self.uid),
         )
 
     def owner_of(self, uid: str) -> str:

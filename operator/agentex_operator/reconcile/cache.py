@@ -60,6 +60,18 @@ class ViewCache:
         """The newest views of the objects that refer to the object of that name, whether or not that one exists."""
         return [self._views[uid] for uid in self._index.dependents((kind, namespace, name))]
 
+    def references(self, uid: str) -> frozenset[Key]:
+        """The objects that an object refers to; none for unknown uids."""
+        return self._index.references(uid)
+
+    def referred(self, kind: str, namespace: str | None) -> list[Key]:
+        """The objects of this kind that any object refers to, whether or not they exist; as `referring`."""
+        return self._index.referred(kind, namespace)
+
+    def referring(self, kind: str, namespace: str | None) -> list[str]:
+        """The uids of the objects that refer to any object of this kind; in this namespace, or for None in any."""
+        return self._index.referring(kind, namespace)
+
     def remember(self, seen: View) -> bool:
         """Keep the view if it is newer than the one in the cache; False for an echo or a stale view."""
         before = self._views.get(seen.uid)

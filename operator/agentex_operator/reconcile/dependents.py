@@ -49,6 +49,19 @@ class DependentIndex:
         kind, namespace, _ = key
         return list(self._dependents.get(key, {}) | self._dependents.get((kind, namespace, ANY_NAME), {}))
 
+    def references(self, uid: str) -> frozenset[Key]:
+        """The objects that an object refers to; none for unknown uids."""
+        return self._references.get(uid, frozenset())
+
+    def referred(self, kind: str, namespace: str | None) -> list[Key]:
+        """The objects of this kind that any object refers to, in this namespace, or for None in any."""
+        return [key for key in self._dependents if key[0] == kind and namespace in (None, key[1])]
+
+    def referring(self, kind: str, namespace: str | None) -> list[str]:
+        """The uids of all objects that refer to an object of this kind; in this namespace, or for None in any."""
+        return [uid for uid, keys in self._references.items()
+                if any(key[0] == kind and namespace in (None, key[1]) for key in keys)]
+
     def _read(self, view: View) -> frozenset[Key]:
         references = self._functions.get(view.kind)
         if references is None:

@@ -47,6 +47,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
             cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
             started_at=self.runtime.clock.now(), seen=ObservedRecords(), build=self._build(resource),
             rivals=self._rivals(resource),
+            references_watched=self.runtime.references.are_watched(self.uid),
         )
 
     def _build(self, resource: AgentDeployment) -> AgentBuild | None:
@@ -93,7 +94,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
         ref = call.ref
         of_environments = ref == self.resource.spec.environments.config_map_key_ref
         member = ENVIRONMENTS if of_environments else MANIFEST
-        found = await self.runtime.cluster.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
+        found = await self.runtime.objects.config_map(self.namespace, ref.name, self.started_at if call.live else 0.0)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND,
                            f"There is no ConfigMap {ref.name!r} in this namespace. Create it, or correct "

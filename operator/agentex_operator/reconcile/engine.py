@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.cache import Subscriber
     from agentex_operator.reconcile.dependents import References
-    from agentex_operator.reconcile.views import View
+    from agentex_operator.reconcile.views import Key, View
     from agentex_operator.reconcile.workers import Gone, Reconcile, Report
 
 
@@ -170,6 +170,18 @@ class Engine:
         Which objects an object refers to is said by the `references` registered for its kind.
         """
         return self._cache.dependents(kind, namespace, name)
+
+    def references(self, uid: str) -> frozenset[Key]:
+        """The objects that an object refers to; none for unknown uids."""
+        return self._cache.references(uid)
+
+    def referred(self, kind: str, namespace: str | None) -> list[Key]:
+        """The objects of this kind that any object refers to, whether or not they exist; as `referring`."""
+        return self._cache.referred(kind, namespace)
+
+    def referring(self, kind: str, namespace: str | None) -> list[str]:
+        """The uids of the objects that refer to any object of this kind; in this namespace, or for None in any."""
+        return self._cache.referring(kind, namespace)
 
     def failures(self, uid: str) -> int:
         """How many passes of an object failed in a row."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.holders import Holders
     from agentex_operator.reconcile.views import View
+    from agentex_operator.reconcile.watched_references import WatchedReferences
     from agentex_operator.sources import Sources
 
 
@@ -34,6 +35,7 @@ class Runtime:
     recorder: Recorder
     accounts: Accounts
     holders: Holders
+    references: WatchedReferences
     sources: Sources
     routes: Routes
     clock: Clock

@@ -54,9 +54,10 @@ def stop_without_source(observed: Observed, _now: datetime) -> Verdict | None:
 
 
 def next_look(observed: Observed) -> timedelta:
-    """How soon the source may have changed without an event: earlier if its revision is not in the spec."""
-    is_pinned = source_facts.facts_of(observed.spec.source).is_pinned
-    return observed.policy.resync if is_pinned else observed.policy.reference_resync
+    """How soon the source may have changed without an event: earlier if nothing tells of its changes."""
+    facts = source_facts.facts_of(observed.spec.source)
+    told = facts.is_pinned or (facts.is_object and observed.references_watched)
+    return observed.policy.resync if told else observed.policy.reference_resync
 
 
 def source_status(observed: Observed) -> SourceStatus | None:

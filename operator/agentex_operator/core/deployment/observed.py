@@ -71,6 +71,11 @@ class Observed(identity.Identity):
         return self.policy.reference_resync if serving else self.policy.resync
 
     @property
+    def references_poll(self) -> timedelta:
+        """The same as of every kind; earlier if there are rivals, whose changes wake nobody."""
+        return self.policy.reference_resync if self.rivals else super().references_poll
+
+    @property
     def ids(self) -> frozenset[str]:
         """Every remote id on record, the predecessor's too."""
         predecessor = self.status.predecessor_id

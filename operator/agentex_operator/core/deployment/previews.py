@@ -124,4 +124,4 @@ def check_the_expiry(observed: Observed, now: datetime) -> Verdict | None:
         return None
     return Verdict(ready="False", reason=reasons.INVALID_EXPIRY, phase="Failed", progress=Progress.STALLED,
                    message=f"spec.preview.expiresAt, {expiry.stamp(preview.expires_at)}, has passed. Set a later one.",
-                   follow=observed.follow, look_again=observed.policy.reference_resync)
+                   follow=observed.follow, look_again=observed.references_poll)

@@ -33,7 +33,7 @@ def follow_the_rollout(observed: Observed, now: datetime) -> Verdict | None:
     return Verdict(ready="Unknown", reason=reasons.DEPLOYING if known else reasons.UNRECOGNIZED_STATUS,
                    phase="Deploying", progress=Progress.RECONCILING, follow=observed.follow,
                    message=f"The remote deployment {record.id} is {record.raw_status}.",
-                   look_again=min(memory.until(deadline, now), observed.policy.reference_resync))
+                   look_again=min(memory.until(deadline, now), observed.references_poll))
 
 
 def _too_slow(observed: Observed, record: DeploymentRecord) -> Verdict:
@@ -59,7 +59,7 @@ def _misplaced(observed: Observed) -> Verdict | None:
                f"{got!r}. Correct environments.yaml, which is {places.of_environments(observed)}, or ask the account's "
                "administrator.")
     return Verdict(ready="False", reason=reasons.ENVIRONMENT_MISMATCH, message=message, phase="Failed",
-                   progress=Progress.STALLED, follow=observed.follow)
+                   progress=Progress.STALLED, follow=observed.follow, look_again=observed.references_poll)
 
 
 def _expected_namespace(observed: Observed) -> str | None:
@@ -75,12 +75,12 @@ def _healthy(observed: Observed, now: datetime) -> Verdict:
     ends, preview = observed.status.expires_at, observed.spec.preview
     verdict = Verdict(ready="True", reason=reasons.HEALTHY, phase="Ready", follow=observed.follow,
                       message=f"Deployment {observed.status.deployment_id} is healthy.{_contested(observed)}",
-                      look_again=observed.policy.reference_resync)
+                      look_again=observed.references_poll)
     if preview is None or ends is None:
         return verdict
     soon, at = expiry.soon_at(preview, ends), expiry.stamp(ends)
     if now < soon:
-        until_soon = min(memory.until(soon, now), observed.policy.reference_resync)
+        until_soon = min(memory.until(soon, now), observed.references_poll)
         return replace(verdict, message=f"{verdict.message} It expires at {at}.", look_again=until_soon)
     message = (f"{verdict.message} It expires soon, at {at}: set the annotation {EXTEND} to a new value to keep "
                "it.")
@@ -155,7 +155,7 @@ def _external(observed: Observed, state: RemoteState) -> Verdict:
 
 def _stalled(observed: Observed, reason: str, message: str) -> Verdict:
     return Verdict(ready="False", reason=reason, message=message, phase="Failed", progress=Progress.STALLED,
-                   follow=observed.follow, look_again=observed.policy.reference_resync)
+                   follow=observed.follow, look_again=observed.references_poll)
 
 
 def _last_word(observed: Observed) -> str:

@@ -89,7 +89,7 @@ def failed(observed: AnyObserved, failure: Failure) -> Verdict:
     stored, policy, now = observed.stored.conditions, observed.policy, observed.started_at
     verdict = Verdict(ready="False", reason=failure.reason, message=failure.message, phase="Failed",
                       progress=Progress.STALLED, follow=observed.follow,
-                      look_again=grace.next_look(failure, stored, policy, now))
+                      look_again=grace.next_look(failure, stored, policy, now, observed.references_poll))
     if grace.stalls(failure, stored, observed.meta.generation, policy, now):
         return verdict
     if failure.failure_class is not FailureClass.TRANSIENT:

@@ -47,6 +47,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     holders_read_live: bool = False      # whether they were read from the API server, after our own claim
     foreign_record_seen: bool = False    # the recorded id has the token of another owner
     failure: Failure | None = None       # why this pass goes no further
+    references_watched: bool = False     # a change of a ConfigMap or Secret that the resource names wakes it
     object_gone: bool = False            # the object is deleted, or is not the version that was decided on
     digests: Digests = field(default_factory=Digests, compare=False, repr=False)
 
@@ -64,6 +65,11 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     @abstractmethod
     def nothing_left(self) -> bool:
         """Whether the status alone shows that nothing remote is alive and that no create is open."""
+
+    @property
+    def references_poll(self) -> timedelta:
+        """How soon the ConfigMaps and Secrets that the resource names must be read again if no event comes first."""
+        return self.policy.resync if self.references_watched else self.policy.reference_resync
 
     @property
     @abstractmethod
