@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+
+from tests.servers import in_a_thread
 
 
 @dataclass
@@ -23,15 +24,16 @@ class ProxyServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer CONNECT with a tunnel, and pass any other request on as it is."""
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.asked.append(head.split(b" HTTP/")[0].decode())
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
-            if head.startswith(b"CONNECT"):
-                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            else:
-                up_writer.write(head)
-            await asyncio.gather(_copy(reader, up_writer), _copy(up_reader, writer))
+            with closing(up_writer):
+                if head.startswith(b"CONNECT"):
+                    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                else:
+                    up_writer.write(head)
+                await asyncio.gather(_copy(reader, up_writer), _copy(up_reader, writer))
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,25 +47,21 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @contextmanager
 def proxying(upstream: int) -> Iterator[ProxyServer]:
     """Run a proxy to the server at this loopback port."""
-    proxy, loop, ready = ProxyServer(upstream), asyncio.new_event_loop(), threading.Event()
-    stop = asyncio.Event()
+    with in_a_thread(_listening(upstream)) as proxy:
+        yield proxy
 
-    async def main() -> None:
-        server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-        proxy.port = server.sockets[0].getsockname()[1]
-        ready.set()
-        await stop.wait()
-        server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-    thread.start()
+@asynccontextmanager
+async def _listening(upstream: int) -> AsyncIterator[ProxyServer]:
+    proxy = ProxyServer(upstream)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
     try:
-        assert ready.wait(10)
         yield proxy
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+        server.close()
+        tunnels = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tunnels:
+            task.cancel()
+        await asyncio.gather(*tunnels, return_exceptions=True)
+        await asyncio.sleep(0)  # a closed connection lets its socket go in the next round of the loop

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from tests.servers import in_a_thread
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,32 +32,24 @@ class Server:
 @contextmanager
 def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Answers every GET so."""
-    server, loop = Server(), asyncio.new_event_loop()
-    ready = threading.Event()
+    with in_a_thread(_listening(answer, tls)) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _listening(answer: Answer, tls: ssl.SSLContext | None) -> AsyncIterator[Server]:
+    server, app = Server(), web.Application()
 
     async def noted(request: web.Request) -> web.StreamResponse:
         server.asked.append((request.path, request.headers.get("Authorization")))
         return await answer(request)
 
-    async def main() -> None:
-        app = web.Application()
-        app.router.add_get("/{rest:.*}", noted)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        server.port = runner.addresses[0][1]
-        ready.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    stop = asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
-    thread.start()
+    app.router.add_get("/{rest:.*}", noted)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    server.port = runner.addresses[0][1]
     try:
-        assert ready.wait(10)
         yield server
     finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+        await runner.cleanup()
