@@ -79,7 +79,7 @@ def _impossible_edits(kind: str, message: str) -> list[str]:
     """The immutable fields of a message that has no word of another object in the same sentence."""
     sentences = re.split(r"(?<=[.!?]) ", message)
     return [path for one in sentences for path in _FIELD.findall(one)
-            if path in immutable_fields(kind) and not _OTHER_OBJECT.search(one)]
+            if ".".join(path.split(".")[:2]) in immutable_fields(kind) and not _OTHER_OBJECT.search(one)]
 
 
 def _names_within_reach(obj: Object, known: Mapping[tuple[str, str], Object]) -> frozenset[str]:

@@ -261,7 +261,7 @@ REMOTE = {
         status="Unknown", stalled=False, creates=1),
     "a refusal that breaks lines": answered(
         "nasty-no", kind="status", script={"status": 422, "body": {"detail": f"no {NASTY} no"}, "match": {
-            "method": "POST"}}, reason="AgentNameTaken", step="choose another name"),
+            "method": "POST"}}, reason="AgentNameTaken", step="another spec.agentName"),
     "a refusal that quotes the key": answered(
         "parrot", kind="status", script={"status": 413, "body": {"detail": "the key key-parrot may not"}, "match": {
             "method": "POST"}}, reason="RejectedByRemote", step="may not. Correct the spec"),

@@ -10,8 +10,9 @@ import pytest
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import Status
 from agentex_operator.core import conditions
-from agentex_operator.core.invalid import InvalidObject, invalid_object, status_of_invalid
+from agentex_operator.core.invalid import IMMUTABLE, InvalidObject, invalid_object, status_of_invalid
 from agentex_operator.core.transitions import Readiness, readiness_of
+from agentex_testkit import next_steps
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
 META = Meta(name="quote", namespace="team", uid="uid-1", generation=3, creation_timestamp=T0)
@@ -67,3 +68,16 @@ SAID = Readiness("False", "InvalidSpec", FOUND.message, 3, stalled=True)
 def test_an_invalid_object_is_told_again_when_something_changed(meta: Meta, found: InvalidObject,
                                                                 stored: Readiness | None) -> None:
     assert told(found, meta, stored).conditions[0].reason == "InvalidSpec"
+
+
+def test_an_immutable_member_is_not_to_be_corrected() -> None:
+    found = invalid_object(("spec", "agentName"), "it is too long")
+
+    assert found.message == ("spec.agentName: it is too long. Create the resource anew with another value, as this one "
+                             "is immutable, or update the CRDs to this operator's version.")
+
+
+def test_the_immutable_members_are_those_of_the_crds() -> None:
+    kinds = ("AgentBuild", "AgentDeployment", "AgentexAccount", "ClusterAgentexAccount")
+
+    assert {".".join(path) for path in IMMUTABLE} == set().union(*map(next_steps.immutable_fields, kinds))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agentex_operator.api.metadata import Meta
     from agentex_operator.core.transitions import Readiness
 
+IMMUTABLE: Final = frozenset(  # the CRDs' rules say so, and a test compares
+    ("spec", member) for member in ("accountID", "accountRef", "agentID", "agentName", "endpoint"))
 MOST_CUTS: Final = 200  # members that are left out of one object
 
 ResourceT = TypeVar("ResourceT")
@@ -36,7 +38,9 @@ def invalid_object(path: Iterable[str | int], problem: str, *, missing: bool = F
     """The finding about one member of the object; `problem` is what the model says of it."""
     path = tuple(path)
     member = ".".join(str(part) for part in path) or "the object"
-    message = f"{member}: {problem}. Correct it, or update the CRDs to this operator's version."
+    anew = "Create the resource anew with another value, as this one is immutable"
+    step = anew if path[:2] in IMMUTABLE else "Correct it"
+    message = f"{member}: {problem}. {step}, or update the CRDs to this operator's version."
     return InvalidObject(message, path, missing)
 
 

@@ -56,7 +56,7 @@ class _Reader:
             self._add(header)
         self._require_the_end()
         if not self.builder.root.children:
-            raise refused("holds no files")
+            raise refused("holds no files; pack the directory of the agent")
         return self.builder.root
 
     def _add(self, header: Header) -> None:
@@ -89,7 +89,8 @@ class _Reader:
         target = header.target
         odd = not target or has_control_characters(target) or "\\" in target
         if odd or len(target.encode("utf-8", "replace")) > self.builder.limits.path:
-            raise refused(f"holds the symbolic link {shown(header.name)} with the unsafe target {shown(target)}")
+            raise refused(f"holds the symbolic link {shown(header.name)} with the unsafe target {shown(target)}; "
+                          "leave the link out, or replace it by what it points to")
         return target
 
     def _linked(self, header: Header) -> File:
@@ -99,7 +100,8 @@ class _Reader:
         found = at.children.get(parts[-1], self.left_out.get(parts)) if parts else None
         if not isinstance(found, File):
             link, target = shown(header.name), shown(header.target)
-            raise refused(f"holds the hard link {link} to {target}, which is no earlier file")
+            raise refused(f"holds the hard link {link} to {target}, which is no earlier file; make it anew, with "
+                          "`tar -czf`")
         self._count(found.size)
         return found
 

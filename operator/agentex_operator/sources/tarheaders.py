@@ -225,7 +225,7 @@ def _header(raw: _Raw, extra: _Extensions) -> Header:
     name = _decoded(extra.values.get("path", raw.name))
     if raw.flag not in _TYPES:
         kind = _REFUSED.get(raw.flag, "an entry of an unknown type")
-        raise refused(f"holds {kind}, {shown(name)}; a build context is files, directories and links")
+        raise refused(f"holds {kind}, {shown(name)}; leave it out: a build context is files, directories and links")
     kind_of = _TYPES[raw.flag]
     if kind_of is Type.FILE and name.endswith("/"):  # old tar programs wrote directories in this way
         kind_of = Type.DIRECTORY

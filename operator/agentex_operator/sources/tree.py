@@ -109,11 +109,12 @@ class TreeBuilder:
     def parts(self, name: str) -> tuple[str, ...]:
         """The components of a name from the archive; () is the root. Raises InvalidInput for an unsafe name."""
         if name.startswith("/") or "\\" in name or has_control_characters(name) or ".." in name.split("/"):
-            raise refused(f"holds the unsafe path {shown(name)}; paths are relative, without `..` or backslashes")
+            raise refused(f"holds the unsafe path {shown(name)}; make it anew: paths are relative, without `..` "
+                          "or backslashes")
         found = tuple(part for part in name.split("/") if part not in {"", "."})
         if len(name.encode("utf-8", "replace")) > self.limits.path or len(found) > self.limits.depth:
             raise refused(f"holds the path {shown(name)}, which is longer than {self.limits.path} bytes or "
-                          f"{self.limits.depth} levels")
+                          f"{self.limits.depth} levels; shorten it")
         return found
 
     def directory(self, parts: Iterable[str]) -> Directory:
@@ -156,7 +157,7 @@ def _entered(node: Directory | File | Link, name: str) -> Directory:
     if isinstance(node, Link):
         raise unsafe(f"The archive puts a file behind the symbolic link {shown(name)}. Make it anew, with `tar -czf`.")
     if isinstance(node, File):
-        raise refused(f"uses {shown(name)} as a file and as a directory")
+        raise refused(f"uses {shown(name)} as a file and as a directory; make it anew, with `tar -czf`")
     return node
 
 
@@ -183,8 +184,8 @@ def find(start: Chain, path: str) -> Found | None:
     forms a cycle, and InvalidInput(InvalidContext) for a path that is absolute or leads above the root.
     """
     if path.startswith("/") or climbs(start, path):
-        raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source; it must stay "
-                                                    "inside.")
+        raise InvalidInput(reasons.INVALID_CONTEXT, f"The path {shown(path)} leads out of the source. Correct it "
+                                                    "where it is named: in spec.context, or in the manifest.")
     return _Walk(start, path).go(path)
 
 
