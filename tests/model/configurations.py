@@ -32,6 +32,10 @@ GATE = (
     "build:1:K4:account=1,restore=1",
     "production:1:K4:crash=1,account=1,restore=1",
     "preview:1:K4:delete=1,account=1",
+    "restored:1:K4:crash=1,delete=1",
+    "adopting:1:K4:crash=1,lost=1,error=1",
+    "held:1:K4:crash=1,delete=1",
+    "moved:1:K4:crash=1,delete=1",
 )
 
 # How far behind a view may be matters: each K sees other states.
@@ -122,6 +126,16 @@ MODEL = (
     "preview:2:K3:crash=1,travel=1",
     "fleeting:2:K3:",
     "build:2:K1:account=1",
+    "restored:1:K4:lost=1,error=1,delete=1",
+    "restored:1:K4:purge=1,crash=1",
+    "restored:2:K3:delete=1",
+    "adopting:1:K4:crash=1,lag=1,stale=1",
+    "adopting:2:K3:crash=1",
+    "held:1:K4:lost=1,error=1,delete=1",
+    "held:2:K3:",
+    "moved:1:K4:lost=1,error=1,delete=1",
+    "moved:1:K4:purge=1",
+    "moved:2:K3:crash=1",
     *SWEEP,
 )
 

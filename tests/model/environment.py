@@ -39,6 +39,7 @@ from tests.model.kinds import (
     metadata,
 )
 from tests.model.passes import Passes
+from tests.model.restores import RESTORES
 from tests.model.states import AT, BUDGETS, NEVER, Configuration, Edge, Laws, Replica, State
 from tests.model.values import HORIZON, LONGEST_LIFE, NOW, TICK, Pool, age, ticks
 
@@ -47,7 +48,7 @@ from agentex_operator.core.errors import Conflict, Rejected, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import Listing
 
-KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS)}
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS, *RESTORES)}
 GONE = 0
 LOST = Unavailable("the connection was reset")
 CLOSED = Unavailable("not sent: the account is not in use any more")
@@ -92,8 +93,10 @@ class Model:
     @property
     def initial(self) -> State:
         """Somebody has just created the object."""
-        first = Object(1, 1, -1, held=False, asked=0, spec=0, status=self.passes.statuses.number(self.kind.empty))
-        return State((self.objects.number(first),), (), (), 0, self.budget,
+        status = self.passes.statuses.number(self.kind.first_status)
+        first = Object(1, 1, -1, held=self.kind.held_at_first, asked=0, spec=0, status=status)
+        remote = tuple(self.records.number(one) for one in self.kind.first_records)
+        return State((self.objects.number(first),), remote, (), 0, self.budget,
                      (Replica(account=self.entry_after_start(PRESENT)),) * self.configuration.replicas)
 
     def newest(self, state: State) -> Object | None:
@@ -331,7 +334,10 @@ class Model:
         match call:
             case calls.LookForOurs():
                 yield from self.looks(state, at, call)
-            case calls.Confirm():
+            case calls.FindHolders():
+                yield Edge(("find holders", at, call), self.settle(state, at, "holders", self.kind.others), system=True)
+                yield from self.fails(state, at, call)
+            case calls.Confirm() | calls.ReadCandidate():
                 yield self.confirms(state, at, call)
                 yield from self.fails(state, at, call)
             case calls.FindAgent():
@@ -369,7 +375,7 @@ class Model:
         listing = Listing(NOW - old * TICK, None, tuple(self.records[n].record for n in shown))
         return self.settle(self.with_replica(state, at, replica), at, ("list", shown, old), listing)
 
-    def confirms(self, state: State, at: int, call: calls.Confirm) -> Edge:
+    def confirms(self, state: State, at: int, call: calls.Confirm | calls.ReadCandidate) -> Edge:
         """A GET."""
         here = self.in_account(state, self.speaks_to(state, at))
         found = next((one.record for one in here if one.record.id == call.id and not one.gone), None)

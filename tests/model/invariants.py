@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.model.passes import Memory
     from tests.model.states import State
 
+OF_ANOTHER = 0  # as the uid of a record: it is of a living resource that the search has no other part of
+
 # The only ways to another live one (I1), and to another create (I2).
 SECOND_IS_EXCUSED_BY = ("late", "slow", "lag", "stale")
 ANOTHER_IS_EXCUSED_BY = (*SECOND_IS_EXCUSED_BY, "edit", "source", "revert", "purge", "cancel", "ask")
@@ -206,7 +208,7 @@ def missed(model: Model, state: State) -> str | None:
         return "a create is on its way for ever"
     if state.account == accounts.DELETED and not _holds(model, state):
         return "I26: the account is deleted, nothing holds it, and it is still there"
-    alive = [one for one in model.remotes(state) if model.kind.alive(one.record)]
+    alive = [one for one in model.remotes(state) if model.kind.alive(one.record) and one.uid != OF_ANOTHER]
     newest = model.newest(state)
     if newest is None:
         return f"I21: {alive[0].record.id} lives without its resource" if alive else None
@@ -234,6 +236,8 @@ def _obstacle(model: Model, state: State, obj: Object) -> str | None:
 def _unsettled(model: Model, state: State, obj: Object, alive: list[Remote]) -> str | None:
     """What the user wants of a resource that stays: that it is let alone, that nothing runs, or its wish."""
     status = model.passes.statuses[obj.status]
+    if model.kind.refusal is not None:
+        return _unsaid(obj, status, "False", model.kind.refusal)
     held = next((one for one in model.remotes(state) if one.record.id == status.remote_id), None)
     if obj.mode == PAUSED:
         return _not_let_alone(model, state, obj, held, alive)

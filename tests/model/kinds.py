@@ -18,6 +18,7 @@ from agentex_operator.api.metadata import (
     Meta,
 )
 from agentex_operator.core import calls
+from agentex_operator.core.holders import Holder
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import RemoteState
 
@@ -35,7 +36,7 @@ LOCAL = (calls.ResolveSource, calls.StageContext, calls.ReadLogTail, calls.Confi
          calls.ReadAgentBuild, calls.ReadBuildManifest)
 REQUESTS = (RECONCILE_REQUESTED_AT, REBUILD_REQUESTED_AT, EXTEND_REQUESTED_AT)
 CREATES = (calls.CreateBuild, calls.CreateDeployment)
-REMOTE = (calls.LookForOurs, calls.Confirm, calls.FindAgent, calls.Remove, *CREATES)
+REMOTE = (calls.LookForOurs, calls.Confirm, calls.ReadCandidate, calls.FindAgent, calls.Remove, *CREATES)
 
 
 class Object(NamedTuple):
@@ -107,6 +108,9 @@ class Kind(ABC):
     expires: ClassVar[bool] = False       # whether its remote records end by the clock
     wakes: ClassVar[bool] = False         # whether a change of its source is a watch event
     tries: ClassVar[int] = 1              # creates of one wish, if each ends badly
+    refusal: ClassVar[str | None] = None  # the reason for which the resource stays Stalled, and creates nothing
+    held_at_first: ClassVar[bool] = False  # whether our finalizer is on the object that the user creates
+    others: ClassVar[tuple[Holder, ...]] = ()  # the other resources that hold the object to adopt
     lingers: ClassVar[bool] = True        # whether one that is not on record may run for ever
     specs: tuple[Any, ...]
     empty: Any
@@ -115,6 +119,16 @@ class Kind(ABC):
     def __init__(self) -> None:
         skipped = {"meta", "spec", "cluster", "account", "policy", "build", "digests"}
         self.fields = tuple(f.name for f in dataclasses.fields(self.observed) if f.name not in skipped)
+
+    @property
+    def first_records(self) -> tuple[Remote, ...]:
+        """The remote records that are there at the start."""
+        return ()
+
+    @property
+    def first_status(self) -> Any:
+        """The status of the resource at the start."""
+        return self.empty
 
     def begin(self, obj: Object, status: Any, source: int) -> Any:
         """What a pass begins with."""

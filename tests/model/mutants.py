@@ -1,4 +1,4 @@
-"""Twenty ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Twenty-two ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
 other rules without which things go wrong; M15 to M19 are about the account. Each mutant is a patch of the core's
@@ -20,14 +20,14 @@ from tests.model.states import Laws
 from tests.model.values import FAR
 
 from agentex_operator.api.status import Removal
-from agentex_operator.core import account_binding, account_hold, build, calls, deployment, memory
+from agentex_operator.core import account_binding, account_hold, build, calls, deployment, holders, memory
 from agentex_operator.core.build.observed import Observed as BuildObserved
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.ownership import deployment_token, owner_of
 from agentex_operator.core.plan import Plan
-from agentex_operator.core.protocol import create, removal, settle, teardown
+from agentex_operator.core.protocol import adoption, create, removal, settle, teardown
 from agentex_operator.core.remote import RemoteState
 
 Patch = tuple[Any, str, Any]
@@ -286,6 +286,11 @@ MUTANTS = (
            lambda: [(account_hold, "holders", lambda _key, _remote, _resources: ())]),
     Mutant("M19", "a deleted account does not wait for the pass in flight that has it",
            ("build:1:K4:account=1", "production:1:K4:account=1"), ("I26",), pass_in_flight_ignored),
+    Mutant("M20", "a create is sent while an adoption is asked for and not decided",
+           ("adopting:1:K4:", "restored:1:K4:"), ("I1", "I6"), lambda: without("take_over")),
+    Mutant("M21", "an object is adopted without looking at its holders", ("held:1:K4:delete=1",), ("I4", "I20"),
+           lambda: [(holders, "in_the_way", lambda _found, _rank: None),
+                    (adoption, "wait_for_younger_claims", lambda _observed: None)]),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.
