@@ -1,8 +1,8 @@
 """Twenty-two ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
-other rules without which things go wrong; M15 to M19 are about the account. Each mutant is a patch of the core's
-modules in this process, or a law of the outside that the shell would break (M6, M12).
+other rules without which things go wrong; M15 to M19 are about the account, M20 and M21 about adoption. Each mutant is
+a patch of the core's modules in this process, or a law of the outside that the shell would break (M6, M12).
 """
 
 from __future__ import annotations
