@@ -118,12 +118,13 @@ def throwing(runner: Runner, wanted: ThrownException) -> Iterator[None]:
 def unreported(runner: Runner, wanted: ThrownException) -> Iterator[Finding]:
     """I26: a finding for an exception in silence, for a record that was lost, and for text that nobody may see."""
     log, versions = runner.operator.log, runner.world.evidence().versions
-    raised = [entry for entry in entries(log) if "reference" in entry and entry["msg"].startswith("a pass")]
+    told = list(entries(log))
+    raised = [entry for entry in told if "reference" in entry and entry["msg"].startswith("a pass")]
     shown = {found for of_one in versions.values() for one in of_one for found in references(one)}
     if TEXT not in log:
         yield Finding("I26", "the log does not tell of the exception", Harm.OTHER)
     for entry in raised:
-        if entry["reference"] not in shown and not cannot_be_written(wanted, entry, versions):
+        if entry["reference"] not in shown and not cannot_be_written(wanted, entry, told, versions):
             yield Finding("I26", f"no status tells of {entry['reference']}: {entry.get('name')}", Harm.STUCK)
     for uid, number in Counter(entry["uid"] for entry in raised).items():
         if number > MOST_PASSES:
@@ -147,14 +148,17 @@ def references(obj: Object) -> set[str]:
     return {one[1] for one in found if one}
 
 
-def cannot_be_written(wanted: ThrownException, entry: Mapping[str, Any],
+def cannot_be_written(wanted: ThrownException, entry: Mapping[str, Any], log: Iterable[Mapping[str, Any]],
                       versions: Mapping[str, Sequence[Object]]) -> bool:
-    """Whether no status can tell: it is not recorded, the write itself raises, or the object is gone afterwards."""
-    of_one = versions.get(entry["uid"])
-    if of_one is None:
+    """Whether no status can tell: no version is recorded, the object went with the call, or the report was not written.
+
+    The log says the last: the write itself raised, or somebody changed the object meanwhile, and another pass follows.
+    """
+    if entry["uid"] not in versions or (wanted.after and entry["error"] == "the call RemoveFinalizer raised"):
         return True
-    writes = wanted.call.server == KUBE and wanted.call.verb == "PATCH"
-    return writes and (wanted.after or wanted.seconds > 0 or not of_one[-1]["metadata"].get("finalizers"))
+    same = [one for one in log if one.get("reconcileID") == entry["reconcileID"]]
+    return any(one["msg"] == "call failed" and one["error"] == "Conflict" for one in same) or (
+        wanted.call.server == KUBE and any(one["msg"] == "an internal error could not be reported" for one in same))
 
 
 def forgotten(versions: Mapping[str, Sequence[Object]]) -> Iterator[Finding]:
@@ -162,5 +166,6 @@ def forgotten(versions: Mapping[str, Sequence[Object]]) -> Iterator[Finding]:
     for of_one in versions.values():
         for before, after in pairwise(of_one):
             known, kept = before.get("status") or {}, after.get("status") or {}
-            if references(after) and (lost := [key for key in IDS if key in known and known[key] != kept.get(key)]):
+            lost = [key for key in IDS if key in known and known[key] != kept.get(key)]
+            if lost and references(after) - references(before):
                 yield Finding("I26", f"InternalError came with another {', '.join(lost)}", Harm.LEAKED)
