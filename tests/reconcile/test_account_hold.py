@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -174,8 +175,11 @@ async def test_an_account_does_not_wait_for_what_is_in_another_remote_account_of
 # --- races ----------------------------------------------------------------------------------------------------------
 
 
-async def test_an_account_deleted_between_intent_and_post_stays_for_what_is_created(harness: Harness) -> None:
-    harness.cluster.fail(Fault("patch_status", harness.kind("AgentBuild"), act=lambda: harness.delete(*ACCOUNT)))
+@pytest.mark.parametrize("write", ["patch", "patch_status"], ids=["finalizer", "intent"])
+async def test_an_account_deleted_at_a_write_before_the_post_stays_for_what_is_created(
+    harness: Harness, write: Literal["patch", "patch_status"]
+) -> None:
+    harness.cluster.fail(Fault(write, harness.kind("AgentBuild"), act=lambda: harness.delete(*ACCOUNT)))
     harness.apply(an_image())
 
     await harness.until(lambda: harness.get(*BUILD) and harness.creates(harness.owner(*BUILD)), within=60)
