@@ -84,6 +84,22 @@ class EditedProperty:
         return self.known.ends.get(name, "Healthy" if self.kind == "AgentDeployment" else "Succeeded")
 
 
+NOT_FOUND = "AdoptionTargetNotFound"
+
+
+def adopted(value: Values, before: str) -> Known:
+    """`spec.adopt` of nothing that exists: refused for a new resource, without effect once something is on record."""
+    return Known({"absent": ABSENT, "nothing": value}, creates={"nothing": 0}, ends={"nothing": NOT_FOUND},
+                 lasts={("absent", "nothing"): before})
+
+
+def adopted_id(setting: Values) -> Known:
+    """An id of nothing that exists, in place of another one."""
+    return Known({"one": "nobody", "two": "nowhere"}, setting=setting, only=True,
+                 lasts={("one", "two"): NOT_FOUND, ("two", "one"): NOT_FOUND},
+                 creates={"one": 0, "two": 0}, ends={"one": NOT_FOUND, "two": NOT_FOUND})
+
+
 # --- AgentBuild -----------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +182,8 @@ BUILD: dict[str, Known] = {
     "cancel": Known(lasts={("false", "true"): "Succeeded", ("absent", "true"): "Succeeded"}, creates={"true": 0},
                     ends={"true": "Cancelled"}),
     "suspend": Known(shallow=frozenset({"true"}), creates={"true": 0}, ends={"true": "Suspended"}),
+    "adopt": adopted({"buildID": "nobody"}, "Succeeded"),
+    "adopt.buildID": adopted_id({**A_BUILD, "adopt": {"buildID": "nobody"}}),
 }
 
 # --- AgentDeployment ------------------------------------------------------------------------------------------------
@@ -235,6 +253,8 @@ DEPLOYMENT: dict[str, Known] = {
         {"1s": "1s", "2s": "2s"}, only=True, ends=dict.fromkeys(("1s", "2s"), "ProgressDeadlineExceeded"),
         setting={**DEPLOYS, "manifest": {"inline": a_manifest("{name}", "simulate: stuck")}}),
     "suspend": Known(shallow=frozenset({"true"}), creates={"true": 0}, ends={"true": "Suspended"}),
+    "adopt": adopted({"deploymentID": "nobody"}, "Healthy"),
+    "adopt.deploymentID": adopted_id({**DEPLOYS, "adopt": {"deploymentID": "nobody"}}),
 }
 
 # --- accounts -------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ BUILD = {
     "cancel": no_field("a cancel call, or no create"),
     "suspend": no_field("no create and no cancel"),
     "deletionPolicy": no_field("a cancel call at the deletion, or none"),
+    "adopt.buildID": no_field("names a record that exists, instead of a create"),
 }
 
 DEPLOYMENT = {
@@ -83,6 +84,7 @@ DEPLOYMENT = {
     "onExternalChange": no_field("whether another create answers what somebody else did"),
     "suspend": no_field("no create and no delete"),
     "deletionPolicy": no_field("a delete call at the deletion, or none"),
+    "adopt.deploymentID": no_field("names a record that exists, instead of a create"),
 }
 
 ACCOUNT = {
