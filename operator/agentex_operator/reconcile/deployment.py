@@ -108,7 +108,7 @@ def as_build(obj: Mapping[str, Any] | None) -> AgentBuild | None:
     return found if isinstance(found, AgentBuild) else None
 
 
-def text_of(config_map: dict[str, Any], ref: KeyRef, member: str) -> str:
+def text_of(config_map: Mapping[str, Mapping[str, object]], ref: KeyRef, member: str) -> str:
     """The text under the key that this member of the spec names.
 
     Raises NotReady where there is no such key, and InvalidInput where it is not text.
