@@ -41,6 +41,7 @@ GATE = (
 )
 IDS = ("buildID", "deploymentID", "account", "image", "attempt")
 REFERENCE = re.compile(r"\(reference ([0-9a-f]{10})\)")
+GONE = "Conflict: The API server answered 404"  # to the write after which the call raised
 BY_THE_WATCH = ("LIST", "WATCH")  # of the API server: before the first pass, and kopf's
 
 
@@ -150,11 +151,12 @@ def references(obj: Object) -> set[str]:
 
 def cannot_be_written(wanted: ThrownException, entry: Mapping[str, Any], log: Iterable[Mapping[str, Any]],
                       versions: Mapping[str, Sequence[Object]]) -> bool:
-    """Whether no status can tell: no version is recorded, the object went with the call, or the report was not written.
+    """Whether no status can tell: no version is recorded, the object was gone, or the report was not written.
 
     The log says the last: the write itself raised, or somebody changed the object meanwhile, and another pass follows.
     """
-    if entry["uid"] not in versions or (wanted.after and entry["error"] == "the call RemoveFinalizer raised"):
+    went = (wanted.after and entry["error"] == "the call RemoveFinalizer raised") or GONE in entry["stacktrace"]
+    if entry["uid"] not in versions or went:
         return True
     same = [one for one in log if one.get("reconcileID") == entry["reconcileID"]]
     return any(one["msg"] == "call failed" and one["error"] == "Conflict" for one in same) or (
