@@ -61,6 +61,11 @@ ELSEWHERE = (
               test="tests/house/test_commands.py:test_every_fault_that_is_named_can_be_asked_for"),
     Elsewhere(r"uv pip compile .*", why="uv is not among the dependencies; that its locks are whole is checked in "
                                         "tests/house/test_repository.py"),
+    Elsewhere(r"kubectl patch agentdeployment/quote --namespace=TEAM .*Orphan.*",
+              test="tests/cluster/test_deletion.py:test_a_namespace_deleted_before_a_restart_says_how_it_ends"),
+    Elsewhere(r"kubectl patch aga/default --namespace=TEAM .*finalizers.*",
+              test="tests/cluster/test_deletion.py:"
+                   "test_deleted_while_its_account_is_gone_it_waits_says_so_and_ends_when_the_account_returns"),
     Elsewhere(r"kubectl --namespace agentex-system logs .*", why="no node here, so no container that has a log"),
 )
 PLACES = (*DOCUMENTS, documents.NOTES)

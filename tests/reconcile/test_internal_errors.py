@@ -29,6 +29,8 @@ ERRORS = {"RuntimeError before": (RuntimeError, False), "OverflowError after": (
 NOT_IN_A_PASS = {
     "KubeCluster.list": "once, before the first pass",
     "KubeCluster.storage_version": "no pass: the check of the storage (tests/reconcile/test_storage_check.py)",
+    "KubeCluster.forget_config_map": "no pass: the watch of ConfigMaps (tests/reconcile/test_watched_references.py)",
+    "KubeCluster.forget_config_maps": "no pass: the watch of ConfigMaps (tests/reconcile/test_watched_references.py)",
     "KubeCluster.delete": "an expired preview with onExpiry Delete",
     "AgentexClient.build_log_tail": "a build that failed",
     "AgentexClient.cancel_build": "a build that is deleted while it runs",
@@ -37,6 +39,7 @@ NOT_IN_A_PASS = {
     "Accounts.recheck_account": "a key that is refused",
     "Accounts.set_unreadable": "an account that is invalid",
     "Accounts.leave": "an account that is deleted",
+    "Accounts.is_terminating": "a deletion without a usable account",
     "Accounts.stop": "once, at the end", "Sources.close": "once, at the end",
     "Inventory.run": "once, a task of its own; what a listing raises, it survives (Poller)",
     "Accounts.find": "an account whose pass raised",
