@@ -264,8 +264,9 @@ def test_a_pause_that_was_asked_for_is_kept(trouble: ClusterFixture, kind: str) 
 def test_another_key_in_the_secret_heals_a_locked_account(trouble: ClusterFixture, begin: Begin, kind: str) -> None:
     one = begin(f"locked-{kind[5:].lower()}", kind, {"kind": "unauthorized", "match": on("POST", kind)})
     one.wait(trouble, says("Ready", "False"))
-    trouble.simulator.set_keys(one.account, "another")
-    trouble.apply(a_secret(one.name, "another"))
+    another = f"another-key-of-{one.name}"  # a key opens one account
+    trouble.simulator.set_keys(one.account, another)
+    trouble.apply(a_secret(one.name, another))
 
     one.wait(trouble)
     require_one(trouble, one)
