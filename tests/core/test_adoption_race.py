@@ -137,6 +137,7 @@ def search(kind: str, how: str) -> int:
     return len(seen)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("how", ["status", "adopt"])
 def test_two_resources_that_name_one_build_end_with_one_holder(how: str) -> None:
     assert search("build", how) > 100

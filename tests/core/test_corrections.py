@@ -53,6 +53,7 @@ def test_each_correction_in_a_row_waits_twice_as_long_up_to_an_hour():
     assert (waits[0], waits[1], waits[2], waits[-1]) == (BASE, BASE, 2 * BASE, LONGEST)
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, max_examples=30)
 @given(served=st.lists(st.integers(0, int(PEACE / BASE) - 1), min_size=1, max_size=12))
 def test_the_delay_never_falls_while_somebody_disturbs(served: list[int]):
@@ -64,6 +65,7 @@ def test_the_delay_never_falls_while_somebody_disturbs(served: list[int]):
         assert waited == max(delay(min(number, 7)) - minutes * BASE, timedelta())
 
 
+@pytest.mark.exhaustive
 @settings(deadline=None, max_examples=20)
 @given(disturbances=st.integers(1, 10), peace=st.integers(0, 600))
 def test_after_peace_the_delays_begin_anew(disturbances: int, peace: int):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import pytest
+
 from agentex_testkit.api_server import Object, condition, ready, says, stalled
 from agentex_testkit.builders import a_deployment, a_manifest, a_preview, a_secret, an_account, an_image
 from agentex_testkit.harness import TEAM, Harness
@@ -44,6 +46,7 @@ async def message_of_competing(harness: Harness, name: str) -> str:
     return message(found)
 
 
+@pytest.mark.exhaustive
 async def test_two_that_correct_replace_each_other_ever_more_rarely_and_name_each_other(harness: Harness) -> None:
     await with_first(harness)
     harness.apply(of_quote("two", "Correct"))
@@ -125,6 +128,7 @@ async def test_the_other_one_is_named_through_a_cluster_account(harness: Harness
     assert "by AgentDeployment team/one too" in await message_of_competing(harness, "two")
 
 
+@pytest.mark.exhaustive
 async def test_one_that_is_deleted_suspended_or_a_preview_or_of_another_agent_is_not_named(harness: Harness) -> None:
     await with_first(harness)
     harness.apply(of_quote("deleted", "Correct", deletionPolicy="Orphan"), of_quote("suspended", "Correct"))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ LOSES_THE_ACCOUNT: Final = frozenset({"secret", "namespace", "account is taken a
 TEN_MINUTES = 600
 
 
+@pytest.mark.exhaustive
 @given(ORDERS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow,
                                                                  HealthCheck.function_scoped_fixture])

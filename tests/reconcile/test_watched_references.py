@@ -142,6 +142,7 @@ async def test_an_idle_resource_whose_references_are_watched_reads_none_of_them(
     assert reads(polling) > before  # the safety net
 
 
+@pytest.mark.exhaustive
 async def test_config_maps_that_nobody_names_wake_nothing(harness: Harness) -> None:
     harness.apply(a_context(), a_build(), from_build())
     await harness.wait("AgentDeployment", "quote")
