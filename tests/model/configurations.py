@@ -95,6 +95,8 @@ MODEL = (
     "expiring:1:K4:late=1",
     "expiring:1:K4:pause=1,resume=1",
     "fleeting:1:K4:late=1",
+    "past:1:K4:crash=1,stale=1",
+    "past:1:K4:delete=1,recreate=1",
     "fleeting:1:K4:pause=1,resume=1",
     "fleeting:1:K4:recreate=1",
     "build:1:K4:late=1,account=1,restore=1",

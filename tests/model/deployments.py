@@ -219,4 +219,11 @@ class Fleeting(Expiring):
         return "I20: it expired, and is still there"
 
 
-DEPLOYMENTS = (Production, Corrected, Following, Preview, Expiring, Fleeting)
+class Past(Expiring):
+    """A preview that had ended before it was applied: nothing is ever created for it."""
+
+    name = "past"
+    more: ClassVar[dict[str, Any]] = {"preview": {"label": "pr-1", "expiresAt": "2026-11-24T11:00:00Z"}}
+
+
+DEPLOYMENTS = (Production, Corrected, Following, Preview, Expiring, Fleeting, Past)
