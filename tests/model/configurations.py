@@ -36,6 +36,13 @@ GATE = (
     "adopting:1:K4:crash=1,lost=1,error=1",
     "held:1:K4:crash=1,delete=1",
     "moved:1:K4:crash=1,delete=1",
+    "past:1:K4:crash=1,stale=1",
+    "named:1:K4:lost=1,refuse=1",
+    "production:1:K4:late=1,refuse=1",
+    "preview:1:K4:purge=1,delete=1",
+    "build:1:K4:unread=1,edit=1",
+    "build:1:K4:purge=1,delete=1",
+    "build:1:K4:fail=1,edit=1,revert=1",
 )
 
 # How far behind a view may be matters: each K sees other states.

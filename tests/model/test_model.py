@@ -135,3 +135,12 @@ def test_a_rule_that_no_search_reaches_is_noticed() -> None:
 
     assert "build RULES: create" in answered
     assert "build RULES: cancel_when_requested" in silent(answered)
+
+
+@pytest.mark.exhaustive
+def test_every_rule_answers_in_some_search_of_the_gate() -> None:
+    with noting_who_answers() as answered:
+        for configuration in GATE:
+            search(configuration)
+
+    assert silent(answered) == []
