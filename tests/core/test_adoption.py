@@ -213,12 +213,18 @@ def test_a_status_of_an_older_version_takes_its_object_over(kind: str) -> None:
     assert (recorded(world), creates(world)) == (recorded(before), 0)
 
 
-@KINDS
-def test_a_create_that_was_open_at_the_backup_is_found_by_its_token(kind: str) -> None:
-    before = script(MAKERS[kind](), calls.CreateBuild if kind == "build" else calls.CreateDeployment, lose)
+def restored_with_an_open_create(kind: str, answer: Any) -> CoreFixture:
+    """A resource restored 5 s after its backup, in which the answer to a create was missing."""
+    before = script(MAKERS[kind](), calls.CreateBuild if kind == "build" else calls.CreateDeployment, answer)
     before.run()
     world = restored(before)
     world.now = before.now + timedelta(seconds=5)
+    return world
+
+
+@KINDS
+def test_a_create_that_was_open_at_the_backup_is_found_by_its_token(kind: str) -> None:
+    world = restored_with_an_open_create(kind, lose)
     world.settle_down()
 
     (id_,) = set(world.records) - {"build-1"}
@@ -227,10 +233,7 @@ def test_a_create_that_was_open_at_the_backup_is_found_by_its_token(kind: str) -
 
 @KINDS
 def test_a_create_that_was_open_at_the_backup_and_never_came_is_made_once(kind: str) -> None:
-    before = script(MAKERS[kind](), calls.CreateBuild if kind == "build" else calls.CreateDeployment, never)
-    before.run()
-    world = restored(before)
-    world.now = before.now + timedelta(seconds=5)
+    world = restored_with_an_open_create(kind, never)
     world.run()
     assert world.condition("Ready") == ("Unknown", "ConfirmingCreate")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -88,29 +89,16 @@ def test_another_generation_begins_anew():
     assert [disturb(world) for _ in range(3)] == [delay(0), delay(1), delay(2)]
 
 
-def test_a_correction_whose_answer_is_lost_counts_once():
+@pytest.mark.parametrize(("answer", "passes"), [(lose, 6), (refuse, 20)], ids=["lost", "refused"])
+def test_a_correction_whose_answer_is_lost_or_a_refusal_counts_once(answer: Callable[..., object], passes: int):
     world = corrected()
     disturb(world)
     (there,) = live(world)
     world.becomes(there, "superseded", RemoteState.SUPERSEDED)
     world.now += delay(1)
-    script(world, calls.CreateDeployment, lose)
+    script(world, calls.CreateDeployment, answer)
 
-    world.settle_down(6)
-
-    assert len(live(world)) == 1
-    assert world.status["corrections"] == {"count": 2, "generation": 1}
-
-
-def test_a_correction_that_is_refused_counts_once():
-    world = corrected()
-    disturb(world)
-    (there,) = live(world)
-    world.becomes(there, "superseded", RemoteState.SUPERSEDED)
-    world.now += delay(1)
-    script(world, calls.CreateDeployment, refuse)
-
-    world.settle_down(20)
+    world.settle_down(passes)
 
     assert len(live(world)) == 1
     assert world.status["corrections"] == {"count": 2, "generation": 1}

@@ -42,6 +42,12 @@ class Restore:
         self.harness.edit(self.kind, "quote", metadata={"finalizers": []})
         self.harness.delete(self.kind, "quote")
 
+    async def left_behind(self) -> str:
+        """Have the resource Ready, then lose it; the id of the remote object that it leaves behind."""
+        id_ = await self.made()
+        self.lose()
+        return id_
+
     def again(self, name: str = "quote", **spec: Any) -> Object:
         """Create the resource from its backup, without a status, as the API server does."""
         obj = MAKERS[self.sort]()
@@ -80,8 +86,7 @@ class Restore:
 @pytest.mark.parametrize("how", ["status", "adopt"])
 async def test_a_restored_resource_takes_its_object_over(harness: Harness, sort: str, how: str) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     await restore.restored(how, id_)
 
     await harness.wait(restore.kind, "quote")
@@ -93,8 +98,7 @@ async def test_a_restored_resource_takes_its_object_over(harness: Harness, sort:
 @pytest.mark.parametrize("how", ["status", "adopt"])
 async def test_what_was_taken_over_goes_with_its_resource(harness: Harness, sort: str, how: str) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     await restore.restored(how, id_)
     await harness.wait(restore.kind, "quote")
 
@@ -136,8 +140,7 @@ async def test_a_stuck_build_that_was_taken_over_is_cancelled_with_its_resource(
 @pytest.mark.parametrize("how", ["status", "adopt"])
 async def test_a_changed_spec_replaces_what_was_taken_over(harness: Harness, sort: str, how: str) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     await restore.restored(how, id_)
     await harness.wait(restore.kind, "quote")
 
@@ -151,8 +154,7 @@ async def test_a_changed_spec_replaces_what_was_taken_over(harness: Harness, sor
 @pytest.mark.parametrize("sort", ["production", "preview"])
 async def test_a_status_that_is_written_back_later_leaves_one_object(harness: Harness, sort: str) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     restore.again()
     await harness.wait(restore.kind, "quote")
 
@@ -170,8 +172,7 @@ async def test_a_restart_keeps_what_was_taken_over(make_harness: Any, sort: str)
     async with harness.running():
         await harness.with_account()
         restore = Restore(harness, sort)
-        id_ = await restore.made()
-        restore.lose()
+        id_ = await restore.left_behind()
         await restore.restored("adopt", id_)
         await harness.wait(restore.kind, "quote")
 
@@ -202,8 +203,7 @@ async def test_a_copy_beside_the_living_holder_is_refused(harness: Harness, sort
 @pytest.mark.parametrize("how", ["status", "adopt"])
 async def test_of_two_resources_that_name_one_object_one_holds_it(harness: Harness, sort: str, how: str) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     harness.cluster.watch.hold()
     for name in ("one", "two"):
         restore.again(name, **({"adopt": {MEMBER[sort]: id_}} if how == "adopt" else {}))
@@ -227,8 +227,7 @@ async def test_of_two_resources_that_name_one_object_one_holds_it(harness: Harne
 @pytest.mark.parametrize("effect", [True, False])
 async def test_a_lost_write_takes_the_object_over_once(harness: Harness, sort: str, skip: int, effect: bool) -> None:
     restore = Restore(harness, sort)
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     harness.cluster.fail(Fault("patch_status", KIND[sort], error=Unavailable("lost"), effect=effect, skip=skip))
     await restore.restored("adopt", id_)
     await harness.advance(60)
@@ -239,8 +238,7 @@ async def test_a_lost_write_takes_the_object_over_once(harness: Harness, sort: s
 
 async def test_an_adoption_waits_while_the_remote_does_not_answer(harness: Harness) -> None:
     restore = Restore(harness, "build")
-    id_ = await restore.made()
-    restore.lose()
+    id_ = await restore.left_behind()
     harness.simulator.fault("status", match={"method": "GET", "path": f"/v5/builds/{id_}"}, status=503, count=5)
     await restore.restored("adopt", id_)
     await harness.settled()
