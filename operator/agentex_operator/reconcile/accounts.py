@@ -100,6 +100,7 @@ class Accounts:
         self._engine = engine
         self._cluster = cluster
         self._entries: dict[AccountKey, AccountEntry] = {}
+        self._in_pass: dict[str, AccountEntry] = {}  # uid of a resource to the account that its pass in flight has
         self._unreadable: dict[AccountKey, AccountProblem] = {}  # of objects that are no valid account
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -117,15 +118,17 @@ class Accounts:
         entry.followers.add(resource.meta.uid)
         if not request.deleting:
             entry.passes.add(resource.meta.uid)
+            self._in_pass[resource.meta.uid] = entry
         return found, entry.session
 
     def end_pass(self, uid: str) -> None:
         """The pass of a resource has ended: a deleted account that waited for this end has a pass."""
-        for entry in self._entries.values():
-            if uid in entry.passes:
-                entry.passes.discard(uid)
-                if entry.deleting:
-                    self._engine.wake(entry.uid)
+        entry = self._in_pass.pop(uid, None)
+        if entry is None:
+            return
+        entry.passes.discard(uid)
+        if entry.deleting:
+            self._engine.wake(entry.uid)
 
     async def _bind(self, request: AccountRequest) -> UsableAccount | AccountProblem:
         known = self._known(request)
