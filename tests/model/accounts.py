@@ -18,7 +18,8 @@ from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import BoundAccount, Condition
 from agentex_operator.core import account_binding, account_hold, conditions, reasons
 from agentex_operator.core.account_binding import AccountRequest, AccountSnapshot, KnownAccounts
-from agentex_operator.core.account_hold import BoundResource, Remote
+from agentex_operator.core.account_hold import BoundResource
+from agentex_operator.core.endpoints import RemoteAccount
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
@@ -148,11 +149,11 @@ def _conditions(state: int) -> Iterable[Condition]:
 def may_be_released(obj: Object | None, bound: BoundAccount | None, *, in_use: bool) -> bool:
     """Whether a replica removes the finalizer of the deleted `main`, with this view of the resource."""
     key = None if bound is None else account_binding.account_key(bound.kind, "team", bound.name)
-    remote = None if bound is None else Remote(bound.endpoint, bound.account_id)
+    remote = None if bound is None else RemoteAccount(bound.endpoint, bound.account_id)
     resources = () if obj is None else (
         BoundResource("Toy", "team", "toy", key, remote, has_finalizer=obj.held, deleting=obj.deleting),)
     spec = SPECS[DELETED]
-    held_by = account_hold.holders(KEYS[MAIN], Remote(spec.endpoint, spec.account_id), resources)
+    held_by = account_hold.holders(KEYS[MAIN], RemoteAccount(spec.endpoint, spec.account_id), resources)
     return account_hold.may_go(MAIN_IN_DELETION, held_by, in_use=in_use)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.account import AccountSpec, AccountStatus
     from agentex_operator.api.metadata import Meta
-    from agentex_operator.core.account_hold import Holders
+    from agentex_operator.core.account_hold import AccountHolders
     from agentex_operator.core.endpoints import EndpointRules
 
 
@@ -68,7 +68,7 @@ class Observed:
     counted: Counts | None = None         # what this process said of them last
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
-    held_by: Holders = ()                 # the resources for which a deleted account stays
+    held_by: AccountHolders = ()          # the resources for which a deleted account stays
     has_session: bool = False             # whether this process has an API key in its memory
     in_use: bool = False                  # whether a pass of a resource that may create something has the account
     failure: Failure | None = None

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT
 from agentex_operator.api.status import BoundAccount
-from agentex_operator.core import account_remedies, conditions, endpoints, reasons, selectors
+from agentex_operator.core import account_remedies, conditions, reasons, selectors
+from agentex_operator.core.endpoints import RemoteAccount
 from agentex_operator.core.plan import AccountProblem, UsableAccount
 
 if TYPE_CHECKING:
@@ -211,8 +212,8 @@ def _changed(found: AccountSnapshot, request: AccountRequest) -> AccountProblem 
 
 
 def _is_bound_to(found: AccountSnapshot, bound: BoundAccount) -> bool:
-    is_there = endpoints.are_the_same(found.spec.endpoint, bound.endpoint)
-    return is_there and found.spec.account_id == bound.account_id
+    there = RemoteAccount(found.spec.endpoint, found.spec.account_id)
+    return there.is_the_same_as(RemoteAccount(bound.endpoint, bound.account_id))
 
 
 # --- whether it may be used ---------------------------------------------------------------------------------------

@@ -11,23 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from agentex_operator.api.metadata import FINALIZER
-from agentex_operator.core import endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentex_operator.api.metadata import Meta
     from agentex_operator.core.account_remedies import AccountKey
+    from agentex_operator.core.endpoints import RemoteAccount
 
 MOST_NAMES: Final = 3  # resources that a message names
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """A remote account, as an account object or the status of a resource names it."""
-
-    endpoint: str
-    account_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +34,15 @@ class BoundResource:
     namespace: str | None
     name: str
     account: AccountKey | None
-    remote: Remote | None
+    remote: RemoteAccount | None
     has_finalizer: bool
     deleting: bool
 
 
-Holders = tuple[BoundResource, ...]
+AccountHolders = tuple[BoundResource, ...]
 
 
-def holders(key: AccountKey, remote: Remote | None, resources: Iterable[BoundResource]) -> Holders:
+def holders(key: AccountKey, remote: RemoteAccount | None, resources: Iterable[BoundResource]) -> AccountHolders:
     """Those of the resources that hold the account of this key, sorted by kind, namespace and name.
 
     `remote`: what the account object names; None if that cannot be read. A resource whose objects are in another remote
@@ -60,18 +52,16 @@ def holders(key: AccountKey, remote: Remote | None, resources: Iterable[BoundRes
     return tuple(sorted(found, key=lambda one: (one.kind, one.namespace or "", one.name)))
 
 
-def _may_serve(remote: Remote | None, bound: Remote | None) -> bool:
-    if remote is None or bound is None:
-        return True
-    return remote.account_id == bound.account_id and endpoints.are_the_same(remote.endpoint, bound.endpoint)
+def _may_serve(remote: RemoteAccount | None, bound: RemoteAccount | None) -> bool:
+    return remote is None or bound is None or remote.is_the_same_as(bound)
 
 
-def may_go(meta: Meta, held_by: Holders, *, in_use: bool) -> bool:
+def may_go(meta: Meta, held_by: AccountHolders, *, in_use: bool) -> bool:
     """Whether the finalizer of an account may be removed. `in_use`: a pass that may still create something has it."""
     return meta.deleting and FINALIZER in meta.finalizers and not held_by and not in_use
 
 
-def described(held_by: Holders) -> str:
+def described(held_by: AccountHolders) -> str:
     """What holds a deleted account, and how that ends; `held_by` is not empty."""
     text = (f"{_counted(held_by)} created with this account {_named(held_by)}. The account stays until they are gone: "
             "it is needed to remove their remote objects.")
@@ -82,12 +72,12 @@ def described(held_by: Holders) -> str:
     return f"{text} Delete {which}; with spec.deletionPolicy Orphan their remote objects stay."
 
 
-def _counted(held_by: Holders) -> str:
+def _counted(held_by: AccountHolders) -> str:
     counts = Counter(one.kind for one in held_by)
     return "Held by " + " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items())
 
 
-def _named(resources: Holders) -> str:
+def _named(resources: AccountHolders) -> str:
     """The first resources by name, for example `in namespace team: AgentBuild quote, AgentBuild other and 2 more`."""
     namespaces = {one.namespace for one in resources}
     place = f"namespace {resources[0].namespace}" if len(namespaces) == 1 else f"{len(namespaces)} namespaces"

@@ -140,6 +140,18 @@ def one_spelling(text: str) -> str:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteAccount:
+    """A remote account, as an account object or the status of a resource names it."""
+
+    endpoint: str
+    account_id: str
+
+    def is_the_same_as(self, other: RemoteAccount) -> bool:
+        """Whether both name one remote account, in whatever spelling of the endpoint."""
+        return self.account_id == other.account_id and are_the_same(self.endpoint, other.endpoint)
+
+
 def parse_pattern(text: str) -> EndpointPattern:
     """An entry of `--allowed-endpoints`: HOST, HOST:PORT, *.DOMAIN, with :* for any port. Raises ValueError."""
     found = _PATTERN.fullmatch(text)

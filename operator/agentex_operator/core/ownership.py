@@ -56,7 +56,12 @@ def build_token(image_tag: str, source_ref: str | None) -> BuildToken | None:
 
 def deployment_token(cluster: str, uid: str, digest: str, attempt: int) -> str:
     """The token of one deployment attempt: `<cluster>/<uid>/<configuration digest 12>/<attempt>`."""
-    return f"{cluster}/{uid}/{digest[:12]}/{attempt}"
+    return f"{deployment_owner_of(cluster, uid)}/{digest[:12]}/{attempt}"
+
+
+def deployment_owner_of(cluster: str, uid: str) -> str:
+    """The owner that the tokens of a resource's deployments name: `<cluster>/<uid>`."""
+    return f"{cluster}/{uid}"
 
 
 def deployment_owner(token: str) -> str:

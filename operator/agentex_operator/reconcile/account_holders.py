@@ -11,14 +11,14 @@ from agentex_operator.core.account_hold import BoundResource
 from agentex_operator.reconcile import references
 
 if TYPE_CHECKING:
-    from agentex_operator.core.account_hold import Holders
+    from agentex_operator.core.account_hold import AccountHolders
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.views import View
 
 REPORT_DELAY = timedelta(seconds=5)  # a deleted account reports the departure of many holders in one write
 
 
-def holders(engine: Engine, account: View) -> Holders:
+def holders(engine: Engine, account: View) -> AccountHolders:
     """The resources that hold this account, by the newest views."""
     remote = references.remote_account(account, references.SPEC)
     return account_hold.holders(account.key, remote, (bound_resource(view) for view in engine.dependents(*account.key)))

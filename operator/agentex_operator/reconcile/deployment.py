@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from agentex_operator.agentex.deployment_records import DEPLOYMENTS
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
-from agentex_operator.core import calls, deployment, reasons
+from agentex_operator.core import calls, deployment, ownership, reasons
 from agentex_operator.core.deployment import DeploymentCall, rivals
 from agentex_operator.core.deployment.observed import Observed
+from agentex_operator.core.endpoints import RemoteAccount
 from agentex_operator.core.errors import InvalidInput, NotReady
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.remote import DeploymentRecord
@@ -60,7 +61,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
         account, agent = resource.status.account, resource.status.agent_name
         if account is None or agent is None or resource.spec.preview is not None:
             return ()
-        key = references.remote_agent(account.endpoint, account.account_id, agent)
+        key = references.remote_agent(RemoteAccount(account.endpoint, account.account_id), agent)
         others = [view for view in self.runtime.engine.dependents(*key) if view.uid != self.uid]
         found = [parsing.parsed(AgentDeployment.parse, view.obj) for view in others]
         return tuple(sorted(rival for one in found if isinstance(one, AgentDeployment)
@@ -68,7 +69,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
 
     def owner_of(self, uid: str) -> str:
         """`<cluster>/<uid>`."""
-        return f"{self.cluster_uid}/{uid}"
+        return ownership.deployment_owner_of(self.cluster_uid, uid)
 
     async def perform(self, call: DeploymentCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

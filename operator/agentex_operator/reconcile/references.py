@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import account_binding, endpoints
-from agentex_operator.core.account_hold import Remote
+from agentex_operator.core.endpoints import RemoteAccount
 from agentex_operator.kube.kinds import (
     AGENT_BUILD,
     AGENTEX_ACCOUNT,
@@ -64,12 +64,12 @@ def deployment_references(view: View) -> frozenset[Key]:
     return _accounts(view) | _named(view, view.namespace, DEPLOYMENT_MEMBERS) | _remote_agents(view)
 
 
-def remote_agent(endpoint: str, account_id: str, agent: str) -> Key:
+def remote_agent(account: RemoteAccount, agent: str) -> Key:
     """The key of an agent in a remote account, whatever account object leads there.
 
     Production AgentDeployments refer to it, so that those which replace each other's deployment are found.
     """
-    return REMOTE_AGENT, f"{endpoints.one_spelling(endpoint)} {account_id}", agent
+    return REMOTE_AGENT, f"{endpoints.one_spelling(account.endpoint)} {account.account_id}", agent
 
 
 def account_references(operator_namespace: str) -> References:
@@ -85,11 +85,11 @@ def bound_account(view: View) -> Key | None:
     return _account(view, BOUND_ACCOUNT)
 
 
-def remote_account(view: View, member: Member) -> Remote | None:
+def remote_account(view: View, member: Member) -> RemoteAccount | None:
     """The remote account that a member names by endpoint and accountID; None where one of them cannot be read."""
     found = _at(view.obj, member)
     endpoint, account_id = _text(found.get("endpoint")), _text(found.get("accountID"))
-    return Remote(endpoint, account_id) if endpoint and account_id else None
+    return RemoteAccount(endpoint, account_id) if endpoint and account_id else None
 
 
 def _account(view: View, member: Member) -> Key | None:
@@ -108,12 +108,11 @@ def _accounts(view: View) -> frozenset[Key]:
 
 def _remote_agents(view: View) -> frozenset[Key]:
     """The agent that a production deployment was last deployed for; none before its first create."""
-    account, status = _at(view.obj, ("status", "account")), _at(view.obj, ("status",))
-    endpoint, account_id = _text(account.get("endpoint")), _text(account.get("accountID"))
-    agent, is_preview = _text(status.get("agentName")), _at(view.obj, ("spec",)).get("preview") is not None
-    if not endpoint or not account_id or not agent or is_preview:
+    account, agent = remote_account(view, BOUND_ACCOUNT), _text(_at(view.obj, ("status",)).get("agentName"))
+    is_preview = _at(view.obj, SPEC).get("preview") is not None
+    if account is None or not agent or is_preview:
         return frozenset()
-    return frozenset({remote_agent(endpoint, account_id, agent)})
+    return frozenset({remote_agent(account, agent)})
 
 
 def _possible_defaults(namespace: str | None) -> frozenset[Key]:

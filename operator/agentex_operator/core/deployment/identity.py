@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.deployment import AgentDeploymentSpec, AgentDeploymentStatus
-from agentex_operator.core import preview_labels
+from agentex_operator.core import ownership, preview_labels
 from agentex_operator.core.deployment import records
 from agentex_operator.core.ownership import deployment_owner, deployment_token
 from agentex_operator.core.protocol import observed as protocol
@@ -25,7 +25,7 @@ class Identity(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     @property
     def owner(self) -> str:
         """`<cluster>/<uid>`, the start of our tokens."""
-        return f"{self.cluster}/{self.meta.uid}"
+        return ownership.deployment_owner_of(self.cluster, self.meta.uid)
 
     @property
     def pending_owner(self) -> str | None:
