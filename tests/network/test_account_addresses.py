@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -119,3 +120,24 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(connect: Conn
 async def test_a_name_without_a_usable_answer_is_tried_again(connect: Connect, answers: list[str]) -> None:
     with pytest.raises(Unavailable):
         await connect("https://agentex.example.com", answers).client.probe()
+
+
+async def test_a_call_that_waits_for_the_dns_when_the_session_stops_is_not_sent(server: Server) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def resolve(_host: str, _port: int) -> Sequence[str]:
+        asked.set()
+        await answered.wait()
+        return ["127.0.0.1"]
+
+    address = AccountAddress(f"http://agentex.intern:{server.port}", "acct-1", may_be_private=True)
+    session = AccountSession(address, ApiKey("key-1"), kinds=(), clock=Clock(), routes=Routes(TRUST, resolve=resolve),
+                             jitter=lambda: 0.5, wake=lambda _uid: None)
+    call = asyncio.create_task(session.client.probe())
+    await asked.wait()
+    await session.stop()
+    answered.set()
+
+    with pytest.raises(Unavailable):
+        await call
+    assert server.asked == []

@@ -42,6 +42,7 @@ class Transports(httpx.AsyncBaseTransport):
         self._context = context
         self._limits = limits or httpx.Limits()
         self._pools: dict[str | None, _Pool] = {}
+        self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request over a connection that trusts the present certificates."""
@@ -49,12 +50,15 @@ class Transports(httpx.AsyncBaseTransport):
         return await pool.send(request)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, and open no others: a request may still wait for the DNS."""
+        self._is_closed = True
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             await pool.transport.aclose()
 
     async def _pool(self, proxy: str | None) -> _Pool:
+        if self._is_closed:
+            raise httpx.ConnectError("the connections were closed")
         context, pool = self._context(), self._pools.get(proxy)
         if pool is not None and pool.context is context:
             return pool
