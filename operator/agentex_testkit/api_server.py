@@ -85,9 +85,11 @@ class ApiServer:
         """All objects of the kind, there or everywhere."""
         return list(self._asked(self.http.get(self._path(kind, namespace)))["items"])
 
-    def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None) -> Object:
-        """Merge the body into the object; raises RefusedError."""
-        path, kind_of_patch = self._path(kind, namespace, name), {"Content-Type": "application/merge-patch+json"}
+    def patch(self, kind: str, name: str, body: Mapping[str, Any], namespace: str | None = None,
+              subresource: str = "") -> Object:
+        """Merge the body into the object, or into a subresource of it (`/status`); raises RefusedError."""
+        path = self._path(kind, namespace, name) + subresource
+        kind_of_patch = {"Content-Type": "application/merge-patch+json"}
         return self._asked(self.http.patch(path, headers=kind_of_patch, content=json.dumps(body)))
 
     def delete(self, kind: str, name: str, namespace: str | None = None) -> None:

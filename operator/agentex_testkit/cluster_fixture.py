@@ -17,7 +17,7 @@ from agentex_testkit.api_server import PLURALS, ApiServer, Object, RefusedError,
 from agentex_testkit.installation import Installation
 from agentex_testkit.judge.evidence import Evidence
 from agentex_testkit.judge.findings import Finding
-from agentex_testkit.judge.invariants import OURS, judge_one, strangers
+from agentex_testkit.judge.invariants import OURS, judge_one, of_the_world
 from agentex_testkit.ledger import Tracked
 from agentex_testkit.operator_process import Operator
 from agentex_testkit.version_recorder import VersionRecorder
@@ -67,6 +67,10 @@ class ClusterFixture:
     def patch(self, kind: str, name: str, **body: Any) -> Object:
         """Merge into it."""
         return self.api.patch(kind, name, body, self.namespace)
+
+    def write_status(self, kind: str, name: str, status: Object) -> Object:
+        """Merge into its status, as whoever restores a backup."""
+        return self.api.patch(kind, name, {"status": status}, self.namespace, "/status")
 
     def annotate(self, kind: str, name: str, **annotations: str) -> None:
         """Annotate it in our group: `rebuild_requested_at` is agentex.scale.com/rebuild-requested-at."""
@@ -158,6 +162,11 @@ class ClusterFixture:
         """Remote objects of this resource may outlive it (deletionPolicy: Orphan)."""
         self._tracked(kind, name).orphan = True
 
+    def inherits(self, kind: str, name: str, *ids: str, alone: bool = True) -> None:
+        """This resource takes over these remote objects of other owners; where it is not alone, another one may."""
+        one = self._tracked(kind, name)
+        one.inherits, one.may_inherit = (frozenset(ids), frozenset()) if alone else (frozenset(), frozenset(ids))
+
     def judge(self) -> None:
         """Fail on every broken promise of what was applied since the last judgement: conditions, writes, ledger."""
         found = self.findings()
@@ -171,13 +180,19 @@ class ClusterFixture:
             one.gone = found is None or found["metadata"]["uid"] != one.uid
         evidence = self.evidence(ambiguous)
         of_each = [one for it in self.tracked for one in judge_one(evidence.case(it))]
-        return tuple(dict.fromkeys([*of_each, *strangers(evidence)]))
+        return tuple(dict.fromkeys([*of_each, *of_the_world(evidence)]))
 
     def evidence(self, ambiguous: int = 0) -> Evidence:
         """What the judge needs, as it is now."""
         self.catch_up()
         versions = {one.uid: self._recorders[one.kind].of(one.uid) for one in self._known}
         return Evidence(self.cluster, self.simulator.ledger(), self._known, versions, ambiguous)
+
+    def left_alive(self) -> list[Object]:
+        """The remote objects that are alive and must not be when every resource is gone."""
+        evidence, state = self.evidence(), self.simulator.state()
+        alive = (one for one in (*state["builds"], *state["deployments"]) if ledger.is_alive(one))
+        return [one for one in alive if not evidence.may_outlive_all(one)]
 
     def close(self) -> None:
         """Delete every resource, accounts last; with the operator at work, see them go and leave nothing alive."""
@@ -202,10 +217,7 @@ class ClusterFixture:
     def _clear_by_the_operator(self) -> None:
         for kind, name in self.delete_all():
             self.wait(kind, name, gone)
-        orphans = {one.owner(self.cluster) for one in self._known if one.orphan}
-        state = self.simulator.state()
-        alive = [one for one in (*state["builds"], *state["deployments"]) if ledger.is_alive(one)]
-        left = [one["id"] for one in alive if ledger.owner_in(one) not in {*orphans, None}]
+        left = [one["id"] for one in self.left_alive()]
         assert not left, f"everything was deleted, and these live on: {left}"
 
     def _clear_by_force(self) -> None:

@@ -25,7 +25,8 @@ class Tracked:
 
     `creates`: how many remote creates; `unanswered`: how many more that nobody was told of; `orphan`: the remote
     object may stay when the resource is gone; `beside`: how many may be alive beside the one on record, as the
-    predecessor of a preview that failed.
+    predecessor of a preview that failed; `inherits`: ids of remote objects that it takes over, whatever owner their
+    tokens name; `may_inherit`: the same, where another resource may be the one that takes them over.
     """
 
     kind: str
@@ -36,6 +37,8 @@ class Tracked:
     orphan: bool = False
     beside: int = 0
     gone: bool = False
+    inherits: frozenset[str] = frozenset()
+    may_inherit: frozenset[str] = frozenset()
 
     def owner(self, cluster: str) -> str:
         """The token by which remote objects name this resource; computed here again, independent of the operator."""

@@ -72,6 +72,7 @@ def test_a_restored_resource_takes_its_object_over(
     lose(world, kind, "quote")
     restore(cluster, world, backup)
     world.explain(kind, "quote", creates=0)
+    world.inherits(kind, "quote", backup["status"][MEMBER[kind]])
     world.operator.start()
 
     found = world.wait(kind, "quote", lambda obj: ready(obj) and obj["status"].get("writtenFor") == uid(obj))

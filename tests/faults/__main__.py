@@ -150,7 +150,7 @@ def selected(pool: WorkerPool, options: Options) -> Iterator[Outcome]:
     """The outcomes of the chosen plans."""
     if families.needs_references(options.families):
         names = families.GATE_SCENARIOS if options.gate else tuple(SCENARIOS)
-        for finished in pool.record_references([name for name in names if f"/{name}/" in options.only] or names):
+        for finished in pool.record_references([name for name in names if named_by(options.only, name)] or names):
             yield from finished.outcomes
     batches = batches_of(options.families, pool.references, options.scale, lambda plan: options.only in plan,
                          options.most)
@@ -159,6 +159,11 @@ def selected(pool: WorkerPool, options: Options) -> Iterator[Outcome]:
         return
     for finished in pool.run(in_order(batches, options.workers)):
         yield from finished.outcomes
+
+
+def named_by(only: str, scenario: str) -> bool:
+    """Whether a selection names this scenario, as `/adopt-preview/` does, or `/adopt` several."""
+    return f"/{scenario}/" in only or (only.startswith("/") and f"/{scenario}/".startswith(only))
 
 
 def replayed(pool: WorkerPool, plan: str) -> Iterator[Outcome]:

@@ -10,8 +10,9 @@ missing here.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from agentex_operator.api.account import AgentexAccount
@@ -19,7 +20,7 @@ from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.metadata import FINALIZER, Resource
 from agentex_operator.core import conditions
-from agentex_testkit.judge.evidence import Case, Evidence, Object, attempt_in, wish_in
+from agentex_testkit.judge.evidence import Case, Evidence, Object, attempt_in, held_in, wish_in
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.ledger import Entry, Tracked, is_alive
 
@@ -35,12 +36,13 @@ Told = Iterator[str]
 def one_alive_of_each_wish(case: Case) -> Told:
     """I1: whenever a create takes effect, nothing else of the same wish is alive, but for creates nobody answered."""
     alive: dict[str, str | None] = {}
+    creates = case.creates
     for one in case.entries:
         alive = {id_: wish for id_, wish in alive.items() if id_ != one["id"]}
         if is_alive(one):
             alive[one["id"]] = wish_in(one)
         most = max(Counter(alive.values()).values(), default=0)
-        if one["verb"] == "create" and most > 1 + case.unanswered + case.tracked.beside:
+        if one in creates and most > 1 + case.unanswered + case.tracked.beside:
             yield f"{most} alive of one wish when {one['id']} was created"
 
 
@@ -129,6 +131,29 @@ def _shares_a_release(entry: Entry) -> bool:
     return entry["kind"] == "deployment" and not entry.get("preview") and entry["status"] == "failed"
 
 
+def what_was_taken_over_is_kept(case: Case) -> Told:
+    """I20: what an heir calls Ready at the end is there: its deployment is alive, its build succeeded."""
+    last = case.statuses[-1] if case.versions else {}
+    held, said = case.id_in(last), {it["type"] for it in last.get("conditions", ()) if it["status"] == "True"}
+    if held not in case.inherited or case.tracked.gone or "Ready" not in said or said & {"Expired", "Suspended"}:
+        return
+    if held not in case.alive and case.last[held]["status"] != "success":
+        yield f"is Ready, and {held}, which it took over, is {case.last[held]['status']}"
+
+
+def takes_over_only_what_it_may(case: Case) -> Told:
+    """I4: what was taken over is what the spec or a restored status names, or carries a token of the resource."""
+    may = case.tracked.inherits | case.tracked.may_inherit | case.last.keys()
+    for id_ in sorted({it["id"] for status in case.statuses for it in taken_over_in(status)} - may):
+        yield f"{id_} was taken over, and nothing explains that"
+
+
+def taken_over_in(status: Object) -> list[Object]:
+    """The objects of other owners that a status names as taken over."""
+    found: list[Object] = (status.get("adoption") or {}).get("objects", [])
+    return found
+
+
 def generations_go_forward(case: Case) -> Told:
     """I9: observedGeneration never decreases, and is never ahead."""
     seen = [it.get("observedGeneration", -1) for it in case.statuses]
@@ -181,6 +206,7 @@ INVARIANTS: tuple[tuple[str, Harm, Callable[[Case], Told]], ...] = (
     ("I2", Harm.DUPLICATED, creates_have_a_reason),
     ("I3", Harm.WRONGLY_DELETED, removals_are_written_down),
     ("I3", Harm.WRONGLY_DELETED, what_is_wanted_stays),
+    ("I4", Harm.WRONGLY_DELETED, takes_over_only_what_it_may),
     ("I5", Harm.OTHER, creates_are_written_down),
     ("I6", Harm.OTHER, ids_are_kept),
     ("I7", Harm.OTHER, the_condemned_are_not_adopted),
@@ -190,6 +216,7 @@ INVARIANTS: tuple[tuple[str, Harm, Callable[[Case], Told]], ...] = (
     ("I15", Harm.OTHER, writes_only_its_own),
     ("I19", Harm.OTHER, conditions_are_whole),
     ("I20", Harm.DUPLICATED, one_alive_at_the_end),
+    ("I20", Harm.WRONGLY_DELETED, what_was_taken_over_is_kept),
     ("-", Harm.OTHER, it_was_seen),
 )
 REMOTE_KINDS = ("AgentBuild", "AgentDeployment")
@@ -199,7 +226,7 @@ OF_EVERY_KIND = (generations_go_forward, writes_only_its_own, conditions_are_who
 def judge(evidence: Evidence) -> tuple[Finding, ...]:
     """Every broken promise, each once."""
     found = [one for tracked in evidence.known for one in judge_one(evidence.case(tracked))]
-    return tuple(dict.fromkeys([*found, *strangers(evidence)]))
+    return tuple(dict.fromkeys([*found, *of_the_world(evidence)]))
 
 
 def judge_one(case: Case) -> Iterator[Finding]:
@@ -217,11 +244,42 @@ def faults_of(version: Object) -> list[str]:
     return [fault for invariant in OF_EVERY_KIND for fault in invariant(case)]
 
 
+def of_the_world(evidence: Evidence) -> Iterator[Finding]:
+    """What was promised of all resources together, and was not kept."""
+    yield from strangers(evidence)
+    yield from held_twice(evidence)
+
+
 def strangers(evidence: Evidence) -> Iterator[Finding]:
-    """I4, I22: tokens of ours that name no resource of ours; removals of what carries no token of ours."""
+    """I4, I22: tokens of ours that name no resource of ours; removals of what carries no token of ours.
+
+    What a resource took over belongs to it, whatever its token names.
+    """
     for one in evidence.by_us:
         owner = evidence.owner_of(one)
-        if owner is not None and owner not in evidence.owners:
+        if evidence.responsible(one) is not None:
+            continue
+        if owner is not None:
             yield Finding("I22", f"{one['id']} belongs to no resource", Harm.LEAKED)
-        if owner is None and one["verb"] in ("delete", "cancel"):
+        elif one["verb"] in ("delete", "cancel"):
             yield Finding("I4", f"{one['id']}, not ours, was touched", Harm.WRONGLY_DELETED)
+
+
+def held_twice(evidence: Evidence) -> Iterator[Finding]:
+    """I27: no remote object is on record in two resources at a time; a resource that has gone holds nothing."""
+    before: dict[str, list[tuple[Tracked, range]]] = {}
+    for one in evidence.known:
+        for id_, during in holdings(one, evidence.versions.get(one.uid, ())):
+            for other, then in before.get(id_, ()):
+                if other is not one and max(during.start, then.start) < min(during.stop, then.stop):
+                    text = f"{id_} is held by {other.kind} {other.name} and {one.kind} {one.name} at the same time"
+                    yield Finding("I27", text, Harm.WRONGLY_DELETED)
+            before.setdefault(id_, []).append((one, during))
+
+
+def holdings(one: Tracked, versions: Sequence[Object]) -> Iterator[tuple[str, range]]:
+    """Each remote id that a resource held, and from which revision of the API server to which."""
+    revisions = [int(it["metadata"]["resourceVersion"]) for it in versions]
+    ends = [*revisions[1:], revisions[-1] if one.gone else sys.maxsize] if versions else []
+    for version, start, end in zip(versions, revisions, ends, strict=True):
+        yield from ((id_, range(start, end)) for id_ in held_in(one.kind, version))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from agentex_testkit.api_server import Object, eventually
 from agentex_testkit.cluster_fixture import REMOTE, ClusterFixture
 from agentex_testkit.hostile import SourceServer
 from agentex_testkit.judge.findings import Finding, Harm
-from agentex_testkit.ledger import is_alive, owner_in
 
 KEPT = ("AgentexAccount",)
 LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
@@ -17,9 +16,13 @@ LEFT_BEHIND = ("AgentDeployment", "AgentBuild", "ConfigMap", "Secret")
 
 @dataclass
 class ReusableFixture(ClusterFixture):
-    """A ClusterFixture that can be emptied; `sources` serves build contexts."""
+    """A ClusterFixture that can be emptied; `sources` serves build contexts.
+
+    `plan_from_here`: called by a scenario whose plans are to be made only from the calls that follow.
+    """
 
     sources: SourceServer = field(default_factory=SourceServer)
+    plan_from_here: Callable[[], None] = lambda: None
 
     def begin_anew(self) -> None:
         """Remove everything by force; what is recorded and tracked from now on belongs to the next plan."""
@@ -41,13 +44,10 @@ class ReusableFixture(ClusterFixture):
         found = max(newest, key=lambda one: int(one["metadata"]["resourceVersion"]), default={})
         return {"name": found.get("metadata", {}).get("name"), "status": found.get("status")}
 
-    def left_alive(self) -> Iterator[Finding]:
+    def outliving(self) -> Iterator[Finding]:
         """A finding for every remote object that is alive when every resource is gone."""
-        orphans = {one.owner(self.cluster) for one in self._known if one.orphan}
-        state = self.simulator.state()
-        for one in (*state["builds"], *state["deployments"]):
-            if is_alive(one) and owner_in(one) not in {*orphans, None}:
-                yield Finding("I21", f"everything was deleted, and {one['id']} lives on", Harm.LEAKED)
+        for one in self.left_alive():
+            yield Finding("I21", f"everything was deleted, and {one['id']} lives on", Harm.LEAKED)
 
     def resources(self) -> Iterator[Object]:
         """Every build and deployment there is."""

@@ -83,6 +83,7 @@ class Runner:
     never_rests: bool = False   # of a plan: it writes for ever, and why is known
     _deaths_before: int = 0          # how often the operator had died before this plan
     second: SecondOperator | None = None
+    prepared: int = 0                # how many calls only prepared this plan; no plans are made from them
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -111,7 +112,7 @@ class Runner:
         self.supervisor = Supervisor(self.operator)
         stack.callback(self.supervisor.end)
         self.world = ReusableFixture(api, self.namespace, self.simulator, self.operator, self.proxy.urls[AGENTEX],
-                           access.cluster, sources=self.sources)
+                           access.cluster, sources=self.sources, plan_from_here=self.plan_from_here)
         self.world.open()
         stack.callback(self.world.discard)
 
@@ -153,7 +154,7 @@ class Runner:
     def reset(self, *lives: Sequence[CallFault], watch_filter: WatchFilter | None = None) -> ReusableFixture:
         """Empty the world, and start an operator and an account in it: from now on calls are counted."""
         self.supervisor.stop()
-        self.never_rests = False
+        self.never_rests, self.prepared = False, 0
         self.operator.log_path.unlink(missing_ok=True)
         self.simulator.reset()
         self.sources.asked.clear()
@@ -167,6 +168,10 @@ class Runner:
         if self.second is not None:
             self.second.begin()
         return self.world
+
+    def plan_from_here(self) -> None:
+        """Count the calls until now among those that only prepare the plan."""
+        self.prepared = len(self.proxy.trace)
 
     def _looked_at_account(self) -> None:
         """Wait until this operator says that the account is Ready; the operator before it may have said so too."""
@@ -215,7 +220,7 @@ class Runner:
 
     def delete_everything(self) -> tuple[Finding, ...]:
         """I21: delete everything; findings if something stays, here or remotely."""
-        return self.attempt(self._delete_everything) or tuple(self.world.left_alive())
+        return self.attempt(self._delete_everything) or tuple(self.world.outliving())
 
     def finish(self) -> tuple[Finding, ...]:
         """The end of every plan: judge, delete everything, judge again, and look for leaked secrets."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.faults.scenarios import builds, deployments
+from tests.faults.scenarios import adoptions, builds, deployments
 from tests.faults.scenarios.scenario import BUILD, DEPLOYMENT, Scenario
 
 TWICE = {(BUILD, "quote"): 2}
 DEPLOYED_TWICE = {(DEPLOYMENT, "quote"): 2}
-SCENARIOS = {scenario.name: scenario for scenario in (
+OF_OUR_OWN = (
     Scenario("build-runs", builds.a_build_runs),
     Scenario("build-succeeds", builds.a_build_succeeds),
     Scenario("build-fails", builds.a_build_fails),
@@ -45,4 +45,16 @@ SCENARIOS = {scenario.name: scenario for scenario in (
     Scenario("preview-expires-and-goes", deployments.a_preview_goes_when_it_expires, swept=True),
     Scenario("preview-deleted", deployments.a_preview_is_deleted),
     Scenario("preview-deleted-creating", deployments.a_preview_is_deleted_while_created),
-)}
+)
+OF_ANOTHER = (   # a resource takes over the remote object of another one
+    Scenario("adopt-build-finished", adoptions.a_finished_build_is_adopted),
+    Scenario("adopt-build-running", adoptions.a_running_build_is_adopted),
+    Scenario("adopt-production", adoptions.production_of_a_stranger_is_adopted),
+    Scenario("adopt-preview", adoptions.a_preview_is_adopted),
+    Scenario("adopt-rivals", adoptions.two_adopt_one_preview, rivals=adoptions.RIVALS),
+    Scenario("adopt-refused", adoptions.what_is_named_cannot_be_adopted),
+    Scenario("restore-build-running", adoptions.a_running_build_is_restored),
+    Scenario("restore-production", adoptions.production_is_restored),
+    Scenario("restore-preview-gone", adoptions.a_preview_that_is_gone_is_restored, {(DEPLOYMENT, "quote"): 1}),
+)
+SCENARIOS = {scenario.name: scenario for scenario in (*OF_OUR_OWN, *OF_ANOTHER)}

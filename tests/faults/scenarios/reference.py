@@ -38,13 +38,13 @@ UNEQUAL = {  # of a status, and why it may differ from run to run
     "events": "name the pods of a release, and are as many as were seen",
     "helmReleaseName": "is made of the id",
 }
-MOVING = ("lastTransitionTime", "observedGeneration")
+MOVING = ("lastTransitionTime", "observedGeneration", "owner")   # owner: of what was taken over, made of a uid
 MOST_NUMBER = 6      # the calls of one site beyond this are the same again
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The calls of a scenario that are made in every run, in order; and how it ends."""
+    """The calls of a scenario that are made in every run, in order, but for those that prepare it; and how it ends."""
 
     calls: tuple[Call, ...]
     end: dict[str, Any]
@@ -73,7 +73,8 @@ def run_once(runner: Runner, name: str) -> tuple[Reference, tuple[Finding, ...]]
     """Run a scenario without faults."""
     world = runner.reset()
     stuck = run_and_settle(runner, world, name)
-    reference = Reference(tuple(runner.proxy.trace), end_of(world, SCENARIOS[name]), creates(world), removals(world))
+    planned = tuple(runner.proxy.trace[runner.prepared:])
+    reference = Reference(planned, end_of(world, SCENARIOS[name]), creates(world), removals(world))
     return reference, (*stuck, *runner.unexpected_exits(), *runner.finish())
 
 
@@ -95,10 +96,11 @@ def run_and_settle(runner: Runner, world: ReusableFixture, name: str, late: floa
 
 
 def explain(world: ReusableFixture, name: str) -> None:
-    """Tell the judge what the scenario explains."""
+    """Tell the judge what the scenario explains; an heir creates nothing unless the scenario says so."""
     scenario = SCENARIOS[name]
     for one in world.tracked:
-        one.creates = scenario.creates.get((one.kind, one.name), 1)
+        is_heir = one.inherits or one.may_inherit
+        one.creates = scenario.creates.get((one.kind, one.name), 0 if is_heir else 1)
         one.beside = scenario.extra_alive.get((one.kind, one.name), 0)
 
 
@@ -127,7 +129,8 @@ def end_of(world: ReusableFixture, scenario: Scenario) -> dict[str, Any]:
     """The status of every resource without ids, times and tokens; where retries go on for ever, between two of them."""
     found: dict[str, Any] = {}
     for one in eventually(lambda: list(world.resources()), lambda seen: not (scenario.never_rests and _tries(seen))):
-        found[f"{one['kind']} {one['metadata']['name']}"] = _plain({
+        name = "*" if one["metadata"]["name"] in scenario.rivals else one["metadata"]["name"]
+        found[f"{one['kind']} {name}"] = _plain({
             key: value for key, value in (one.get("status") or {}).items() if key not in UNEQUAL})
     return found
 

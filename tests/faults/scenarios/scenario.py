@@ -25,6 +25,7 @@ class Scenario:
     swept: bool = False      # the remote's own clean-up or ours ends it, whichever comes first
     never_rests: bool = False   # what was refused is tried again, slowly, for ever
     extra_alive: dict[tuple[str, str], int] = field(default_factory=dict)
+    rivals: tuple[str, ...] = ()   # the names of resources of which only one is left; which one depends on the moment
 
 
 def wait(world: ReusableFixture, kind: str, name: str, until: Callable[[Object | None], bool] = ready) -> Object:

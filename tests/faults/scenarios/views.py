@@ -6,12 +6,12 @@ one scenario with one distortion (watch_distortion.py): `views/build-edited-runn
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from tests.faults.programme.plans import Outcome, Scale
 from tests.faults.runner.runner import Runner
 from tests.faults.scenarios import reference
+from tests.faults.scenarios.catalogue import OF_ANOTHER
 from tests.faults.scenarios.reference import Reference
 from tests.faults.scenarios.watch_distortion import WatchDistortion
 
@@ -22,7 +22,7 @@ GATE = (("build-edited-running", "late=3"), ("build-deleted-running", "newest=2"
 
 
 class Views:
-    """The views family: every scenario with every distortion."""
+    """The views family: every scenario with every distortion; those that take something over with every second one."""
 
     name = "views"
 
@@ -31,8 +31,14 @@ class Views:
 
     def batches(self, scale: Scale) -> Iterable[Sequence[str]]:
         """Each plan by itself."""
-        pairs = GATE if scale.gate else tuple(itertools.product(self._found, DISTORTIONS))
+        pairs = GATE if scale.gate else tuple(self._pairs())
         return [[f"{self.name}/{scenario}/{distortion}"] for scenario, distortion in pairs]
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        """Each scenario with its distortions; the scenarios of OF_ANOTHER take turns."""
+        turns = {scenario.name: DISTORTIONS[at % 2::2] for at, scenario in enumerate(OF_ANOTHER)}
+        for scenario in self._found:
+            yield from ((scenario, distortion) for distortion in turns.get(scenario, DISTORTIONS))
 
     def run(self, runner: Runner, plans: Sequence[str]) -> Iterator[Outcome]:
         """Run each scenario with its distorted watch."""
