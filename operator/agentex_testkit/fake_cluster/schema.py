@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,11 +15,15 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,), "integer": (int,), "number": (int, float),
 }
 
-NOTHING: Schema = {}
 LIMITS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minimum",
                     "maximum", "pattern"})
 BOUNDS = ((str, ("minLength", "maxLength")), (list, ("minItems", "maxItems")),
           (dict, ("minProperties", "maxProperties")))
+
+
+def copied(value: Any) -> Any:
+    """Return a copy of a JSON value, all the way down."""
+    return json.loads(json.dumps(value))
 
 
 def pruned(schema: Schema, value: Any) -> Any:
@@ -29,20 +33,29 @@ def pruned(schema: Schema, value: Any) -> Any:
         return {key: pruned(member, value[key]) for key, member in known.items() if member is not None}
     if isinstance(value, list):
         return [pruned(schema.get("items", {PRESERVE: True}), item) for item in value]
-    return copy.deepcopy(value)
+    return copied(value) if isinstance(value, dict) else value
 
 
-def defaulted(schema: Schema, value: Any) -> Any:
-    """Return a copy of the value, all the way down, with every default that it lacks."""
+def defaults_of(schema: Schema) -> Schema:
+    """Return the part of a schema that leads to defaults; empty where there is none."""
+    found = {key: part for key in ("items", "additionalProperties")
+             if isinstance(schema.get(key), Mapping) and (part := defaults_of(schema[key]))}
+    members = {key: part for key, member in _properties(schema).items() if (part := defaults_of(member))}
+    own = {"default": schema["default"]} if "default" in schema else {}
+    return {**found, **own, **({"properties": members} if members else {})}
+
+
+def fill_in(defaults: Schema, value: Any) -> None:
+    """Add to the value every default that it lacks; `defaults` is what `defaults_of` returns."""
     if isinstance(value, dict):
-        known = _properties(schema)
-        missing = {key: member["default"] for key, member in known.items() if "default" in member and key not in value}
-        return {key: defaulted(known.get(key) or _member(schema, key) or NOTHING, member)
-                for key, member in (value | missing).items()}
-    if isinstance(value, list):
-        items = schema.get("items", NOTHING)
-        return [defaulted(items, item) for item in value]
-    return value
+        known = _properties(defaults)
+        value.update({key: copied(member["default"]) for key, member in known.items()
+                      if "default" in member and key not in value})
+        for key in value if "additionalProperties" in defaults else known.keys() & value.keys():
+            fill_in(_member(defaults, key), value[key])
+    if isinstance(value, list) and "items" in defaults:
+        for item in value:
+            fill_in(defaults["items"], item)
 
 
 def errors(schema: Schema, value: Any, path: str = "") -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from agentex_operator.api import crds
@@ -41,6 +41,10 @@ class Served:
         """Whether status is written apart from the rest."""
         return self.schema is not None
 
+    @cached_property
+    def _defaults(self) -> Mapping[str, Any]:
+        return schema.defaults_of(self.schema or {})
+
     def taken_in(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Return the object as it would be stored: pruned and with its defaults."""
         if self.schema is None:
@@ -49,7 +53,8 @@ class Served:
 
     def read(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Return a stored object as a reader sees it: with the defaults of today."""
-        found: dict[str, Any] = schema.defaulted(self.schema or {}, dict(obj))
+        found: dict[str, Any] = schema.copied(obj)
+        schema.fill_in(self._defaults, found)
         return found
 
     def check(self, obj: Mapping[str, Any]) -> None:

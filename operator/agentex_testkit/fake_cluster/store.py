@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from agentex_operator.kube.kinds import Kind
+from agentex_testkit.fake_cluster import schema
 from agentex_testkit.fake_cluster.answers import ApiError, conflict, not_found
 from agentex_testkit.fake_cluster.served import Served
 
@@ -70,7 +71,7 @@ class ObjectStore:
         served.check(after)
         if after["metadata"].get("deletionTimestamp") and not after["metadata"].get("finalizers"):
             self._remove(key, after)
-            return copy.deepcopy(after)
+            return self._seen(key[0], after)
         return self._store(key, after, "MODIFIED")
 
     def patch_status(self, key: Key, body: Mapping[str, Any]) -> Object:
@@ -119,7 +120,7 @@ class ObjectStore:
         """Keep the object under a new version, unless it is what is stored already."""
         if obj != self._objects.get(key):
             version = {"resourceVersion": self._next_version()}
-            self._objects[key] = copy.deepcopy({**obj, "metadata": {**obj["metadata"], **version}})
+            self._objects[key] = schema.copied({**obj, "metadata": {**obj["metadata"], **version}})
             self._announce(key[0], event, self._seen(key[0], self._objects[key]))
         return self._seen(key[0], self._objects[key])
 
