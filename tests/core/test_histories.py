@@ -16,6 +16,7 @@ from agentex_operator.core.errors import Conflict, Throttled, Unavailable
 from agentex_operator.core.remote import BuildRecord, RemoteState
 
 SEEDS = int(os.environ.get("HISTORIES", "60"))  # of each kind
+QUICK = 20  # of each kind in the quick tests
 STEPS = 30
 CREATES = (calls.CreateBuild, calls.CreateDeployment)
 WRITES = (calls.AddFinalizer, calls.WriteIntent, calls.SaveStatus, calls.RemoveFinalizer)
@@ -178,7 +179,8 @@ MAKERS = {"build": a_build, "deployment": a_deployment, "preview": a_long_previe
 
 def histories():
     only = os.environ.get("HISTORY")
-    return [only] if only else [f"{kind}-{n}" for kind in MAKERS for n in range(SEEDS)]
+    return [only] if only else [pytest.param(f"{kind}-{n}", marks=[pytest.mark.exhaustive] if n >= QUICK else [])
+                                for kind in MAKERS for n in range(SEEDS)]
 
 
 @pytest.mark.parametrize("seed", histories())
