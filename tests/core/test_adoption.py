@@ -333,6 +333,19 @@ def test_an_object_that_a_living_resource_holds_is_refused_and_left_alone(kind: 
     assert (world.obj, recorded(before) in world.live()) == (None, True)
 
 
+def test_a_refusal_names_the_object_that_the_other_resource_holds() -> None:
+    before = finished("preview")
+    holder = restored(before, status=False, uid="uid-holder", **adopting("preview", recorded(before))).settle_down()
+    world = restored(before)
+    world.records["newer"] = replace(world.records[recorded(before)], id="newer")
+    world.there["status"] |= {"deploymentID": "newer", "predecessorID": recorded(before)}
+    world.others = [holder.there]
+    world.settle_down()
+    stalled = next(one for one in world.status["conditions"] if one["type"] == "Stalled")
+
+    assert f"holds the remote deployment {recorded(before)}, which the restored status" in stalled["message"]
+
+
 @KINDS
 def test_an_object_is_taken_over_when_its_holder_has_gone(kind: str) -> None:
     before = finished(kind)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.core.core_fixture import CoreFixture
-from tests.core.test_adoption import adopting, finished, recorded, restored
+from tests.core.test_adoption import KINDS, adopting, finished, recorded, restored
 
 from agentex_operator.core import calls, holders
 from agentex_operator.core.errors import Conflict
@@ -75,7 +75,8 @@ class Race:
     def held_by(self) -> list[int]:
         """Which of the two hold the object."""
         return [n for n, world in enumerate(self.worlds)
-                if recorded(world) == self.id_ and world.status.get("writtenFor") == world.there["metadata"]["uid"]]
+                if self.id_ in (recorded(world), world.status.get("predecessorID"))
+                and world.status.get("writtenFor") == world.there["metadata"]["uid"]]
 
     def check(self) -> None:
         """At most one holds it."""
@@ -117,9 +118,22 @@ def a_race(kind: str, how: str) -> Race:
     return Race((worlds[0], worlds[1]), str(recorded(before)), kind)
 
 
-def search(kind: str, how: str) -> int:
-    """Look at every reachable state; return how many there are. Raises TwiceError."""
-    first = a_race(kind, how)
+def a_race_for_the_predecessor(uids: tuple[str, str]) -> Race:
+    """A resource restored while its preview was being replaced, and one whose spec.adopt names the preview before."""
+    before = finished("preview")
+    id_ = str(recorded(before))
+    before.records["older"] = replace(before.records[id_], id="older")
+    before.there["status"]["predecessorID"] = "older"
+    one = restored(before, uid=uids[0])
+    two = restored(before, status=False, uid=uids[1], **adopting("preview", "older"))
+    for world in (one, two):
+        world.there["metadata"] |= {"name": world.there["metadata"]["uid"], "finalizers": ["agentex.scale.com/remote"]}
+    two.records = one.records
+    return Race((one, two), "older", "preview")
+
+
+def search(first: Race) -> int:
+    """Look at every state that is reachable from this one; return how many there are. Raises TwiceError."""
     todo, seen, rested = [first], {first.key}, set()
     while todo:
         race = todo.pop()
@@ -138,9 +152,16 @@ def search(kind: str, how: str) -> int:
 
 
 @pytest.mark.exhaustive
+@KINDS
 @pytest.mark.parametrize("how", ["status", "adopt"])
-def test_two_resources_that_name_one_build_end_with_one_holder(how: str) -> None:
-    assert search("build", how) > 100
+def test_two_resources_that_name_one_object_end_with_one_holder(kind: str, how: str) -> None:
+    assert search(a_race(kind, how)) > 100
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("uids", [("uid-2", "uid-3"), ("uid-3", "uid-2")], ids=["older", "younger"])
+def test_a_predecessor_that_a_restored_status_names_has_one_holder(uids: tuple[str, str]) -> None:
+    assert search(a_race_for_the_predecessor(uids)) > 100
 
 
 def test_without_a_look_at_the_holders_both_would_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,11 +169,11 @@ def test_without_a_look_at_the_holders_both_would_hold_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(adoption, "wait_for_younger_claims", lambda _observed: None)
 
     with pytest.raises(TwiceError):
-        search("build", "adopt")
+        search(a_race("build", "adopt"))
 
 
 def test_without_a_wait_for_younger_claims_both_would_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adoption, "wait_for_younger_claims", lambda _observed: None)
 
     with pytest.raises(TwiceError):
-        search("build", "adopt")
+        search(a_race("build", "adopt"))

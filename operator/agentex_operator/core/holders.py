@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Another resource that holds a remote object, or claims it: is about to take it over (`holds` is False)."""
+    """Another resource that holds a remote object, or claims it: is about to take it over (`holds` is False).
+
+    `id`: the first of the objects that its status names; None where only the token of the object names it.
+    """
 
     kind: str
     namespace: str
@@ -20,6 +23,7 @@ class Holder:
     uid: str
     created_at: datetime
     holds: bool
+    id: str | None = None
 
     @property
     def rank(self) -> tuple[datetime, str]:
@@ -42,6 +46,11 @@ class NamedObjects:
     claimed: str | None
     written_for: str | None
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The ids that are recorded or claimed."""
+        return self.recorded if self.claimed is None else self.recorded | {self.claimed}
+
     def holds(self, ids: frozenset[str], owner: str | None) -> bool:
         """Whether it holds one of these objects, whose token names `owner`.
 
@@ -52,9 +61,16 @@ class NamedObjects:
         is_its_own = self.written_for == self.uid or (self.written_for is None and owner is None)
         return is_its_own and not self.recorded.isdisjoint(ids)
 
+    def first_of(self, ids: frozenset[str]) -> str | None:
+        """The first of these objects that its status names; None without any."""
+        return min(self.named & ids, default=None)
+
     def claims(self, ids: frozenset[str]) -> bool:
-        """Whether it is about to take one of these objects over."""
-        return self.claimed in ids
+        """Whether it is about to take one of these objects over.
+
+        A claim names one object, and counts for all that the status names: they are taken over together.
+        """
+        return self.claimed is not None and not self.named.isdisjoint(ids)
 
 
 def recorded_ids(status: Mapping[str, object], members: Iterable[str]) -> frozenset[str]:

@@ -70,7 +70,8 @@ def _holder(obj: Mapping[str, Any], seeker: Seeker, call: FindHolders) -> Holder
     holds = named.holds(call.ids, call.owner)
     if not holds and not named.claims(call.ids):
         return None
-    return Holder(seeker.kind.kind, meta.namespace or "", meta.name, meta.uid, meta.creation_timestamp, holds)
+    return Holder(seeker.kind.kind, meta.namespace or "", meta.name, meta.uid, meta.creation_timestamp, holds,
+                  named.first_of(call.ids))
 
 
 def _named(value: object, uid: str, seeker: Seeker) -> NamedObjects:

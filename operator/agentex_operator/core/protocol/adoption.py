@@ -151,16 +151,22 @@ def wait_for_younger_claims(observed: AnyObserved) -> Verdict | None:
     if not observed.holders:
         return None
     other = observed.holders[0]
-    message = (f"{other.text} is about to take over the remote {observed.noun} {target(observed)} too, and was created "
-               "later; waiting until it gives that up. If it does not, correct its spec.adopt or delete it.")
+    shared = f"the remote {observed.noun} {shared_id(observed, other)}"
+    message = (f"{other.text} is about to take over {shared} too, and was created later; waiting until it gives "
+               "that up. If it does not, correct its spec.adopt or delete it.")
     return Verdict(ready="Unknown", reason=reasons.ADOPTION_PENDING, message=message, phase="Pending",
                    progress=Progress.RECONCILING, follow=observed.follow, look_again=observed.policy.recreate_delay)
+
+
+def shared_id(observed: AnyObserved, other: Holder) -> str:
+    """The id of the object that both resources name."""
+    return other.id or target(observed) or min(ids(observed))
 
 
 def held_message(observed: AnyObserved, other: Holder) -> str:
     """Which resource holds the object, and the step that can be taken."""
     noun, relation = observed.noun, "holds" if other.holds else "takes over"
-    said = f"{other.text} {relation} the remote {noun} {target(observed) or min(ids(observed))}"
+    said = f"{other.text} {relation} the remote {noun} {shared_id(observed, other)}"
     leave = f"delete {other.text} with deletionPolicy Orphan"
     if observed.restored:
         return (f"{said}, which the restored status of this resource names. To create a new {noun}, delete this "
