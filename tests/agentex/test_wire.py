@@ -183,3 +183,11 @@ def test_a_credential_in_an_event_of_the_remote_is_not_mirrored() -> None:
     assert record is not None
     (mirrored,) = record.events
     assert ("canary" in str(mirrored), "pull failed" in mirrored.message) == (False, True)
+
+
+@pytest.mark.parametrize("most", range(20, 60))
+def test_no_part_of_a_credential_is_left_where_a_line_is_cut(most: int) -> None:
+    tail = LogTail(most, lambda text: text.replace("canary-of-the-account", "[redacted]"))
+    tail.feed(b"data: 0123456789 canary-of-the-account ghp_CANARY0123456789abcdef\n")
+
+    assert not any(part in line.lower() for line in tail.lines() for part in ("cana", "can"))

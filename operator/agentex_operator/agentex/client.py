@@ -117,7 +117,7 @@ class AgentexClient:
 
         If the stream breaks off or does not end, the lines until then. () for a 404.
         """
-        tail = LogTail(max_bytes)
+        tail = LogTail(max_bytes, self._transport.api_key.redact)
         call = ApiRequest(method="GET", path=f"{_item(BUILDS, build_id)}/logs", accept="text/event-stream", sink=tail,
                     deadline=self._deadlines.log)
         try:
@@ -127,7 +127,7 @@ class AgentexClient:
         except Unavailable:
             if not tail.lines():
                 raise
-        return tuple(map(self._transport.api_key.redact, tail.lines()))
+        return tail.lines()
 
     async def list_builds(
         self, limit: int, starting_after: str | None, agent_name: str | None = None, *, ordered: bool = True

@@ -7,25 +7,28 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
+from typing import TYPE_CHECKING
 
 from agentex_operator.agentex.wire import one_line, parsed
-from agentex_operator.core.scrubbing import LineScrubber
+from agentex_operator.core.scrubbing import LineScrubber, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_LINE = 64 * 1024  # bytes of one raw line that are kept
 LARGEST_STREAM = 64 * 1024 * 1024
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 
 
 class LogTail:
     """Receives the stream in chunks of any size, and keeps the last lines: at most `max_bytes` of UTF-8 together.
 
-    What looks like a credential is removed before a line is cut to its length.
+    What looks like a credential, and what `redact` finds, is removed before a line is cut to its length: a part of a
+    credential is not found any more.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int, redact: Callable[[str], str] = str) -> None:
+        self._max_bytes, self._redact = max_bytes, redact
         self._lines: deque[str] = deque()
         self._size = 0
         self._rest = b""
@@ -52,7 +55,7 @@ class LogTail:
             return
         text = _text(raw.removeprefix(b"data:").strip()[:LONGEST_LINE])
         if text is not None:
-            line = one_line(self._scrubber.scrub(_ANSI.sub("", text)), self._max_bytes)
+            line = one_line(self._scrubber.scrub(self._redact(visible(text))), self._max_bytes)
             self._keep(line.encode()[:self._max_bytes].decode("utf-8", "ignore"))
 
     def _keep(self, line: str) -> None:
