@@ -167,6 +167,19 @@ async def test_a_server_that_quotes_the_key_in_a_header_is_not_quoted(
         await connect().client.probe()
 
 
+async def test_a_server_that_quotes_the_key_in_a_good_answer_is_not_quoted(
+    simulator: SimulatorThread, connect: Connect
+) -> None:
+    said = {"id": "d-1", "status": "DEPLOYING", "helm_release_name": f"x {CANARY}",
+            "deploy_events": [{"type": "Warning", "reason": "Failed", "message": f"x-api-key {CANARY} is refused"}]}
+    simulator.fault("status", status=200, body=said)
+
+    found = await connect().client.get_deployment("d-1")
+
+    assert found is not None
+    assert (found.events[0].message, found.helm_release_name) == ("x-api-key [redacted] is refused", "x [redacted]")
+
+
 async def test_a_build_request_is_not_said_to_be_sent_with_headers_either(
     connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,7 +35,7 @@ HARMLESS = {
     "fnmatch.translate": "any text",
     "gzip.GzipFile": "writes", "tarfile.open": "writes", "tarfile.TarInfo": "writes",
     "httpx.AsyncClient": "of constants", "httpx.AsyncHTTPTransport": "of constants", "httpx.Timeout": "of numbers",
-    "httpx.Limits": "of numbers", "httpx.ConnectError": "an exception",
+    "httpx.Limits": "of numbers", "httpx.ConnectError": "an exception", "httpx.ProxyError": "an exception",
     "ipaddress.IPv4Address": "of an int of 32 bits",
     "json.dumps": "writes values that were read before",
     "kubernetes.aio.client.configuration.Configuration": "of nothing",
@@ -46,6 +46,7 @@ HARMLESS = {
     "re.compile": "of escaped text", "re.escape": "any text", "re.findall": "of a constant", "re.sub": "of a constant",
     "re.fullmatch": "of a constant", "re.split": "of a constant",
     "urllib.parse.quote": "any text of UTF-8", "urllib.parse.quote_plus": "any text of UTF-8",
+    "urllib.parse.unquote": "any text",
     "zlib.decompressobj": "of a constant",
 }
 OF_THE_API = "agentex_operator.api."  # the models there raise what pydantic raises, so their `parse` is a parser too

@@ -12,11 +12,15 @@ from tests.servers import in_a_thread
 
 @dataclass
 class ProxyServer:
-    """`asked`: the first line of each request, without the HTTP version. `upstream`: the port that all leads to."""
+    """`asked`: the first line of each request, without the HTTP version. `upstream`: the port that all leads to.
+
+    `refusal`: the status with which every request is answered; None: it is passed on.
+    """
 
     upstream: int
     port: int = 0
     asked: list[str] = field(default_factory=list)
+    refusal: bytes | None = None
 
     @property
     def url(self) -> str:
@@ -27,6 +31,9 @@ class ProxyServer:
         with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
             head = await reader.readuntil(b"\r\n\r\n")
             self.asked.append(head.split(b" HTTP/")[0].decode())
+            if self.refusal is not None:
+                writer.write(b"HTTP/1.1 " + self.refusal + b"\r\nContent-Length: 0\r\n\r\n")
+                return
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream)
             with closing(up_writer):
                 if head.startswith(b"CONNECT"):

@@ -22,6 +22,7 @@ from agentex_operator.network.trust import Trust
 
 TRUST = Trust()
 LINK_LOCAL = ("169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1")
+OF_CLOUDS = ("fd00:ec2::254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "64:ff9b::6464:64c8")
 Connect = Callable[..., AccountSession]
 
 
@@ -80,8 +81,10 @@ async def test_a_host_inside_is_refused_without_a_question_to_the_dns(connect: C
         await connect(f"https://{host}").client.probe()
 
 
-@pytest.mark.parametrize("address", LINK_LOCAL)
-async def test_a_link_local_address_is_refused_even_for_administrators(connect: Connect, address: str) -> None:
+@pytest.mark.parametrize("address", LINK_LOCAL + OF_CLOUDS)
+async def test_an_address_with_credentials_of_a_node_is_refused_even_for_administrators(
+    connect: Connect, address: str
+) -> None:
     with pytest.raises(InvalidInput):
         await connect("https://agentex.intern", [address], may_be_private=True).client.probe()
 

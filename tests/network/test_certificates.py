@@ -59,14 +59,17 @@ def test_a_certificate_with_changed_bytes_is_usable_or_secret_invalid(pem: bytes
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(1, 3), st.sampled_from((b"", b"\n", b"# the authority of the office\n", b"\r\n")))
+@given(st.integers(1, 3), st.sampled_from((b"", b"\n", b"# the authority of the office\n", b"\r\n",
+                                                  "# F\u0151tan\u00fas\u00edtv\u00e1ny\n".encode())))
 def test_several_certificates_with_text_between_are_usable(pem: bytes, count: int, between: bytes) -> None:
     assert is_certificates(between.join([pem] * count) + between)
     assert is_certificates(pem.replace(b"\n", b"\r\n"))
+    assert is_certificates(b"\xef\xbb\xbf" + pem)
 
 
 def test_what_is_no_certificate_is_secret_invalid(pem: bytes) -> None:
     assert not is_certificates(pem + b"\xff")
     assert not is_certificates(b"\xef\xbb\xbf" + BEGIN)
+    assert not is_certificates(b"\xef\xbb\xbf")
     assert not is_certificates(pem + b"x" * 1024 * 1024)
     assert not is_certificates(b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")

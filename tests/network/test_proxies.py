@@ -51,6 +51,14 @@ def proxied(no_proxy: str, host: str, port: int = 443, scheme: str = "https") ->
     ("", "localhost", 443, False),
     ("", "127.0.0.1", 443, False),
     ("", "::1", 443, False),
+    ("", "::ffff:127.0.0.1", 443, False),
+    ("10.0.0.0/8", "::ffff:10.1.2.3", 443, False),
+    ("*:443", "api.example.com", 443, True),
+    ("https://api.example.com", "api.example.com", 443, True),
+    ("10.*", "10.1.2.3", 443, True),
+    (".", "api.example.com", 443, True),
+    (":443", "api.example.com", 443, True),
+    ("api.example.com:https", "api.example.com", 443, True),
     (",,::nonsense::,/8,http://x", "api.example.com", 443, True),
 ])
 def test_an_entry_of_no_proxy_exempts_its_hosts(no_proxy: str, host: str, port: int, *, is_proxied: bool) -> None:
@@ -67,6 +75,26 @@ def test_each_scheme_has_its_own_proxy_and_lower_case_is_read_too() -> None:
 
 def test_the_password_of_a_proxy_is_known_so_that_it_is_kept_out_of_logs() -> None:
     assert Proxies.of({"HTTPS_PROXY": "http://user:canary@proxy.example.com:3128"}).secrets == ("canary",)
+
+
+@pytest.mark.parametrize(("userinfo", "secrets"), [
+    ("canary", ("canary",)), ("canary:", ("canary",)), (":canary", ("canary",)),
+    ("user:can%40ary", ("can%40ary", "can@ary")),
+])
+def test_a_token_and_a_password_are_known_as_they_are_written_and_as_they_are_sent(
+    userinfo: str, secrets: tuple[str, ...]
+) -> None:
+    assert Proxies.of({"HTTPS_PROXY": f"http://{userinfo}@proxy.example.com:3128"}).secrets == secrets
+
+
+@pytest.mark.parametrize("url", [f"{PROXY}\n", f" {PROXY} ", f"{PROXY}\r\n"])
+def test_white_space_around_a_proxy_is_dropped(url: str) -> None:
+    assert Proxies.of({"HTTPS_PROXY": url}).find("https", "a.example.com", 443) == PROXY
+
+
+def test_a_blank_variable_is_no_proxy() -> None:
+    assert Proxies.of({"HTTPS_PROXY": " ", "HTTP_PROXY": "\n"}) == Proxies()
+    assert Proxies.of({"HTTPS_PROXY": " ", "https_proxy": PROXY}).find("https", "a.example.com", 443) == PROXY
 
 
 @pytest.mark.parametrize("url", ["socks5://user:canary@proxy:1080", "http://", "http://canary:99999999", "ftp://p",

@@ -87,6 +87,18 @@ async def test_an_account_is_ready_once_its_secret_has_the_ca(
         await harness.wait("AgentexAccount", "default", says("Ready", "False", "RemoteUnavailable"), within=900)
 
 
+async def test_a_certificate_below_the_root_may_be_the_trusted_one(
+    make_harness: MakeHarness, server: Server, authority: Authority
+) -> None:
+    harness = make_harness()
+    async with harness.running():
+        own = (authority.folder / f"{authority.name}-server.pem").read_text()
+        harness.apply({**a_secret(), "stringData": {"api-key": KEY, "ca.crt": own}},
+                      an_account(f"https://{server.host}"))
+
+        await harness.wait("AgentexAccount", "default", within=900)
+
+
 async def test_a_ca_that_is_no_certificate_is_said_to_be_so(make_harness: MakeHarness, server: Server) -> None:
     harness = make_harness()
     async with harness.running():
@@ -199,6 +211,29 @@ async def test_a_private_address_in_a_url_is_refused_although_a_proxy_is_in_betw
         await harness.wait("AgentexAccount", "remote", says("Stalled", "True", "EndpointNotAllowed"))
 
     assert proxy.asked == []
+
+
+async def test_a_proxy_that_asks_for_a_password_is_named(
+    make_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxying(0) as proxy:
+        proxy.refusal = b"407 Proxy Authentication Required"
+        for name in ("HTTPS_PROXY", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url.replace("//", "//user:canary@"))
+        harness = make_harness(allowed_endpoints=(REMOTE, "127.0.0.1:*"), allowed_source_hosts=(f"{FILES}:80",))
+        async with harness.running():
+            await harness.with_account()
+            digest = "sha256:" + "0" * 64
+            harness.apply(an_account(f"https://{REMOTE}", "remote"), an_account(f"http://{REMOTE}", "plain"),
+                          over_https(FILES),
+                          a_build("other", source={"http": {"url": f"http://{FILES}/c.tar.gz", "digest": digest}}))
+            said = [await harness.wait(kind, name, says("Ready", "False", "RemoteUnavailable")) for kind, name in (
+                ("AgentexAccount", "remote"), ("AgentexAccount", "plain"), ("AgentBuild", "quote"),
+                ("AgentBuild", "other"))]
+
+    messages = [condition(one, "Ready")["message"] for one in said]
+    assert ["HTTPS_PROXY" in one for one in messages] == [True] * 4, messages
+    assert "canary" not in str(messages)
 
 
 # --- the address of an endpoint ---------------------------------------------------------------------------------------

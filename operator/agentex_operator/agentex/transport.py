@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +28,7 @@ MEBIBYTE = 1024 * 1024
 ERROR_BODY = 64 * 1024      # bytes of an error's body that are read; the status matters more
 ERROR_BODY_SECONDS = 5.0
 CONNECT_SECONDS = 10.0
+SHORTEST_UNIQUE_KEY = 16    # characters of an API key that no other text holds by chance
 IDLE_SECONDS = 2.0          # below the keep-alive of servers: a POST must not use a connection that is being closed
 
 
@@ -113,7 +114,7 @@ class Transport:
         await self._record_result(permit, error)
         if error is not None:
             raise error
-        return answer  # type: ignore[return-value]  # there is an answer if there is no error
+        return self._without_key(answer)  # type: ignore[arg-type]  # there is an answer if there is no error
 
     async def _outcome(self, call: ApiRequest) -> tuple[HttpAnswer | None, ExternalError | None]:
         try:
@@ -154,6 +155,9 @@ class Transport:
         match error:
             case TimeoutError():
                 return Unavailable(f"{call} was not answered within {seconds:.0f} s.")
+            case httpx.ProxyError():
+                said = self.api_key.redact(f"{call} did not get through the proxy of the operator: {error}.")
+                return Unavailable(f"{said} Ask the administrator to check HTTPS_PROXY, HTTP_PROXY and NO_PROXY.")
             case httpx.HTTPError():
                 return Unavailable(self.api_key.redact(f"{call} got no usable answer: {_described(error)}."))
             case OSError():
@@ -188,6 +192,13 @@ class Transport:
         clean = self.api_key.redact
         text = clean(answer.body.decode("utf-8", "replace"))
         return HttpAnswer(answer.status, {name: clean(value) for name, value in answer.headers.items()}, text.encode())
+
+    def _without_key(self, answer: HttpAnswer) -> HttpAnswer:
+        """A good answer without the key, which an event of a rollout may quote. A short key could be part of an id."""
+        key = bytes(map(ord, self.api_key.reveal()))  # printable ASCII
+        if len(key) < SHORTEST_UNIQUE_KEY or key not in answer.body:
+            return answer
+        return replace(answer, body=answer.body.replace(key, b"[redacted]"))
 
 
 PROBE = ApiRequest(method="GET", path="/v5/builds", params={"limit": 1}, deadline=30.0)

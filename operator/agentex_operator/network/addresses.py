@@ -1,8 +1,8 @@
 """Which hosts and addresses may be connected to: the rules against server-side request forgery (reliability.md §2f).
 
 Only names and addresses of the public internet; any doubtful one is refused. An administrator can allow single hosts,
-but never link-local addresses, where clouds keep credentials. All addresses of a name are checked, and the connection
-goes to one of the checked addresses: a later answer of the DNS has no effect.
+but never link-local addresses and others where clouds keep credentials. All addresses of a name are checked, and the
+connection goes to one of the checked addresses: a later answer of the DNS has no effect.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _NAME: Final = re.compile(rf"({_LABEL}\.)+{_LABEL}")
 _NUMERIC: Final = re.compile(r"(0x[0-9a-f]*|[0-9]+)")
 _INSIDE: Final = ("localhost", "local", "internal", "intranet", "lan", "home", "corp", "svc", "default", "cluster",
                   "arpa", "test", "example", "invalid", "onion")
+_OF_CLOUDS: Final = frozenset(map(ip_address, (  # services with credentials that are not at link-local addresses
+    "fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")))
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(map(ip_network, (
     "168.63.129.16/32",  # Azure's own services, on a public address
@@ -67,7 +69,7 @@ def problem_of_name(host: str) -> str | None:
 
 def problem_of_address(host: str, address: IpAddress, *, may_be_private: bool) -> str | None:
     """Why the address of a host may not be connected to; None for a public one, and for an allowed private one."""
-    if not _embedded(address).is_link_local and (may_be_private or _is_public(address)):
+    if not _has_credentials(_embedded(address)) and (may_be_private or _is_public(address)):
         return None
     return f"{host} {'is' if str(address) == host else 'leads to'} an address that is not public"
 
@@ -77,6 +79,11 @@ def _is_public(address: IpAddress) -> bool:
         return _is_public(_embedded(address))
     odd = address.is_multicast or address.is_reserved or address.is_unspecified or not address.is_global
     return not odd and not any(address in one for one in _NOT_PUBLIC)
+
+
+def _has_credentials(address: IpAddress) -> bool:
+    """Whether a cloud may answer at the address with credentials of the node."""
+    return address.is_link_local or address in _OF_CLOUDS
 
 
 def _embedded(address: IpAddress) -> IpAddress:

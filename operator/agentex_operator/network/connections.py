@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROXY: Final = "agentex_proxy"   # the extension of a request that names its proxy; without it, it is sent directly
 MOST_ADDRESSES: Final = 3        # of one name, tried one after another
+_PROXY_WANTS_PASSWORD: Final = 407
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,13 @@ class Transports(httpx.AsyncBaseTransport):
         self._is_closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request over a connection that trusts the present certificates."""
-        pool = await self._pool(request.extensions.get(PROXY))
-        return await pool.send(request)
+        """Send the request over a connection that trusts the present certificates.
+
+        Raises httpx.ProxyError where there is no connection by the proxy, or the proxy asks for a password.
+        """
+        proxy = request.extensions.get(PROXY)
+        pool = await self._pool(proxy)
+        return await (pool.send(request) if proxy is None else _by_proxy(pool, request))
 
     async def aclose(self) -> None:
         """Close all connections, and open no others: a request may still wait for the DNS."""
@@ -72,6 +77,18 @@ class Transports(httpx.AsyncBaseTransport):
         with guard.raising(lambda _error: httpx.ConnectError("the proxy of the environment cannot be used")):
             through = None if proxy is None else httpx.Proxy(proxy, ssl_context=secured)
         return httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=self._limits, proxy=through)
+
+
+async def _by_proxy(pool: _Pool, request: httpx.Request) -> httpx.Response:
+    """The answer of the server behind the proxy. Raises httpx.ProxyError for an answer of the proxy itself."""
+    try:
+        response = await pool.send(request)
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        raise httpx.ProxyError(str(error) or type(error).__name__, request=request) from error
+    if response.status_code == _PROXY_WANTS_PASSWORD:
+        await response.aclose()
+        raise httpx.ProxyError("407 Proxy Authentication Required", request=request)
+    return response
 
 
 @dataclass(slots=True)

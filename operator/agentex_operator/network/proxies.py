@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from agentex_operator.core import guard
 from agentex_operator.core.errors import Unavailable
@@ -36,7 +36,7 @@ class NoProxyEntry:
         if self.port not in (None, port):
             return False
         if self.network is not None:
-            address = guard.or_none(ip_address, host)
+            address = _address(host)
             return address is not None and address.version == self.network.version and address in self.network
         return host.endswith(self.suffix) if self.suffix else host == self.host or host.endswith(f".{self.host}")
 
@@ -51,12 +51,11 @@ class Proxies:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Proxies:
-        """The proxies of these variables; the lower-case spelling is read where the other is empty.
+        """The proxies of these variables; the lower-case spelling is read where the other is empty or blank.
 
         Raises Unavailable for a proxy that cannot be used.
         """
-        said = {name: environment.get(name) or environment.get(name.lower()) or "" for name in (
-            "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")}
+        said = {name: _said(environment, name) for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY")}
         urls = {scheme: said[f"{scheme.upper()}_PROXY"] for scheme in _SCHEMES}
         found = tuple((scheme, _proxy_url(scheme, url)) for scheme, url in urls.items() if url)
         words = [word for word in re.split(r"[,\s]+", said["NO_PROXY"]) if word]
@@ -71,9 +70,15 @@ class Proxies:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords in the URLs of the proxies, to be kept out of logs."""
+        """The passwords in the URLs of the proxies, to be kept out of logs; a user name without one may be a token."""
         found = (guard.or_none(urlsplit, url) for _, url in self.of_scheme)
-        return tuple(parts.password for parts in found if parts is not None and parts.password)
+        written = [parts.password or parts.username or "" for parts in found if parts is not None]
+        return tuple(dict.fromkeys(form for one in written if one for form in (one, unquote(one))))
+
+
+def _said(environment: Mapping[str, str], name: str) -> str:
+    """The value of a variable; a line break at its end is usual where the value comes from a Secret."""
+    return environment.get(name, "").strip() or environment.get(name.lower(), "").strip()
 
 
 def _proxy_url(scheme: str, text: str) -> str:
@@ -113,6 +118,12 @@ def _entry(host: str, digits: str | None) -> NoProxyEntry:
     return NoProxyEntry(suffix=host.removeprefix("*"), port=port) if is_suffix else NoProxyEntry(host=host, port=port)
 
 
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """The host as an address, if it is one; an IPv4 address that is written as an IPv6 address is an IPv4 address."""
+    address = guard.or_none(ip_address, host)
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
+
+
 def _is_loopback(name: str) -> bool:
-    address = guard.or_none(ip_address, name)
+    address = _address(name)
     return name == "localhost" or (address is not None and address.is_loopback)

@@ -24,6 +24,7 @@ log = logs.logger(__name__)
 
 CA_KEY: Final = "ca.crt"  # the key of a Secret whose value is trusted beside the system's certificates
 _LARGEST: Final = 1024 * 1024  # characters of a ca.crt
+_MARK: Final = b"\xef\xbb\xbf"  # the byte-order mark
 _CONTEXTS_KEPT: Final = 256    # one for each different ca.crt in use
 
 _Version = tuple[tuple[int, int, int], ...]  # inode, time of change and size of each file
@@ -91,6 +92,8 @@ def _context(files: _Files, version: _Version, extra: str) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=files.authorities, capath=files.authorities_folder)
     else:
         context = httpx.create_ssl_context(trust_env=False)
+    # As in Go, with any Python: an intermediate may be the anchor, and an old CA may lack what RFC 5280 asks for.
+    context.verify_flags = (context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
     if files.bundle is not None:
         context.load_verify_locations(cafile=files.bundle)
     if extra:
@@ -99,12 +102,12 @@ def _context(files: _Files, version: _Version, extra: str) -> ssl.SSLContext:
 
 
 def certificates(encoded: bytes, holder: str) -> str:
-    """The PEM text of a `ca.crt`. Raises NotReady(SecretInvalid) for anything but certificates."""
+    """The PEM text of a `ca.crt`, in ASCII. Raises NotReady(SecretInvalid) for other than certificates and comments."""
     with guard.raising(lambda _error: _no_certificates(holder)):
-        text = encoded.decode("ascii").strip()
+        text = encoded.decode("utf-8-sig").encode("ascii", "replace").decode().strip()  # comments may have any letters
         if len(text) > _LARGEST:
             raise _no_certificates(holder)
-        if text:
+        if text or encoded.startswith(_MARK):
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     return text
 

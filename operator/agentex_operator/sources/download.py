@@ -220,6 +220,8 @@ def _kind_of_failure(error: Exception) -> str:
     """The kind of failure, without the text of the error: it may contain addresses and paths."""
     if isinstance(error, httpx.TimeoutException):
         return "it did not answer in time"
+    if isinstance(error, httpx.ProxyError):
+        return "no connection by the proxy of the operator (HTTPS_PROXY, HTTP_PROXY, NO_PROXY: ask the administrator)"
     if isinstance(error, httpx.ConnectError):
         return "no connection, or its certificate cannot be trusted"
     known = isinstance(error, httpx.HTTPError | httpx.StreamError)
