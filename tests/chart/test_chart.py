@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.chart.conftest import CHART, Object, Render, Run
+from tests.chart.conftest import CHART, Object, Render, Rendered, Run
 from tests.house import documents
 
 from agentex_operator.api.crds import crds
@@ -255,6 +255,66 @@ def test_an_umbrella_chart_switches_the_chart_and_shares_its_values(
     assert ("kind: Deployment" in rendered.stdout) is enabled
 
 
+def places(values: Object, before: str = "") -> list[str]:
+    """The path of every value, blocks included."""
+    return [place for name, value in values.items() for place in (
+        f"{before}{name}", *(places(value, f"{before}{name}.") if isinstance(value, dict) else ()))]
+
+
+def holes(value: object) -> list[object]:
+    """What is null in a rendered object, and flags without a value."""
+    if isinstance(value, dict):
+        return [one for item in value.values() for one in holes(item)]
+    if isinstance(value, list):
+        return [one for item in value for one in holes(item)]
+    is_empty_flag = isinstance(value, str) and value.startswith("--") and value.endswith("=")
+    return [value] if value is None or is_empty_flag else []
+
+
+@pytest.fixture(scope="module")
+def usual(render: Render) -> Rendered:
+    """The chart without values."""
+    return render()
+
+
+@pytest.mark.parametrize("place", places(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))))
+def test_a_value_that_an_older_release_did_not_have_is_the_default(
+    render: Render, usual: Rendered, place: str
+) -> None:
+    """So it is after `helm upgrade --reuse-values`, and where somebody sets a value to null."""
+    rendered = render(f"{place}=null")
+
+    command, *flags = rendered.container["args"]
+    assert (command, run_command.make_context("run", flags).params) == (
+        "run", run_command.make_context("run", usual.container["args"][1:]).params)
+    assert holes(rendered.only("Deployment")) == []
+    assert [(one["kind"], one["metadata"]["name"]) for one in rendered.objects] == [
+        (one["kind"], one["metadata"]["name"]) for one in usual.objects]
+    assert [one["metadata"]["annotations"].get("helm.sh/resource-policy") for one in rendered.all(
+        "CustomResourceDefinition")] == ["keep"] * 4
+
+
+def test_labels_and_annotations_of_the_values_do_not_replace_those_that_select_the_pod(render: Render) -> None:
+    mine = (r"commonLabels.app\.kubernetes\.io/instance=mine", r"podLabels.app\.kubernetes\.io/name=mine",
+            r"podLabels.team=agents", r"podAnnotations.kubectl\.kubernetes\.io/default-container=proxy")
+    rendered = render(*mine)
+
+    labels = rendered.pod["metadata"]["labels"]
+    selector = rendered.only("Deployment")["spec"]["selector"]["matchLabels"]
+    assert (selector.items() <= labels.items(), labels["team"]) == (True, "agents")
+    assert "mine" not in rendered.text
+    assert rendered.pod["metadata"]["annotations"] == {"kubectl.kubernetes.io/default-container": "proxy"}
+
+
+def test_names_that_look_like_numbers_stay_texts(render: Render) -> None:
+    values = ("fullnameOverride=1e3", "caBundle.configMap=x", "serviceAccount.name=a")
+    rendered = render(*values, release="1234", namespace="5e6")
+
+    texts = [rendered.only("Deployment")["metadata"][name] for name in ("name", "namespace")]
+    assert (texts, rendered.pod["metadata"]["labels"]["app.kubernetes.io/instance"]) == (["1e3", "5e6"], "1234")
+    assert rendered.only("ClusterRoleBinding")["subjects"][0]["namespace"] == "5e6"
+
+
 REFUSED = {
     "a typo": "bogus=1",
     "a typo in the operator's values": "operator.resink=5m",
@@ -262,6 +322,9 @@ REFUSED = {
     "an unknown level": "operator.logLevel=loud",
     "a privileged port": "operator.healthPort=80",
     "no time to finish": "terminationGracePeriodSeconds=5",
+    "a name that the API server refuses": "fullnameOverride=Foo_Bar",
+    "a label that the API server refuses": "nameOverride=a/b",
+    "an environment variable that is a number": "operator.extraEnv[0].name=X,operator.extraEnv[0].value=1",
     "half a digest": "image.digest=sha256:0",
     "an endpoint that is a URL": "operator.allowedEndpoints={https://api.example.com}",
 }
