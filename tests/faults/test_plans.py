@@ -11,6 +11,7 @@ import pytest
 from tests.faults.programme.batches import Batch, batches_of
 from tests.faults.programme.families import families
 from tests.faults.programme.plans import Scale
+from tests.faults.scenarios import crash
 from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.reference import Reference
 
@@ -51,6 +52,15 @@ def test_every_mutating_call_of_every_scenario_is_a_crash_point_in_every_phase()
     mutating = [call for call in CALLS if Call.parse(call).mutates]
 
     assert {f"crash/{name}/{call}/{phase}" for name in SCENARIOS for call in mutating for phase in PHASES} <= plans
+
+
+def test_the_watch_of_config_maps_is_a_crash_point_though_the_operator_only_reads_them() -> None:
+    calls = [Call.parse(text) for text in ("kube WATCH configmaps #1", "kube GET configmaps/quote #1")]
+    found = {"build-runs": Reference(tuple(calls), {}, creates=0, removals=0)}
+    plans = [plan for batch in batches_of(["crash"], found, Scale()) for plan in batch.plans]
+
+    assert "crash/build-runs/kube WATCH configmaps #1/lines=0" in plans
+    assert crash.uncovered(plans, calls) == []
 
 
 def test_a_crash_point_can_be_read_back_from_its_name() -> None:

@@ -14,7 +14,7 @@ from tests.faults.runner.runner import Runner
 from tests.faults.scenarios import reference
 from tests.faults.scenarios.reference import Reference
 
-from agentex_testkit.fault_proxy.calls import KUBE, MUTATING, Call
+from agentex_testkit.fault_proxy.calls import KUBE, Call
 from agentex_testkit.fault_proxy.faults import PHASES, CallFault
 
 UPLOAD = ("bytes=0", "bytes=1", "bytes=2500000", "bytes=4999999")
@@ -60,9 +60,8 @@ class Crash:
                     yield from (f"{self.name}/{name}/{call}/{phase}" for phase in phases(call))
 
     def _has_lines(self, name: str, call: Call) -> bool:
-        """Whether a watch has any events in this scenario."""
-        has_events = any(one.verb in MUTATING and one.what.startswith(f"{call.what}/")
-                         for one in self._found[name].calls)
+        """Whether a watch has any events in this scenario: the operator asks for an object of that collection."""
+        has_events = any(one.what.startswith(f"{call.what}/") for one in self._found[name].calls)
         return call.verb != "WATCH" or has_events
 
     def _gate(self, name: str) -> Iterator[str]:
