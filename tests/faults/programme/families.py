@@ -11,6 +11,7 @@ from tests.faults.programme.plans import Family
 from tests.faults.remote.family import Remote
 from tests.faults.scenarios import answers, crash, exceptions, replicas, stops, views
 from tests.faults.scenarios.answers import Answers
+from tests.faults.scenarios.config_maps import ConfigMaps
 from tests.faults.scenarios.crash import Crash, Doubles
 from tests.faults.scenarios.exceptions import Exceptions
 from tests.faults.scenarios.outages import Outages
@@ -33,7 +34,7 @@ def families(found: dict[str, Reference]) -> dict[str, Family]:
     """Every family, by name."""
     with_references: tuple[Family, ...] = (Crash(found), Doubles(found), Stops(found), Views(found), Answers(found),
                                          Exceptions(found), Replicas(found), Outages(found))
-    every = (*with_references, Remote(), Transitions(), Fuzz(), Hostile(), Load())
+    every = (*with_references, ConfigMaps(), Remote(), Transitions(), Fuzz(), Hostile(), Load())
     return {family.name: family for family in every}
 
 

@@ -29,6 +29,7 @@ class ForkedOperator(Operator):
         self._prefork = prefork
         self.part: ForkedProcess | None = None
         self.throws = ""   # the name of the exception that the process throws
+        self.more_flags: tuple[str, ...] = ()   # of the plan; the last flag of a name counts
 
     @property
     def running(self) -> bool:
@@ -43,7 +44,8 @@ class ForkedOperator(Operator):
         """Start it, without waiting for it."""
         if self.part is not None:
             self.part.close()
-        self.part = ForkedProcess(self._prefork, self._command()[1:], self.log_path, self.folder, self.throws)
+        self.part = ForkedProcess(self._prefork, [*self._command()[1:], *self.more_flags], self.log_path, self.folder,
+                                  self.throws)
 
     def kill(self) -> None:
         if self.part is not None:
