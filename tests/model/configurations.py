@@ -43,6 +43,8 @@ GATE = (
     "build:1:K4:unread=1,edit=1",
     "build:1:K4:purge=1,delete=1",
     "build:1:K4:fail=1,edit=1,revert=1",
+    "watched:1:K4:source=1,gap=1",
+    "configured:1:K4:source=1,deny=1",
 )
 
 # How far behind a view may be matters: each K sees other states.
@@ -145,6 +147,12 @@ MODEL = (
     "moved:1:K4:lost=1,error=1,delete=1",
     "moved:1:K4:purge=1",
     "moved:2:K3:crash=1",
+    "watched:1:K4:crash=1,source=1,gap=1",
+    "watched:1:K4:unread=1,source=1,gap=1",
+    "watched:1:K4:unread=1,source=1,deny=1",
+    "watched:1:K4:source=2,gap=1",
+    "configured:1:K4:crash=1,source=1,deny=1",
+    "configured:1:K4:unread=1,source=1,gap=1",
     *SWEEP,
 )
 

@@ -40,15 +40,18 @@ from tests.model.kinds import (
 )
 from tests.model.passes import Passes
 from tests.model.restores import RESTORES
+from tests.model.sights import NONE, read, seen_by_pass
 from tests.model.states import AT, BUDGETS, NEVER, Configuration, Edge, Laws, Replica, State
 from tests.model.values import HORIZON, LONGEST_LIFE, NOW, TICK, Pool, age, ticks
+from tests.model.watch_steps import watch_steps, with_change
+from tests.model.watched import WATCHED
 
 from agentex_operator.core import calls, plan
 from agentex_operator.core.errors import Conflict, Rejected, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import Listing
 
-KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS, *RESTORES)}
+KINDS: dict[str, type[Kind]] = {kind.name: kind for kind in (*BUILDS, *DEPLOYMENTS, *RESTORES, *WATCHED)}
 GONE = 0
 LOST = Unavailable("the connection was reset")
 CLOSED = Unavailable("not sent: the account is not in use any more")
@@ -219,6 +222,7 @@ class Model:
         yield from self.clock_steps(state)
         yield from self.user_steps(state)
         yield from account_steps(self, state)
+        yield from watch_steps(self, state)
 
     # -- one replica ---------------------------------------------------------------------------------------------
 
@@ -233,6 +237,9 @@ class Model:
             yield from self.call_steps(state, at)
         elif self.is_woken(state, replica):
             yield Edge(("begin", at), self.begin(state, at), system=True)
+            if self.kind.watches and replica.sight.kept != NONE:
+                keeping = self.with_replica(state, at, replica._replace(sight=replica.sight._replace(uses_kept=True)))
+                yield Edge(("begin, and read what is kept", at), self.begin(keeping, at), system=True)
 
     def is_woken(self, state: State, replica: Replica) -> bool:
         """News, the time has come, or the remote side looks different."""
@@ -255,22 +262,40 @@ class Model:
         account = self.bindings.of(replica.account, view.deleting, status.account)
         entry = accounts.after_binding(replica.account, account) if self.has_actor else replica.account
         started = replica._replace(dirty=False, due=NEVER, fresh=replica.lag == 0, fenced=False, account=entry)
-        return self.go_on(self.with_replica(state, at, started), at, self.passes.begin(view, state.source, account))
+        begun = self.passes.begin(view, self.source_seen(state, at), account)
+        return self.go_on(self.with_replica(state, at, started), at, begun)
+
+    def source_seen(self, state: State, at: int) -> int:
+        """The source as the pass of a replica sees it."""
+        return seen_by_pass(state.replicas[at].sight, state.source) if self.kind.watches else state.source
 
     def go_on(self, state: State, at: int, memory: int) -> State:
         """The pass has come so far; perhaps to its end."""
         observed, planned = self.passes.memories[memory]
-        replica = state.replicas[at]
+        replica = self.with_read(state, at, observed)
         if planned.call is not None:
             return self.with_replica(state, at, replica._replace(memory=memory))
-        ended = replica._replace(memory=0, fresh=False, fenced=False)
+        ended = replica._replace(memory=0, fresh=False, fenced=False, sight=replica.sight._replace(uses_kept=False))
         view = self.view(state, replica)
         if view is not None and metadata(view).uid == observed.meta.uid:
             follows = self.follows(replica, observed, planned)
-            ended = ended._replace(follows=follows, shown=replica.shown if follows else 0, due=_due(planned))
+            due = _earlier(replica.due, _due(planned))
+            ended = ended._replace(follows=follows, shown=replica.shown if follows else 0, due=due)
         else:
             ended = self.without_user(ended)
         return self.with_replica(state, at, ended)
+
+    def with_read(self, state: State, at: int, observed: Any) -> Replica:
+        """The replica after what its pass has read of the ConfigMap since the last step, if it has."""
+        replica = state.replicas[at]
+        if not self.kind.watches or (version := self.kind.version_read(observed)) is None:
+            return replica
+        before = self.kind.version_read(self.passes.memories[replica.memory].observed) if replica.memory else None
+        if version == before:
+            return replica
+        sight, woken = read(replica.sight, version, live=version == state.source or version >= BROKEN <= state.source)
+        woken = woken and self.view(state, replica) is not None
+        return replica._replace(sight=sight, dirty=replica.dirty or woken)
 
     def follows(self, replica: Replica, observed: Any, planned: plan.Plan[Any]) -> bool:
         """Whether the inventory wakes it after this pass: without an account, not unless that is temporary."""
@@ -281,7 +306,7 @@ class Model:
 
     def settle(self, state: State, at: int, key: Hashable, outcome: Any) -> State:
         """The answer arrives."""
-        memory = self.passes.settle(state.replicas[at].memory, key, outcome, state.source)
+        memory = self.passes.settle(state.replicas[at].memory, key, outcome, self.source_seen(state, at))
         return self.go_on(state, at, memory)
 
     def crashes(self, state: State, at: int) -> Iterator[Edge]:
@@ -545,6 +570,8 @@ class Model:
 
     def with_source(self, state: State, source: int) -> State:
         """The state with that source; who watches it has news."""
+        if self.kind.watches:
+            return with_change(state._replace(source=source))
         if not self.kind.wakes:
             return state._replace(source=source)
         told = tuple(one._replace(dirty=self.view(state, one) is not None) for one in state.replicas)
@@ -581,7 +608,7 @@ class Model:
             replicas=tuple(self.older_replica(one) for one in state.replicas))
         for at, replica in enumerate(aged.replicas):
             if replica.memory:
-                aged = self.go_on(aged, at, self.passes.older(replica.memory, state.source))
+                aged = self.go_on(aged, at, self.passes.older(replica.memory, self.source_seen(aged, at)))
         return aged
 
     def older_object(self, number: int) -> int:
@@ -615,7 +642,8 @@ class Model:
             kept = tuple(self.older_record(n) for n in records)
             old = min(old + 1, HORIZON) if self.budget[AT["stale"]] else 0
             shown = self.sights.number((kept, old))
-        return replica._replace(due=replica.due - 1 if replica.due > 0 else replica.due, shown=shown)
+        return replica._replace(due=replica.due - 1 if replica.due > 0 else replica.due, shown=shown,
+                                sight=replica.sight._replace(kept=NONE))
 
     # -- the user ------------------------------------------------------------------------------------------------
 
@@ -658,6 +686,11 @@ class Model:
         for act, mode in (("pause", PAUSED), ("cancel", CANCELLING)):
             if mode in self.kind.modes and (spent := self.spend(state, act)) is not None:
                 yield Edge((f"user: {act}",), self.push(spent, edited._replace(mode=mode)))
+
+
+def _earlier(one: int, other: int) -> int:
+    """The earlier of two due times."""
+    return max(one, other) if NEVER in (one, other) else min(one, other)
 
 
 def _due(planned: plan.Plan[Any]) -> int:

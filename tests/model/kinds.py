@@ -107,6 +107,7 @@ class Kind(ABC):
     unread: ClassVar[tuple[str, ...]] = ("start_time", "completion_time", "progressing_since")
     expires: ClassVar[bool] = False       # whether its remote records end by the clock
     wakes: ClassVar[bool] = False         # whether a change of its source is a watch event
+    watches: ClassVar[bool] = False       # whether its source is a ConfigMap that each replica watches (sights.py)
     tries: ClassVar[int] = 1              # creates of one wish, if each ends badly
     refusal: ClassVar[str | None] = None  # the reason for which the resource stays Stalled, and creates nothing
     held_at_first: ClassVar[bool] = False  # whether our finalizer is on the object that the user creates
@@ -149,6 +150,10 @@ class Kind(ABC):
     def source_of(self, observed: Any) -> int:
         """The number of the source that the pass began with, where that is part of what is observed."""
         return 0
+
+    def version_read(self, observed: Any) -> int | None:
+        """The version of the watched ConfigMap that the pass has read last; None: it has read none."""
+        return None
 
     def plain(self, observed: Any) -> Any:
         """Without what no rule compares."""

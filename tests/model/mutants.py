@@ -1,8 +1,9 @@
-"""Twenty-two ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Twenty-five ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
-other rules without which things go wrong; M15 to M19 are about the account, M20 and M21 about adoption. Each mutant is
-a patch of the core's modules in this process, or a law of the outside that the shell would break (M6, M12).
+other rules without which things go wrong; M15 to M19 are about the account, M20 and M21 about adoption, M22 to
+M24 about the ConfigMap that a resource names. Each mutant is a patch of the operator's modules in this process, or a
+law of the outside that the shell would break (M6, M12, M24).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from agentex_operator.core.ownership import deployment_token, owner_of
 from agentex_operator.core.plan import Plan
 from agentex_operator.core.protocol import adoption, create, removal, settle, teardown
 from agentex_operator.core.remote import RemoteState
+from agentex_operator.reconcile.reference_versions import ReferenceVersions
 
 Patch = tuple[Any, str, Any]
 KINDS = (build, deployment)
@@ -234,6 +236,14 @@ def pass_in_flight_ignored() -> list[Patch]:
     return [(account_hold, "may_go", lambda meta, held_by, **_in_use: real(meta, held_by, in_use=False))]
 
 
+def list_not_compared() -> list[Patch]:
+    def take_list(versions: Any, asked: Any, found: Any, named: Any) -> list[Any]:
+        versions._known.update((name, found.get(name)) for name in asked & named)
+        return []
+
+    return [(ReferenceVersions, "take_list", take_list)]
+
+
 def look_away(invariant: str, **laws: bool) -> Laws:
     """Laws under which one invariant is not judged, so that what comes of breaking it is seen."""
     return Laws(unjudged=invariant, **laws)
@@ -291,6 +301,15 @@ MUTANTS = (
     Mutant("M21", "an object is adopted without looking at its holders", ("held:1:K4:delete=1",), ("I4", "I20"),
            lambda: [(holders, "in_the_way", lambda _found, _rank: None),
                     (adoption, "wait_for_younger_claims", lambda _observed: None)]),
+    Mutant("M22", "what a list shows after a gap is known at once, and not compared with what passes have read",
+           ("watched:1:K4:source=1,gap=1", "configured:1:K4:source=1,gap=1"), ("I20",), list_not_compared),
+    Mutant("M23", "without the right to watch, the ConfigMap is not polled",
+           ("watched:1:K4:source=1,deny=1",), ("I20",),
+           lambda: [(build.source, "next_look", lambda observed: observed.policy.resync)]),
+    Mutant("M24", "a pass acts on a read that is older than the change that woke it, and does not look again",
+           ("watched:1:K4:source=1", "configured:1:K4:source=1"), ("I20",),
+           lambda: [(ReferenceVersions, "take_read", lambda _versions, _name, _version: False)],
+           Laws(events_drop_reads=False)),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tests.model.accounts import KNOWN, PRESENT, Entry
+from tests.model.sights import Sight
 
-FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge", "unread", "travel")
+FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge", "unread", "travel",
+          "gap", "deny")
 ACTS = ("edit", "source", "revert", "pause", "cancel", "resume", "ask", "delete", "recreate", "account", "restore")
 BUDGETS = FAULTS + ACTS
 AT = {name: n for n, name in enumerate(BUDGETS)}
@@ -43,6 +45,7 @@ class Laws:
 
     conditional_writes: bool = True
     client_retries: bool = False
+    events_drop_reads: bool = True  # a read that is kept is not older than the change that was told
     unjudged: str = ""        # an invariant that is looked away from, to see what else would notice
 
 
@@ -58,6 +61,7 @@ class Replica(NamedTuple):
     fresh: bool = False      # the pass's view is still the newest version
     fenced: bool = False     # the pass's last call was a conditional write of an intent
     account: Entry = KNOWN   # what it knows of the account
+    sight: Sight = Sight()   # what it has of the ConfigMap that the resource names
 
 
 class State(NamedTuple):
