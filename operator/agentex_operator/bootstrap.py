@@ -17,6 +17,7 @@ from agentex_operator.agentex.session import AccountAddress, AccountSession
 from agentex_operator.clock import Clock
 from agentex_operator.core import endpoints
 from agentex_operator.core.endpoints import EndpointRules
+from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.plan import Policy
 from agentex_operator.health import Health, has_started, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
@@ -31,6 +32,7 @@ from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.account_holders import DeletedAccounts
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import AGENT_BUILDS
+from agentex_operator.reconcile.crd_check import CrdCheck, KindsChangedError
 from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.holders import Holders
@@ -71,38 +73,75 @@ BUILT_IN_KINDS = Registry()
 
 
 def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM; returns the exit code of the process."""
+    """Run the operator until SIGTERM, anew whenever its CRDs vanish or come; returns the exit code of the process."""
     redactor = logs.Redactor()
     logs.configure(form=settings.log_format, level=settings.log_level, redactor=redactor)
-    asyncio.run(serve(settings, redactor))
+    while asyncio.run(serve(settings, redactor)):
+        pass
     return 0
 
 
-async def serve(settings: Settings, redactor: logs.Redactor) -> None:
-    """Connect, start everything, and watch; at the end, drain. Raises an ExternalError if the watch fails."""
+async def serve(settings: Settings, redactor: logs.Redactor) -> bool:
+    """Connect, start everything, and watch; at the end, drain. Raises an ExternalError if the watch fails.
+
+    Returns True if the API server serves other kinds than at the start, so that the operator must be started anew.
+    """
     clock = Clock()
     cluster = await KubeCluster.connect(settings, clock)
-    async with contextlib.aclosing(cluster):
-        await cluster.require_kinds(BUILT_IN_KINDS.kinds)
-        async with operating(settings, redactor, cluster, clock) as (engine, watch_health, shutdown):
-            registry = build_registry(engine, cluster.access, watch_health, drain=shutdown, kinds=BUILT_IN_KINDS.kinds)
-            namespace = next(iter(settings.watch_namespaces), None)
-            storage = StorageCheck(engine, cluster, clock, BUILT_IN_KINDS.kinds, namespace)
-            async with ending_the_watch(registry, storage.run()):
-                await watch(registry, settings, asyncio.Event())
+    async with contextlib.aclosing(cluster), operating(settings, redactor, cluster, clock) as running:
+        try:
+            await _watch(settings, cluster, clock, running)
+        except ExternalError as error:
+            changed = await _kinds_change(running.crds, error)
+            if changed is None:
+                raise
+            log.warning(changed)
+            return True
+    return False
+
+
+async def _watch(settings: Settings, cluster: KubeCluster, clock: Clock, running: Running) -> None:
+    kinds = running.crds.served
+    registry = build_registry(running.engine, cluster.access, running.watch_health, drain=running.shutdown, kinds=kinds)
+    namespace = next(iter(settings.watch_namespaces), None)
+    storage = StorageCheck(running.engine, cluster, clock, kinds, namespace)
+    async with ending_the_watch(registry, storage.run()), ending_the_watch(registry, running.crds.run()):
+        await watch(registry, settings, asyncio.Event())
+
+
+async def _kinds_change(crds: CrdCheck, error: ExternalError) -> str | None:
+    """The change of the served kinds that ended the watch, in words; None if something else has ended it."""
+    try:
+        await crds.require_same_kinds()
+    except ExternalError as other:
+        error = other if isinstance(other, KindsChangedError) else error
+    return error.message if isinstance(error, KindsChangedError) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The operator without the watch: `shutdown` ends it, `watch_health` is to be told of the watch to come."""
+
+    engine: Engine
+    watch_health: WatchHealth
+    shutdown: Drain
+    crds: CrdCheck
 
 
 @contextlib.asynccontextmanager
 async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCluster, clock: Clock,
-                    registry: Registry = BUILT_IN_KINDS) -> AsyncIterator[tuple[Engine, WatchHealth, Drain]]:
-    """Start the operator without the watch; yields the engine, the health of the watch to come, and `shutdown`.
+                    registry: Registry = BUILT_IN_KINDS) -> AsyncIterator[Running]:
+    """Start the operator without the watch.
 
     Enter before the watch starts: kopf cancels the tasks that were started after its own start.
     """
     engine, watch_health = Engine(clock, settings.workers, random.random), WatchHealth(clock)
-    runtime = make_runtime(settings, cluster, engine, redactor, clock, registry)
+    crds = CrdCheck(engine, cluster, clock, registry.kinds)
+    await crds.read()
+    runtime = make_runtime(settings, cluster, crds, redactor, clock, registry)
     register(runtime, settings, registry)
-    health = Health(clock, {"passes": no_pass_is_stuck(engine)}, {"watch": has_started(watch_health.age)})
+    health = Health(clock, {"passes": no_pass_is_stuck(engine)},
+                    {"watch": has_started(watch_health.age), "CRDs": crds.problem})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
     await runtime.recorder.start()
 
@@ -111,11 +150,11 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
         await engine.drain(settings.drain_timeout)
         await runtime.accounts.stop()
 
-    await prime(engine, cluster, settings, registry.kinds)
+    await prime(engine, cluster, settings, crds.served)
     async with runtime.references.watching():
         await engine.start()
         try:
-            yield engine, watch_health, shutdown
+            yield Running(engine, watch_health, shutdown, crds)
         finally:
             await shutdown()
             runtime.sources.close()
@@ -123,14 +162,15 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
             await health.stop()
 
 
-def make_runtime(settings: Settings, cluster: KubeCluster, engine: Engine, redactor: logs.Redactor, clock: Clock,
+def make_runtime(settings: Settings, cluster: KubeCluster, crds: CrdCheck, redactor: logs.Redactor, clock: Clock,
                registry: Registry) -> Runtime:
     """All clients and adapters that the reconcilers need, made once."""
-    routes = routes_of(settings, redactor)
+    routes, engine = routes_of(settings, redactor), crds.engine
     watched = WatchedReferences(engine, cluster, settings, clock, random.random)
     objects = CheckedObjects(cluster, watched.take_read, consent_required=settings.require_secret_consent)
     return Runtime(
-        engine=engine, cluster=cluster, objects=objects, accounts=Accounts(engine, cluster), references=watched,
+        engine=engine, cluster=cluster, objects=objects, references=watched, crds=crds,
+        accounts=Accounts(engine, cluster, crds.missing.intersection(kind.kind for kind in ACCOUNT_KINDS)),
         holders=Holders(engine, cluster, clock, settings.watch_namespaces),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),

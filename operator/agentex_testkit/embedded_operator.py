@@ -26,5 +26,5 @@ async def operator_without_watch(kubeconfig: Path, namespace: str, folder: Path,
     told = Settings(kubeconfig=kubeconfig, watch_namespaces=(namespace,), work_dir=folder, allow_http_endpoints=True,
                     allowed_endpoints=("127.0.0.1:*",), health_host="127.0.0.1", health_port=0, **settings)
     cluster = await KubeCluster.connect(told, memory or Clock())
-    async with aclosing(cluster), operating(told, Redactor(), cluster, Clock()) as (engine, _, _):
-        yield engine
+    async with aclosing(cluster), operating(told, Redactor(), cluster, Clock()) as running:
+        yield running.engine

@@ -103,8 +103,9 @@ class Harness:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[Engine]:
         started = operating(self.settings, self.redactor, self.cluster, self.clock, self.registry)
-        async with started as (engine, _watch_health, _shutdown):
-            self.engine = engine
+        async with started as running:
+            self.engine = engine = running.engine
+            self.crds = running.crds
             self.cluster.watch.connect(engine.observe)
             try:
                 yield engine

@@ -72,10 +72,14 @@ class Operator:
 
     def start(self) -> None:
         """Start it, and return when /readyz says so."""
+        self._await_readiness(self.start_unready())
+
+    def start_unready(self) -> Part:
+        """Start it, and do not wait until it is ready."""
         self._part = Part("agentex-operator", self._command(), self.log_path)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(NOT_FOR_IT)}
         self._part.start(environment=kept, folder=self.folder)
-        self._await_readiness(self._part)
+        return self._part
 
     def kill(self) -> None:
         """Send SIGKILL."""
@@ -112,13 +116,21 @@ class Operator:
             time.sleep(0.05)
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so. Asked often while operators start, so without a TLS context for each question."""
+        """Whether /readyz says so."""
+        return self.readiness()[0] == HTTPStatus.OK
+
+    def readiness(self) -> tuple[int, str]:
+        """The status and the text of /readyz; (0, "") without an answer.
+
+        Asked often while operators start, so without a TLS context for each question.
+        """
         connection = HTTPConnection("127.0.0.1", self._port, timeout=5)
         try:
             connection.request("GET", "/readyz")
-            return connection.getresponse().status == HTTPStatus.OK
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
         except (OSError, HTTPException):
-            return False
+            return 0, ""
         finally:
             connection.close()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.kube.conftest import THING, MakeThing
+from tests.kube.conftest import CRD, THING, MakeThing
 
 from agentex_operator.clock import Clock
 from agentex_operator.core.errors import Conflict, NotReady, Rejected, Unauthorized, Unavailable
@@ -192,15 +193,24 @@ async def test_the_cluster_uid_is_the_uid_of_kube_system(cluster: ClusterUnderTe
     assert await kube.cluster_uid() == known["metadata"]["uid"] == await kube.cluster_uid()
 
 
-async def test_missing_crds_are_named_with_the_next_step(kube: KubeCluster, things: Kind) -> None:
-    await kube.require_kinds((things,))
-
+async def test_the_kinds_that_are_served_are_told_from_those_that_are_not(kube: KubeCluster, things: Kind) -> None:
     absent = Kind(things.group, things.version, "nothings", "Nothing", namespaced=True)
-    with pytest.raises(NotReady, match=r"Nothing.*install the CRDs"):
-        await kube.require_kinds((things, absent))
     elsewhere = Kind("nowhere.example.com", "v1", "nothings", "Nothing", namespaced=True)
-    with pytest.raises(NotReady, match="Nothing"):
-        await kube.require_kinds((elsewhere,))
+
+    assert await kube.served((absent, things, elsewhere)) == (things,)
+
+
+async def test_the_schema_of_a_kind_is_read_as_its_crd_has_it(kube: KubeCluster, things: Kind) -> None:
+    elsewhere = Kind("nowhere.example.com", "v1", "nothings", "Nothing", namespaced=True)
+    schema = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    for _ in range(100):  # the API server publishes the schema some time after the kind is served
+        if things.kind in (found := await kube.schemas(things.root)):
+            break
+        await asyncio.sleep(0.2)
+
+    assert found[things.kind]["properties"]["spec"]["properties"].keys() == schema["properties"]["spec"][
+        "properties"].keys()
+    assert await kube.schemas(elsewhere.root) == {}
 
 
 @pytest.fixture

@@ -72,12 +72,13 @@ class KnownAccounts:
     """The accounts that come into question for one resource.
 
     `existing`: keys of the objects that the cluster has. One without a snapshot has its first pass still to come, or
-    cannot be read: then `unreadable` has its problem.
+    cannot be read: then `unreadable` has its problem. `missing_kinds`: of accounts, that the cluster does not serve.
     """
 
     snapshots: tuple[AccountSnapshot, ...] = ()
     existing: frozenset[AccountKey] = frozenset()
     unreadable: Mapping[AccountKey, AccountProblem] = field(default_factory=dict)
+    missing_kinds: frozenset[str] = frozenset()
 
     def find(self, key: AccountKey) -> AccountSnapshot | None:
         """The snapshot of that account, or None."""
@@ -160,6 +161,8 @@ def _select_default(request: AccountRequest, accounts: KnownAccounts) -> Account
     own = accounts.find(request.key)
     if own is not None and not own.is_leaving:
         return own
+    if accounts.missing_kinds:  # which one is the default cannot be known
+        return _kind_missing(request, account_key(min(accounts.missing_kinds), request.namespace, DEFAULT))
     shared = [one for one in accounts.snapshots if one.spec.is_default and not one.is_leaving]
     if shared:
         return min(shared, key=lambda one: one.key[2])
@@ -172,20 +175,17 @@ def _select_default(request: AccountRequest, accounts: KnownAccounts) -> Account
 
 
 def _missing(request: AccountRequest, accounts: KnownAccounts) -> AccountProblem:
-    kind, _, name = request.key
-    step = _next_step(request, _how_to_get(request))
+    if request.key[0] in accounts.missing_kinds:
+        return _kind_missing(request, request.key)
     return _not_reconciled(request.key, accounts) or AccountProblem(
-        reasons.ACCOUNT_NOT_FOUND, f"There is no {kind} {name!r}.{step}",
+        reasons.ACCOUNT_NOT_FOUND, f"There is no {request.key[0]} {request.key[2]!r}."
+        + _next_step(request, account_remedies.how_to_get(request.bound)),
         remedy=account_remedies.for_missing(request.key, request.bound))
 
 
-def _how_to_get(request: AccountRequest) -> str:
-    """What makes an account appear that is missing. `spec.accountRef` is immutable."""
-    bound = request.bound
-    if bound is not None:
-        return (f"What this resource created is in account {bound.account_id} at {bound.endpoint}: create it anew for "
-                "that account.")
-    return "Create it, or create this resource anew with another spec.accountRef."
+def _kind_missing(request: AccountRequest, key: AccountKey) -> AccountProblem:
+    return account_remedies.kind_missing(key, request.bound, _next_step(
+        request, account_remedies.to_install(key, request.bound, named=not request.names_none)))
 
 
 def _next_step(request: AccountRequest, step: str) -> str:

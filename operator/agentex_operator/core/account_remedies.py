@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT
-from agentex_operator.core import reasons
+from agentex_operator.core import installed_crds, reasons
 from agentex_operator.core.errors import NotReady
 from agentex_operator.core.plan import AccountProblem, Remedy
 
@@ -35,6 +35,26 @@ def being_deleted(key: AccountKey, bound: BoundAccount | None) -> AccountProblem
                               "this resource anew with another spec.accountRef.")
     return AccountProblem(reasons.ACCOUNT_DELETING, f"{why} The account waits until this resource is gone. Delete this "
                           "resource; with spec.deletionPolicy Orphan its remote object stays.")
+
+
+def kind_missing(key: AccountKey, bound: BoundAccount | None, step: str) -> AccountProblem:
+    """The problem of a resource whose account's kind is not served; `step`: see `to_install`."""
+    return AccountProblem(reasons.CRD_MISSING, f"{installed_crds.not_served(key[0])}{step}", remedy=replace(
+        for_missing(key, bound), step="install the CRDs (kubectl apply --server-side -f crds/, or upgrade the Helm "
+                                      f"release) and {for_missing(key, bound).step}"))
+
+
+def to_install(key: AccountKey, bound: BoundAccount | None, *, named: bool) -> str:
+    """The step that makes an account of a missing kind appear; `named`: the resource uses this account only."""
+    return f"{installed_crds.INSTALL} Then {for_missing(key, bound).step}." if named else installed_crds.INSTALL
+
+
+def how_to_get(bound: BoundAccount | None) -> str:
+    """What makes an account appear that is missing. `spec.accountRef` is immutable."""
+    if bound is not None:
+        return (f"What this resource created is in account {bound.account_id} at {bound.endpoint}: create it anew for "
+                "that account.")
+    return "Create it, or create this resource anew with another spec.accountRef."
 
 
 def unreadable(key: AccountKey, message: str) -> AccountProblem:

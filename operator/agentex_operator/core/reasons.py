@@ -37,6 +37,8 @@ SOURCE_MOVED = "SourceMoved"
 ADOPTION_TARGET_HELD = "AdoptionTargetHeld"
 ACCESS_DENIED = "AccessDenied"
 CLUSTER_NOT_IDENTIFIED = "ClusterNotIdentified"
+CRD_MISSING = "CRDMissing"
+CRD_OUTDATED = "CRDOutdated"
 
 # trying again
 PROGRESSING_WITH_RETRY = "ProgressingWithRetry"

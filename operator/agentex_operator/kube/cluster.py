@@ -9,7 +9,7 @@ from agentex_operator.core import reasons
 from agentex_operator.core.errors import NotReady, Unauthorized
 from agentex_operator.kube import access
 from agentex_operator.kube.api import Api
-from agentex_operator.kube.kinds import CONFIG_MAP, KINDS, NAMESPACE, SECRET, Kind
+from agentex_operator.kube.kinds import CONFIG_MAP, NAMESPACE, SECRET, Kind
 from agentex_operator.kube.shared_reads import SharedReads
 from agentex_operator.settings import Settings, version
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.access import Access
 
 CACHE_SECONDS = 2.0  # of ConfigMaps and Namespaces
+KIND_OF_SCHEMA = "x-kubernetes-group-version-kind"
 CHUNK = 500  # objects per response of a list
 NOT_IDENTIFIED = "The operator identifies this cluster by the uid of the namespace kube-system"
 
@@ -39,6 +40,12 @@ class Cluster(Protocol):
 
     async def storage_version(self, kind: Kind, namespace: str | None) -> str:
         """Read the resourceVersion at which the API server lists this kind now; "" where it serves no such kind."""
+
+    async def served(self, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        """Those of the kinds that the API server serves now, in the same order."""
+
+    async def schemas(self, root: str) -> dict[str, dict[str, Any]]:
+        """Read the schemas of the custom resources under this path, by kind; none where none are published."""
 
     async def patch(
         self, kind: Kind, namespace: str | None, name: str, body: Mapping[str, Any], *, status: bool = False
@@ -174,18 +181,22 @@ class KubeCluster:
             raise NotReady(reasons.CLUSTER_NOT_IDENTIFIED, message)
         return str(found["metadata"]["uid"])
 
-    async def require_kinds(self, kinds: tuple[Kind, ...] = KINDS) -> None:
-        """Raise NotReady, with the next step, unless the API server serves all our kinds."""
-        missing = [kind.kind for kind in kinds if kind.plural not in await self._served(kind.root)]
-        if missing:
-            wanted = ", ".join(missing)
-            message = f"the API server does not know {wanted}: install the CRDs first (kubectl apply -f crds/)"
-            raise NotReady("CRDsMissing", message)
+    async def served(self, kinds: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        """See Cluster."""
+        plurals = {root: await self._plurals(root) for root in dict.fromkeys(kind.root for kind in kinds)}
+        return tuple(kind for kind in kinds if kind.plural in plurals[kind.root])
 
-    async def _served(self, root: str) -> set[str]:
+    async def _plurals(self, root: str) -> set[str]:
         """The plurals of the kinds that the API server serves under this path."""
-        found = await self._cached_reads.get(root) or {}
+        found = await self.api.get(root) or {}
         return {resource["name"] for resource in found.get("resources", [])}
+
+    async def schemas(self, root: str) -> dict[str, dict[str, Any]]:
+        """See Cluster."""
+        document = await self.api.get(f"/openapi/v3{root}") or {}
+        schemas = (document.get("components") or {}).get("schemas") or {}
+        return {str(name["kind"]): schema for schema in schemas.values()
+                for name in schema.get(KIND_OF_SCHEMA) or () if "spec" in schema.get("properties", {})}
 
 
 def _require_complete_precondition(body: Mapping[str, Any]) -> None:

@@ -96,9 +96,8 @@ class AccountEntry:
 class Accounts:
     """All accounts of this operator, by key; filled by the reconciler of accounts."""
 
-    def __init__(self, engine: Engine, cluster: Cluster) -> None:
-        self._engine = engine
-        self._cluster = cluster
+    def __init__(self, engine: Engine, cluster: Cluster, missing_kinds: frozenset[str] = frozenset()) -> None:
+        self._engine, self._cluster, self._missing_kinds = engine, cluster, missing_kinds
         self._entries: dict[AccountKey, AccountEntry] = {}
         self._in_pass: dict[str, AccountEntry] = {}  # uid of a resource to the account that its pass in flight has
         self._unreadable: dict[AccountKey, AccountProblem] = {}  # of objects that are no valid account
@@ -162,7 +161,8 @@ class Accounts:
         if request.names_none:
             entries += [entry for entry in self._entries.values() if entry.key[0] == CLUSTER_AGENTEX_ACCOUNT.kind]
         existing = {request.key} if self._engine.find(*request.key) else set()
-        return KnownAccounts(tuple(entry.snapshot() for entry in entries), frozenset(existing), self._unreadable)
+        return KnownAccounts(tuple(entry.snapshot() for entry in entries), frozenset(existing), self._unreadable,
+                             self._missing_kinds)
 
     async def _labels(self, namespace: str) -> Mapping[str, str]:
         """The labels of a namespace; none where there is no such namespace. Raises Unauthorized."""

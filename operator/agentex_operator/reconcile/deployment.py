@@ -47,6 +47,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
             meta=resource.meta, spec=resource.spec, stored=resource.status, status=resource.status,
             cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
             started_at=self.runtime.clock.now(), seen=ObservedRecords(), build=self._build(resource),
+            builds_served=AGENT_BUILD.kind not in self.runtime.crds.missing,
             rivals=self._rivals(resource),
             references_watched=self.runtime.references.are_watched(self.uid),
         )

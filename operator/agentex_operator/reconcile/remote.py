@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 
 from agentex_operator import logs
 from agentex_operator.agentex.watch_request import WatchRequest
+from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import calls, memory
-from agentex_operator.core.errors import ExternalError, Unauthorized
+from agentex_operator.core.errors import ExternalError, NotReady, Unauthorized
 from agentex_operator.core.protocol.observed import ObservedT
 from agentex_operator.core.remote import Record
 from agentex_operator.reconcile import failed_passes, shell
@@ -77,6 +78,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     @classmethod
     async def begin(cls, runtime: Runtime, view: View, resource: ResourceT) -> Self:
         """Resolve the account, then look at the resource. Raises as Cluster does."""
+        await runtime.crds.require_current(cls.kind)
         found = await runtime.accounts.resolve(resource)
         return cls(runtime, view, resource, found, await runtime.cluster.cluster_uid())
 
@@ -156,13 +158,28 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
                 return call.answer(None)
             case calls.WriteIntent():
                 return await self._write_intent(call)
-            case calls.AddFinalizer() | calls.RemoveFinalizer() | calls.SaveStatus() | calls.DeleteSelf():
+            case calls.SaveStatus():
+                return await self._save(call)
+            case calls.AddFinalizer() | calls.RemoveFinalizer() | calls.DeleteSelf():
                 return await self._writer.write(call)
             case _:
                 assert_never(call)
 
+    async def _save(self, call: calls.SaveStatus[RemoteStatus] | calls.WriteIntent[RemoteStatus]) -> Answer:
+        """Write a status. If the API server does not store all of it, write the former one back, and raise NotReady.
+
+        With the former status a create that was answered counts as open, and what it made is found by its token.
+        """
+        former, written = self._writer.stored_status, await self._writer.write(call)
+        try:
+            self.runtime.crds.require_stored(self.kind, status_as_dict(call.status), self._writer.stored_status)
+        except NotReady:
+            await self._writer.restore(former)
+            raise
+        return written
+
     async def _write_intent(self, call: calls.WriteIntent[RemoteStatus]) -> Answer:
-        written = await self._writer.write(call)
+        written = await self._save(call)
         self._answer_by = memory.answer_by(memory.from_status(call.status), self.runtime.policy)
         return written
 

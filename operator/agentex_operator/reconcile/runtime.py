@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.secret_reads import CheckedObjects
     from agentex_operator.network.connections import Routes
     from agentex_operator.reconcile.accounts import Accounts
+    from agentex_operator.reconcile.crd_check import CrdCheck
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.holders import Holders
     from agentex_operator.reconcile.views import View
@@ -35,6 +36,7 @@ class Runtime:
     recorder: Recorder
     accounts: Accounts
     holders: Holders
+    crds: CrdCheck
     references: WatchedReferences
     sources: Sources
     routes: Routes

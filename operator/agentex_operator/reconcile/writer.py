@@ -30,6 +30,15 @@ class Writer:
         self._cluster, self._engine, self._recorder = cluster, engine, recorder
         self._kind, self._obj = kind, dict(view.obj)
 
+    @property
+    def stored_status(self) -> Mapping[str, object]:
+        """The status as the API server has it since the last write."""
+        return self._obj.get("status") or {}
+
+    async def restore(self, status: Mapping[str, object]) -> None:
+        """Write a former status back, without an Event. Raises as Cluster does."""
+        await self._patch({"status": merge_patch(self.stored_status, status)}, status=True)
+
     async def write(self, call: AnyWriteCall) -> Answer:
         """Carry out a call to the cluster. Outcome: the object's metadata afterwards. Raises as Cluster does."""
         match call:

@@ -18,6 +18,8 @@ from agentex_testkit.fake_cluster.store import ObjectStore
 from agentex_testkit.fake_cluster.streams import FakeStreams, partial
 from agentex_testkit.fake_cluster.watch import FakeWatch
 
+OPENAPI = "/openapi/v3"
+
 
 class FakeApi(Api):
     """Raises what the real Api raises. Faults of reads are what is left after its own retries.
@@ -30,6 +32,7 @@ class FakeApi(Api):
         self._store, self._watch, self._streams = store, watch, streams
         self.faults = Faults()
         self.echo_first = False
+        self.publishes_schemas = True  # at /openapi/v3
         self.requests: list[Request] = []
 
     async def close(self) -> None:
@@ -40,6 +43,8 @@ class FakeApi(Api):
         served = [kind.plural for kind in self._store.served if kind.root == path]
         if served:
             return {"resources": [{"name": name} for name in served]}
+        if path.startswith(OPENAPI) and self.publishes_schemas:
+            return self._schemas(path.removeprefix(OPENAPI))
         with _classified():
             try:
                 request = self._request("GET", path, {})
@@ -76,6 +81,12 @@ class FakeApi(Api):
         """Delete one object under the preconditions in `options`."""
         with _classified():
             await self._answered(self._request("DELETE", path, options), path)
+
+    def _schemas(self, root: str) -> dict[str, Any]:
+        """The OpenAPI document of the kinds of CRDs below a path."""
+        schemas = {kind.kind: {**served.schema, "x-kubernetes-group-version-kind": [{"kind": kind.kind}]}
+                   for kind, served in self._store.served.items() if kind.root == root and served.schema is not None}
+        return {"components": {"schemas": schemas}}
 
     def _request(self, method: str, path: str, body: Mapping[str, Any]) -> Request:
         return requests.read(method, path, body, self._store.served)

@@ -99,6 +99,20 @@ class FakeCluster(KubeCluster):
         """From now on let through every object of a kind of ours, as an older CRD may."""
         self.store.served[kind] = Served(kind, {"type": "object", PRESERVE: True})
 
+    def serve(self, *served: Served) -> None:
+        """From now on serve these kinds, by these schemas; as after a CRD was created or replaced."""
+        self.store.served |= {one.kind: one for one in served}
+
+    def unserve(self, kind: Kind) -> None:
+        """Delete the CRD of a kind, and its objects, whatever finalizers they have."""
+        for obj in self.store.list(kind, None):
+            key = self._key(kind, obj["metadata"].get("namespace"), obj["metadata"]["name"])
+            self.store.patch(key, {"metadata": {"finalizers": None}})
+            if self.store.get(key) is not None:
+                self.store.delete(key)
+        self.watch.deliver()
+        del self.store.served[kind]
+
     def fail(self, fault: Fault) -> Fault:
         """Have a fault happen at a request of the operator."""
         return self.fake_api.faults.add(fault)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
-from agentex_operator.core import calls, conditions, failures, reasons
+from agentex_operator.core import calls, conditions, failures, installed_crds, reasons
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Plan, Verdict
@@ -38,13 +38,22 @@ def build_trouble(observed: Observed) -> Failure | None:
     if ref is None or observed.build_id is not None:
         return None
     if observed.build is None:
-        return failures.not_ready(
-            reasons.BUILD_NOT_FOUND,
-            f"There is no AgentBuild {ref.name!r} in this namespace.{_unless_deleting(observed, _CREATE_IT)}")
+        return _no_build(observed, ref.name)
     stalled = conditions.find(observed.build.status.conditions, conditions.STALLED)
     why = _unless_deleting(observed, f"It is stalled: {stalled.message}" if stalled else "This follows it.")
     return Failure(FailureClass.BLOCKED if stalled else FailureClass.WAITING, reasons.BUILD_NOT_READY,
                    f"AgentBuild {ref.name!r} has no image yet.{why}")
+
+
+def _no_build(observed: Observed, name: str) -> Failure:
+    """There is no AgentBuild of this name, or the cluster does not even serve the kind."""
+    if observed.builds_served:
+        return failures.not_ready(
+            reasons.BUILD_NOT_FOUND,
+            f"There is no AgentBuild {name!r} in this namespace.{_unless_deleting(observed, _CREATE_IT)}")
+    step = f"{installed_crds.INSTALL} Then create AgentBuild {name!r} again."
+    return failures.not_ready(reasons.CRD_MISSING, installed_crds.not_served("AgentBuild")
+                              + _unless_deleting(observed, step))
 
 
 def _unless_deleting(observed: Observed, step: str) -> str:

@@ -26,6 +26,7 @@ class Observed(identity.Identity):
     noun: ClassVar[str] = "deployment"
     removed_at_once: ClassVar[bool] = True
     build: AgentBuild | None = None                  # the one that buildRef names, from the cache or read live
+    builds_served: bool = True                       # whether the cluster knows the kind AgentBuild
     texts: tuple[tuple[KeyRef, str], ...] = ()       # ConfigMap keys read in this pass
     unread: bool = False                             # a ConfigMap is gone, which does not matter to an ended preview
     rivals: tuple[Rival, ...] = ()                   # others of this agent and account, as last seen
