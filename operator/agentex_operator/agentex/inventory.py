@@ -14,6 +14,7 @@ from agentex_operator.agentex.listing_cache import ListingCache
 from agentex_operator.agentex.listing_reader import ListingReader
 from agentex_operator.agentex.poller import DueFollowers, PollClock, Poller
 from agentex_operator.agentex.watch_request import Coverage, FreshnessBound, RecordFilter
+from agentex_operator.core import errors
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.remote import Listing, Record
 
@@ -69,6 +70,10 @@ class Inventory(Generic[Record]):
         With None, recent records may be `every` old, and those older than the recorded ids five minutes. Concurrent
         requests share one listing. Raises what the listing raises, and Unavailable if it does not reach `back_to`.
         """
+        with errors.of_account():
+            return await self._find(request, fresh_since)
+
+    async def _find(self, request: WatchRequest, fresh_since: datetime | None) -> Listing[Record]:
         recent, deep = self._freshness(request, fresh_since)
         if (coverage := self._cache.fresh(request, recent, deep)) is None:
             await self._rounds.listed(request, self._cache.missing_back_to(request, deep), recent)

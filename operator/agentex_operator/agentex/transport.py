@@ -12,7 +12,7 @@ import httpx
 
 from agentex_operator import settings
 from agentex_operator.agentex.answers import HttpAnswer, refusal
-from agentex_operator.core import endpoints, guard, reasons
+from agentex_operator.core import endpoints, errors, guard, reasons
 from agentex_operator.core.errors import ExternalError, InvalidInput, Unauthorized, Unavailable
 from agentex_operator.network.connections import CheckedTransport
 
@@ -107,6 +107,10 @@ class Transport:
 
     async def send(self, call: ApiRequest) -> HttpAnswer:
         """The answer to one request, with a status of 2xx. Raises an error of core/errors for any other result."""
+        with errors.of_account():
+            return await self._send(call)
+
+    async def _send(self, call: ApiRequest) -> HttpAnswer:
         permit = await self._gate.admit(reads=call.method == "GET")
         answer, error = await self._outcome(call)
         if answer and answer.status in (429, 503) and answer.retry_after:

@@ -63,8 +63,9 @@ class AccountSnapshot:
     @property
     def account(self) -> UsableAccount:
         """The account as the rules of resources know it."""
-        kind, _, name = self.key
-        return UsableAccount(cast("AccountKind", kind), name, self.spec.account_id, self.spec.endpoint, self.spec.poll)
+        key_ref = self.spec.api_key_secret_ref if self.key[0] == AGENTEX_ACCOUNT.kind else None
+        return UsableAccount(cast("AccountKind", self.key[0]), self.key[2], self.spec.account_id, self.spec.endpoint,
+                             self.spec.poll, key_ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +255,8 @@ def _can_be_torn_down(request: AccountRequest, found: AccountSnapshot, problem: 
 
 
 def _as_seen_by_resources(request: AccountRequest, found: AccountSnapshot, problem: AccountProblem) -> AccountProblem:
-    kind, _, name = found.key
-    ref = found.spec.api_key_secret_ref
-    why = account_remedies.without_step(found.key, ref, problem.reason) if request.deleting else problem.message
+    (kind, _, name), ref = found.key, found.spec.api_key_secret_ref
+    why = account_remedies.why_unusable(found.key, ref, problem, deleting=request.deleting)
     reason = problem.reason if problem.reason == reasons.ACCESS_DENIED else reasons.ACCOUNT_NOT_READY
     return AccountProblem(reason, f"{kind} {name!r} is not ready: {why}", stalled=problem.stalled,
                           remedy=account_remedies.for_unusable(found.key, ref, problem.reason))

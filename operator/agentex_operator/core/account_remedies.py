@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from agentex_operator.api.account import AGENTEX_ACCOUNT
 from agentex_operator.core import installed_crds, reasons
-from agentex_operator.core.errors import NotReady
+from agentex_operator.core.errors import Conflict, NotReady, Rejected, Unauthorized
 from agentex_operator.core.plan import AccountProblem, Remedy
 
 if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
     from agentex_operator.api.status import BoundAccount
-    from agentex_operator.core.errors import Unauthorized
+    from agentex_operator.core.errors import ExternalError
+    from agentex_operator.core.plan import UsableAccount
 
 AccountKey = tuple[str, str | None, str]  # kind, namespace (None for the cluster kind), name
 KEY_REASONS = (reasons.SECRET_NOT_FOUND, reasons.KEY_NOT_FOUND, reasons.SECRET_INVALID)
+SECRET_REASONS = (*KEY_REASONS, reasons.ACCESS_DENIED)  # whose messages name the Secret
 UNKNOWN = Remedy("make the account usable")
 
 
@@ -35,6 +37,32 @@ def being_deleted(key: AccountKey, bound: BoundAccount | None) -> AccountProblem
                               "this resource anew with another spec.accountRef.")
     return AccountProblem(reasons.ACCOUNT_DELETING, f"{why} The account waits until this resource is gone. Delete this "
                           "resource; with spec.deletionPolicy Orphan its remote object stays.")
+
+
+def why_unusable(key: AccountKey, ref: KeyRef, problem: AccountProblem, *, deleting: bool) -> str:
+    """What a resource is told of an account that cannot be used; of a ClusterAgentexAccount's Secret nothing."""
+    if deleting:
+        return without_step(key, ref, problem.reason)
+    if key[0] == AGENTEX_ACCOUNT.kind or problem.reason not in SECRET_REASONS:
+        return problem.message
+    return f"{problem.reason}. Ask an administrator to take the step that the status of {key[0]} {key[2]!r} names."
+
+
+def naming_the_account(error: ExternalError, account: UsableAccount) -> ExternalError:
+    """A copy of an error of a call to the remote API, whose message names the account; the key, where it is refused."""
+    if isinstance(error, Unauthorized):
+        return error.with_sentence(_the_key_of(account))
+    if isinstance(error, Rejected | Conflict):  # a definite no about the input of the resource
+        return error
+    return error.with_sentence(f"The call was made with {account.kind} {account.name!r}, account {account.account_id} "
+                               f"at {account.endpoint}.")
+
+
+def _the_key_of(account: UsableAccount) -> str:
+    holder = f"The key is that of {account.kind} {account.name!r}"
+    if account.key_ref is None:
+        return f"{holder}: ask an administrator to correct it."
+    return f"{holder}: correct key {account.key_ref.key!r} of Secret {account.key_ref.name!r}."
 
 
 def kind_missing(key: AccountKey, bound: BoundAccount | None, step: str) -> AccountProblem:
@@ -87,6 +115,8 @@ def for_changed(key: AccountKey, bound: BoundAccount) -> Remedy:
 def for_unusable(key: AccountKey, ref: KeyRef, reason: str) -> Remedy:
     """The remedy where the account cannot be used for that reason; `ref`: its API key."""
     kind, _, name = key
+    if kind != AGENTEX_ACCOUNT.kind:
+        return Remedy(f"ask an administrator to take the step that the status of {kind} {name!r} names")
     match reason:
         case reasons.SECRET_NOT_FOUND:
             return Remedy(f"create Secret {ref.name!r} {_place(key)} with the API key under {ref.key!r}",
@@ -99,7 +129,7 @@ def for_unusable(key: AccountKey, ref: KeyRef, reason: str) -> Remedy:
 
 def without_step(key: AccountKey, ref: KeyRef, reason: str) -> str:
     """What is wrong with the account, without a step: `Remedy` has the step."""
-    match reason:
+    match reason if key[0] == AGENTEX_ACCOUNT.kind else "":
         case reasons.SECRET_NOT_FOUND:
             return f"SecretNotFound: there is no Secret {ref.name!r} {_place(key)}."
         case reasons.KEY_NOT_FOUND:

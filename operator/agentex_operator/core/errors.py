@@ -12,14 +12,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
 
 class ExternalError(Exception):
-    """Base of all: `message` is one sentence for a person, free of secrets."""
+    """Base of all: `message` is one sentence for a person, free of secrets.
+
+    `of_account`: it comes from the connection of a remote account, not from the cluster or a source.
+    """
+
+    of_account = False
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -29,6 +36,23 @@ class ExternalError(Exception):
         """Add a sentence to the end of the message."""
         self.message = f"{self.message} {text}"
         self.args = (self.message, *self.args[1:])
+
+    def with_sentence(self, text: str) -> Self:
+        """A copy with this sentence at the end of the message: the error itself may be raised to others, too."""
+        named = type(self).__new__(type(self), *self.args)
+        named.__dict__.update(self.__dict__)
+        named.add_sentence(text)
+        return named
+
+
+@contextmanager
+def of_account() -> Iterator[None]:
+    """Mark each ExternalError that is raised inside as one of a remote account."""
+    try:
+        yield
+    except ExternalError as error:
+        error.of_account = True
+        raise
 
 
 class Rejected(ExternalError):

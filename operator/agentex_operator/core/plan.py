@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 if TYPE_CHECKING:
+    from agentex_operator.api.references import KeyRef
     from agentex_operator.api.scalars import AccountKind
 
 Truth = Literal["True", "False", "Unknown"]
@@ -31,13 +32,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class UsableAccount:
-    """A usable remote account, as the accounts' reconciler last saw it."""
+    """A usable remote account, as the accounts' reconciler last saw it.
+
+    `key_ref`: its API key; None where the Secret is not the tenant's business, as for a ClusterAgentexAccount.
+    """
 
     kind: AccountKind
     name: str
     account_id: str
     endpoint: str
     poll: timedelta
+    key_ref: KeyRef | None = None
 
 
 @dataclass(frozen=True, slots=True)

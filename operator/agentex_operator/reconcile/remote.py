@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 from agentex_operator import logs
 from agentex_operator.agentex.watch_request import WatchRequest
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, memory
+from agentex_operator.core import account_remedies, calls, memory
 from agentex_operator.core.errors import ExternalError, NotReady, Unauthorized
+from agentex_operator.core.plan import UsableAccount
 from agentex_operator.core.protocol.observed import ObservedT
 from agentex_operator.core.remote import Record
 from agentex_operator.reconcile import failed_passes, shell
@@ -119,12 +120,15 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         return shell.outcome_of(planned)
 
     async def _call(self, call: CallT) -> Answer:
-        """Make one call; if the remote API refuses the key, request a pass over the account."""
+        """Make one call; name the account of an error. If the key is refused, request a pass over the account."""
         try:
             return await self.perform(call)
-        except Unauthorized:
-            self.runtime.accounts.recheck_account(self.resource)
-            raise
+        except ExternalError as error:
+            if not error.of_account or not isinstance(self.account, UsableAccount):
+                raise
+            if isinstance(error, Unauthorized):
+                self.runtime.accounts.recheck_account(self.resource)
+            raise account_remedies.naming_the_account(error, self.account) from error
 
     # -- what differs between kinds ------------------------------------------------------------------------------
 
