@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logs.logger(__name__)
 
+IDENTITY: Any = "agentex-operator"  # kopf would ask for the name of the user, and a user id in a pod has no name
 KOPF_STOP_TIMEOUT = 2.0  # seconds that kopf has to end by itself after it was told to
 
 Connect = Callable[[], Awaitable[Access]]
@@ -108,6 +109,7 @@ async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> 
     error = await _run_to_end(kopf.operator(
         registry=registry,
         settings=quiet_settings(),
+        identity=IDENTITY,
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.settings import Settings
 from agentex_operator.watch import Connect, WatchHealth, build_registry, watch
 from agentex_testkit.clusters import ClusterUnderTest
+
+NO_USER = 1_234_567_890  # an id without an entry in /etc/passwd
 
 
 @dataclass
@@ -110,6 +113,19 @@ async def test_existing_and_new_objects_reach_the_engine_and_nothing_is_written(
     found = json.loads(cluster.kubectl("get", "things", "first", "-n", namespace, "-o", "json"))
     assert found["metadata"]["finalizers"] == first["metadata"]["finalizers"]
     assert "annotations" not in found["metadata"]
+
+
+async def test_a_user_without_a_name_and_a_home_can_watch(
+    kube: KubeCluster, cluster: ClusterUnderTest, make_thing: MakeThing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a pod: the image knows no user of the id that the pod, or OpenShift, chooses."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: NO_USER)
+    make_thing()
+
+    async with watching(kube.access, Settings(kubeconfig=cluster.kubeconfig)) as (watched, _):
+        await watched.until(1)
 
 
 async def test_stopping_drains_at_once(kube: KubeCluster, cluster: ClusterUnderTest, make_thing: MakeThing) -> None:

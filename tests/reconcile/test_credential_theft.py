@@ -137,6 +137,22 @@ async def test_a_secret_for_the_cluster_is_never_an_archive(harness: Harness, ki
     assert posts(harness) == 0
 
 
+@pytest.mark.parametrize("value", ["hunter2", "1234", "{\"auths\": {}}", "\x1f", "\x1f\x8a", "PK\x03\x04"])
+async def test_a_value_that_is_no_archive_is_not_told_by_its_digest(harness: Harness, value: str) -> None:
+    data = {"password": value.encode("latin-1"), "archive": GOOD}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
+              "data": {name: base64.b64encode(one).decode() for name, one in data.items()}}
+    harness.apply(secret, a_build(source={"secret": {"name": "db", "key": "password"}}),
+                  a_build("other", agentName="quote", source={"secret": {"name": "db", "key": "archive"}}))
+    await harness.wait("AgentBuild", "other", within=1200)
+    harness.edit("AgentBuild", "other", spec={"source": {"secret": {"name": "db", "key": "password"}}})
+
+    found = [await harness.wait("AgentBuild", name, says("Ready", "False", "CorruptContext"))
+             for name in ("quote", "other")]
+
+    assert hashlib.sha256(value.encode("latin-1")).hexdigest() not in str(found)
+
+
 # --- consent ----------------------------------------------------------------------------------------------------------
 
 

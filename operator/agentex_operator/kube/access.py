@@ -33,16 +33,28 @@ class Access:
 
 
 async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
-    """Read the kubeconfig, or for None the service account. Raises NotReady if unusable, or if TLS is not verified."""
+    """Read the kubeconfig, or for None the service account.
+
+    Raises NotReady if unusable, without credentials over TLS, or if TLS is not verified.
+    """
     loaded = Configuration()
     with guard.raising(lambda error: NotReady(UNREACHABLE, f"{_source(kubeconfig)} cannot be used: {_problem(error)}")):
         await _read_into(loaded, kubeconfig, context)
     if not loaded.verify_ssl:
         message = f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead"
         raise NotReady(UNREACHABLE, message)
+    _drop_line_breaks(loaded)
+    if loaded.host.startswith("https://") and not loaded.api_key and not loaded.cert_file:
+        raise NotReady(UNREACHABLE, f"{_source(kubeconfig)} has no credentials for the API server: name a token or a "
+                       "certificate for its user, or correct the command under exec, whose errors are above")
     loaded.retries = None
     loaded.client_session_kwargs = {"trust_env": False}  # a proxy of the environment is not meant for the API server
     return loaded
+
+
+def _drop_line_breaks(loaded: Configuration) -> None:
+    """Drop the line break at the end of a token, which is usual in a tokenFile, and which no header can carry."""
+    loaded.api_key = {name: key.strip() for name, key in loaded.api_key.items()}
 
 
 async def access_of(loaded: Configuration) -> Access:

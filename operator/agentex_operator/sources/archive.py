@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _FINDER: Final = ".DS_Store"
+_FOLDER_ICON: Final = "Icon\r"  # beside it in folders with an icon of their own, such as those of synchronised drives
 _APPLE_DOUBLE: Final = bytes.fromhex("00051607")  # the first bytes of `._name`: the resource fork of `name`
 
 
@@ -61,6 +62,9 @@ class _Reader:
 
     def _add(self, header: Header) -> None:
         """Add one entry. Its size is counted before its content is read."""
+        if header.type is Type.FILE and header.name.rpartition("/")[2] == _FOLDER_ICON and not header.size:
+            self.builder.count()
+            return
         parts = self.builder.parts(header.name)
         self._count(header.size)
         match header.type:
