@@ -57,6 +57,17 @@ def test_commands_of_what_is_left_out_are_removed(wheel: zipfile.ZipFile) -> Non
     assert set(scripts) - set(removed) == {"agentex-operator"}
 
 
+def test_it_starts_as_a_user_without_a_name_in_the_environment_of_the_image() -> None:
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    environment = dict(re.findall(r"(?<= )([A-Z]+)=(\S+)", "".join(re.findall(r"^ENV.*$", last_stage, re.MULTILINE))))
+    start = "import os; os.getuid = lambda: 1234567890; import agentex_operator.bootstrap"
+
+    done = subprocess.run([sys.executable, "-c", start], env={**environment, "PATH": "/usr/bin:/bin"}, check=False,
+                          capture_output=True, text=True, timeout=120)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_everything_it_copies_is_let_through_by_dockerignore() -> None:
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
 
