@@ -39,6 +39,7 @@ from agentex_operator.reconcile.holders import Holders
 from agentex_operator.reconcile.registration import Registration, RemoteReconciler
 from agentex_operator.reconcile.runtime import Runtime
 from agentex_operator.reconcile.storage_check import StorageCheck
+from agentex_operator.reconcile.undone_writes import UndoneWrites
 from agentex_operator.reconcile.watched_references import WatchedReferences
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
@@ -168,8 +169,11 @@ def make_runtime(settings: Settings, cluster: KubeCluster, crds: CrdCheck, redac
     routes, engine = routes_of(settings, redactor), crds.engine
     watched = WatchedReferences(engine, cluster, settings, clock, random.random)
     objects = CheckedObjects(cluster, watched.take_read, consent_required=settings.require_secret_consent)
+    undone = UndoneWrites(clock)
+    for kind in registry.kinds:
+        engine.subscribe(kind.kind, undone.follow)
     return Runtime(
-        engine=engine, cluster=cluster, objects=objects, references=watched, crds=crds,
+        engine=engine, undone=undone, cluster=cluster, objects=objects, references=watched, crds=crds,
         accounts=Accounts(engine, cluster, crds.missing.intersection(kind.kind for kind in ACCOUNT_KINDS)),
         holders=Holders(engine, cluster, clock, settings.watch_namespaces),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),

@@ -7,6 +7,7 @@
     ├── Unavailable      timeout, reset, 5xx, 408, unreadable answer: it may or may not have happened
     ├── InvalidInput     the user's bytes or text cannot be used; only other input helps
     ├── NotReady         something this depends on is not there yet; it may come by itself
+    ├── Undone           another client undoes what the operator writes to the object: the write waits
     └── Conflict         the Kubernetes object changed (409) or went (404) since it was read
 """
 
@@ -104,6 +105,17 @@ class NotReady(ExternalError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class Undone(ExternalError):
+    """A write to the Kubernetes object that was not made yet, because another client undoes it each time.
+
+    `retry_after`: when it may be made.
+    """
+
+    def __init__(self, message: str, *, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Conflict(ExternalError):

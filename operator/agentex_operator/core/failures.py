@@ -75,6 +75,8 @@ def classify(error: errors.ExternalError) -> Failure:  # noqa: PLR0911 - a table
             return not_ready(reasons.ACCESS_DENIED, error.message)
         case errors.Throttled():
             return Failure(FailureClass.TRANSIENT, reasons.THROTTLED, error.message, error.retry_after)
+        case errors.Undone():
+            return Failure(FailureClass.TRANSIENT, reasons.WRITE_UNDONE, error.message, error.retry_after)
         case errors.Conflict():
             return Failure(FailureClass.TRANSIENT, reasons.CONFLICT, error.message)
         case _:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.crd_check import CrdCheck
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.holders import Holders
+    from agentex_operator.reconcile.undone_writes import UndoneWrites
     from agentex_operator.reconcile.views import View
     from agentex_operator.reconcile.watched_references import WatchedReferences
     from agentex_operator.sources import Sources
@@ -34,6 +35,7 @@ class Runtime:
     cluster: Cluster
     objects: CheckedObjects
     recorder: Recorder
+    undone: UndoneWrites
     accounts: Accounts
     holders: Holders
     crds: CrdCheck
@@ -46,4 +48,4 @@ class Runtime:
 
     def writer(self, kind: Kind, view: View) -> Writer:
         """A writer of this object, for one pass."""
-        return Writer(self.cluster, self.engine, self.recorder, kind, view)
+        return Writer(self.cluster, self.engine, self.recorder, self.undone, kind, view)

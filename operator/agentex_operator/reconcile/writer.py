@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, guard, transitions
-from agentex_operator.core.errors import Conflict, Unavailable
+from agentex_operator.core import calls, conditions, guard, reasons, transitions
+from agentex_operator.core.errors import Conflict, Unavailable, Undone
 from agentex_operator.core.transitions import Readiness
 from agentex_operator.kube.patches import conditional, merge_patch
 
@@ -20,14 +20,16 @@ if TYPE_CHECKING:
     from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.undone_writes import UndoneWrites
     from agentex_operator.reconcile.views import View
 
 
 class Writer:
     """Writes one object: each write is conditional on the version that the write before it returned."""
 
-    def __init__(self, cluster: Cluster, engine: Engine, recorder: Recorder, kind: Kind, view: View) -> None:
-        self._cluster, self._engine, self._recorder = cluster, engine, recorder
+    def __init__(self, cluster: Cluster, engine: Engine, recorder: Recorder,
+                 undone: UndoneWrites, kind: Kind, view: View) -> None:
+        self._cluster, self._engine, self._recorder, self._undone = cluster, engine, recorder, undone
         self._kind, self._obj = kind, dict(view.obj)
 
     @property
@@ -71,16 +73,31 @@ class Writer:
 
     async def _patch(self, body: Mapping[str, object], *, status: bool = False) -> Meta:
         metadata = self._obj["metadata"]
+        self._wait_if_undone(body)
         try:
             answer = await self._cluster.patch(self._kind, metadata.get("namespace"), metadata["name"],
                                                conditional(self._obj, body), status=status)
         except Conflict:
             await self._look_again()
             raise
+        self._undone.note(metadata["uid"], metadata["resourceVersion"], body, answer["metadata"]["resourceVersion"])
         self._engine.learn(self._kind.kind, answer)
         self._obj = answer
         with guard.raising(lambda _error: Unavailable("The API server's answer to a write cannot be read.")):
             return Meta.parse(answer)
+
+    def _wait_if_undone(self, body: Mapping[str, object]) -> None:
+        """Raise Undone, and emit an Event, while the write has to wait because another client undoes it each time."""
+        metadata = self._obj["metadata"]
+        pause = self._undone.pause(metadata["uid"], metadata["resourceVersion"], body)
+        if not pause:
+            return
+        what = "the finalizer" if "metadata" in body else "the status"
+        message = (f"Another client undoes each write of the operator to {what}; the operator writes it again with "
+                   f"growing delays. `kubectl get {self._kind.plural} {metadata['name']} --show-managed-fields "
+                   f"--output=yaml` names that client; have it leave the finalizer {FINALIZER} and the status alone.")
+        self._recorder.emit(self._obj, "Warning", reasons.WRITE_UNDONE, message, "Reconcile")
+        raise Undone(message, retry_after=pause)
 
     async def _look_again(self) -> None:
         """Another client wrote: read its version for the next pass, without waiting for the watch."""

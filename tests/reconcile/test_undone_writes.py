@@ -1,0 +1,109 @@
+"""Another client that undoes each write of the operator: how often it is made again, and that both are told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentex_operator.reconcile.undone_writes import AT_ONCE, LONGEST_PAUSE, UndoneWrites
+from agentex_testkit.api_server import Object, condition
+from agentex_testkit.builders import a_deployment, an_image
+from agentex_testkit.clocks import HandClock
+from agentex_testkit.harness import Harness
+
+DEPLOYMENT = "AgentDeployment"
+HOUR = 3600.0
+UNDONE: Mapping[str, dict[str, Any]] = {
+    "finalizer": {"metadata": {"finalizers": None}},
+    "phase": {"status": {"phase": "Mine"}},
+    "conditions": {"status": {"conditions": None}},
+    "written for": {"status": {"writtenFor": None}},
+    "everything": {"status": {"conditions": None, "phase": None, "deploymentID": None, "attempt": None}},
+}
+
+
+async def undo(harness: Harness, body: Mapping[str, Any], seconds: float) -> tuple[int, set[str]]:
+    """Answer each write of the operator at once, as another controller does; how many there were, and all messages."""
+    kind, undone, said = harness.kind(DEPLOYMENT), 0, set[str]()
+    before, end = len(harness.cluster.writes(kind, "quote")), harness.clock.seconds + seconds
+    while harness.clock.seconds < end and undone < 500:
+        found = harness.get(DEPLOYMENT, "quote")
+        assert found is not None
+        version = found["metadata"]["resourceVersion"]
+        undone += harness.edit(DEPLOYMENT, "quote", **body)["metadata"]["resourceVersion"] != version
+        due = harness.clock.due_in()
+        await harness.settled()
+        still = harness.get(DEPLOYMENT, "quote")
+        said.add(str(condition(still, "Ready").get("message")))
+        if still is not None and (due := harness.clock.due_in()) is not None and not _has_changed(still, body):
+            await harness.advance(max(due, 0.0))
+    return len(harness.cluster.writes(kind, "quote")) - before, said
+
+
+def _has_changed(obj: Object, body: Mapping[str, Any]) -> bool:
+    """Whether the operator wrote again what the other client had undone."""
+    part, members = next(iter(body.items()))
+    return any((obj.get(part) or {}).get(name) != value for name, value in members.items())
+
+
+@pytest.mark.parametrize("what", UNDONE)
+async def test_a_write_that_another_client_undoes_is_repeated_ever_more_rarely_and_is_told(harness: Harness,
+                                                                                          what: str) -> None:
+    harness.apply(an_image(), a_deployment())
+    await harness.wait(DEPLOYMENT, "quote")
+
+    writes, _ = await undo(harness, UNDONE[what], HOUR)
+
+    assert writes <= 40  # 5 at once, 9 doublings to 5 minutes, then 12 in an hour
+
+    told = [one for one in harness.cluster.events("quote") if one["reason"] == "WriteUndone"]
+    assert told, "no Event names the other client"
+    assert "--show-managed-fields" in told[0]["note"]
+    await harness.advance(2 * LONGEST_PAUSE.total_seconds())
+    await harness.wait(DEPLOYMENT, "quote")
+    assert harness.creates(harness.owner(DEPLOYMENT, "quote")) == 1
+    assert harness.engine is not None
+    assert harness.engine.bugs == 0
+
+
+async def test_a_resource_that_waits_says_that_another_client_removes_its_finalizer(harness: Harness) -> None:
+    harness.apply(a_deployment())  # of a build that is not there
+    _, said = await undo(harness, UNDONE["finalizer"], 60)
+
+    assert [one for one in said if "leave the finalizer agentex.scale.com/remote and the status alone" in one]
+
+
+# --- properties ---------------------------------------------------------------------------------------------------
+
+BODIES = ({"status": {"phase": "Ready"}}, {"status": {"phase": "Failed", "at": "2024-01-01T00:00:00Z"}})
+
+
+@given(st.lists(st.tuples(st.sampled_from(BODIES), st.floats(0, 400)), max_size=60))
+def test_writes_that_nobody_undoes_never_wait(history: list[tuple[dict[str, Any], float]]) -> None:
+    clock = HandClock()
+    known = UndoneWrites(clock)
+    for number, (body, seconds) in enumerate(history):
+        assert not known.pause("uid", str(number), body)
+        known.note("uid", str(number), body, str(number + 1))
+        clock.seconds += seconds
+
+
+@given(st.integers(1, 60), st.integers(2, 9))
+def test_a_write_that_is_undone_each_time_waits_ever_longer_and_never_more_than_the_longest_pause(
+        times: int, foreign: int) -> None:
+    clock = HandClock()
+    known, pauses = UndoneWrites(clock), list[timedelta]()
+    for number in range(times):
+        body = {"status": {"phase": "Ready", "at": f"2024-01-01T00:00:{number % 60:02}Z"}}
+        pauses.append(known.pause("uid", str(number * foreign), body))
+        clock.seconds += pauses[-1].total_seconds()
+        assert not known.pause("uid", str(number * foreign), body), "the pause is over"
+        known.note("uid", str(number * foreign), body, str(number * foreign + 1))
+
+    assert pauses == sorted(pauses)
+    assert (any(pauses), max(pauses) <= LONGEST_PAUSE) == (times > AT_ONCE + 1, True)
