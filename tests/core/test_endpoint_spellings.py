@@ -17,7 +17,8 @@ from agentex_operator.core.plan import AccountProblem, UsableAccount
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 HOSTS = st.tuples(st.lists(LABEL, max_size=3), st.sampled_from(["com", "example", "svc"])).map(
     lambda parts: ".".join([*parts[0], parts[1]])) | st.sampled_from(["[::1]", "10.1.2.3", "bücher.example"])
-PATHS = st.lists(LABEL, max_size=2).map(lambda parts: "".join(f"/{part}" for part in parts))
+PATHS = st.lists(LABEL | st.sampled_from(["ü", "a~b", "%2F"]), max_size=2).map(
+    lambda parts: "".join(f"/{part}" for part in parts))
 ENDPOINTS = st.tuples(st.sampled_from(["http", "https"]), HOSTS, st.sampled_from([80, 443, 8443]), PATHS)
 Parts = tuple[str, str, int, str]
 
@@ -30,8 +31,27 @@ def spellings(draw: st.DrawFn, parts: Parts) -> str:
     dot = draw(st.sampled_from(["", "."])) if host[-1].isalpha() else ""
     usual = port == endpoints.DEFAULT_PORTS[scheme]
     shown = draw(st.sampled_from(["", f":{port}"])) if usual else f":{port}"
-    return f"{draw(st.sampled_from([scheme, scheme.upper()]))}://{cased}{dot}{shown}{path}" + draw(
-        st.sampled_from(["", "/"]))
+    return f"{draw(st.sampled_from([scheme, scheme.upper()]))}://{cased}{dot}{shown}{draw(of_path(path))}"
+
+
+@st.composite
+def of_path(draw: st.DrawFn, path: str) -> str:
+    """One of the ways in which this path can be written: RFC 3986, 6.2.2."""
+    segments = [draw(of_segment(one)) for one in path.split("/")[1:]]
+    for _ in range(draw(st.integers(0, 2))):
+        position = draw(st.integers(0, len(segments)))
+        segments[position:position] = draw(st.sampled_from([["."], ["x", ".."], ["%2e"], ["y", "%2E."]]))
+    return "".join(f"/{one}" for one in segments) + draw(st.sampled_from(["", "/"]))
+
+
+@st.composite
+def of_segment(draw: st.DrawFn, segment: str) -> str:
+    if segment == "%2F":  # an encoded slash is none
+        return draw(st.sampled_from([segment, "%2f"]))
+    encoded = draw(st.sets(st.integers(0, len(segment) - 1)))
+    cased = draw(st.sampled_from(["%{:02x}", "%{:02X}"]))
+    return "".join("".join(cased.format(byte) for byte in one.encode()) if place in encoded else one
+                   for place, one in enumerate(segment))
 
 
 @given(st.data(), ENDPOINTS)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
@@ -24,6 +24,9 @@ _AUTHORITY: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@%]+)(:[0-9]{1,5})?"
 _PATTERN: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#%\\\s]+)(:(?P<port>\*|[0-9]{1,5}))?")
 _READ_DIFFERENTLY: Final = frozenset("ßςẞ\u200c\u200d")  # the two standards of international names disagree on these
 _LONGEST_NAME: Final = 253
+_ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
+_UNRESERVED: Final = {f"%{ord(one):02X}": one for one in map(chr, range(128)) if one.isalnum() or one in "-._~"}
+_KEPT_IN_PATHS: Final = "/%:@!$&'()*+,;=-._~"  # by RFC 3986
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,14 @@ def parse(text: str) -> Endpoint:
         host, port = normal_host(parts.hostname or ""), parts.port
     if port == 0:
         raise _invalid("port 0 is no port")
-    return Endpoint(scheme, host, DEFAULT_PORTS[scheme] if port is None else port, parts.path.rstrip("/"))
+    return Endpoint(scheme, host, DEFAULT_PORTS[scheme] if port is None else port, normal_path(parts.path))
 
 
 def are_the_same(one: str, another: str) -> bool:
-    """Whether two spellings are the same endpoint: case of scheme and host, default port, trailing slash and dot aside.
+    """Whether two spellings are the same endpoint, by RFC 3986.
+
+    Aside are the case of scheme and host, the default port, a trailing slash or dot, and in the path dot segments and
+    percent-encodings that mean the same.
 
     Text that `parse` refuses, as an older version may have stored, is the same as itself only.
     """
@@ -176,6 +182,18 @@ def normal_host(host: str) -> str:
     if _NUMERIC.fullmatch(name.rpartition(".")[2]):
         return _address(name)  # raises for 127.1 and 0x7f000001, which resolvers take for addresses
     return name
+
+
+def normal_path(path: str) -> str:
+    """The path without dot segments and trailing slashes, and with each character encoded only if it has to be."""
+    decoded = _ENCODED.sub(lambda found: _UNRESERVED.get(found[0].upper(), found[0].upper()), path)
+    kept: list[str] = []
+    for segment in quote(decoded, safe=_KEPT_IN_PATHS).split("/"):
+        if segment == "..":
+            del kept[max(len(kept) - 1, 1):]
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(kept).rstrip("/")
 
 
 def _port_of_pattern(text: str | None) -> int | str | None:
