@@ -7,20 +7,23 @@ from collections.abc import Mapping
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from agentex_operator.core import byte_order_mark, yaml_text
 from agentex_operator.core.environments import render_environments
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.ownership import token_in, with_token
 
+AUTH = "auth: {principal: {user_id: u}}"
 SCALARS = ['"1234e56"', '"0o755"', '"on"', "'~'", '"1_000"', "'0b1'", '".inf"', "'2024-01-01'", "1234e56", "0o755",
            "1e3", "on", "off", "yes", "~", "null", "1_000", "0b1", ".inf", "0x1F", "017", "1:30", "190:20:30",
            "2024-01-01", "plain words", "a:b", "http://x/y?z=[1]", "it's", "comma, brackets [x] {y}", "-5", '""', "''",
            '"\\u2028\\x7f\\t\\"\\\\"', "\U0001f600 é 日本", "'don''t'", '"# no comment"', "x # a comment", "",
            "|\n          one\n            two\n\n", "|+\n          kept\n\n\n", ">-\n          folded\n          words",
-           "|2-\n           indented\n", "\n          several\n          lines", '"several\n          lines"',
+           "|2-\n           indented\n", "http://x/?y=1",
+           "\n          several\n          lines", '"several\n          lines"',
            "{a: 1_0, b: [0o7, '0o7'], c: {d: on}}", "[1, '1', on, \"on\", ~]", "{<<: {m: 0o1}, n: 1}", "!!str 0o7"]
 
 
@@ -98,9 +101,66 @@ def test_a_manifest_with_its_token_means_the_same_to_every_reader(value: str, to
     assert (read_by_all(sent), token_in(sent), sent.endswith(text)) == (read_by_all(text), "cluster/uid/digest/1", True)
 
 
+# --- what one reader takes and another one does not -----------------------------------------------------------------
+
+PIECES = st.sampled_from([
+    "a", "b: ", "a: ", "k:", "- ", "-", " ", "  ", "\t", "\n", "\n  ", "\n    ", "'", '"', "#", " # c", "|\n",
+    "|+\n", ">-\n", "{", "}", "[", "]", ", ", ",", "?", "? ", ": ", ":", "&a ", "*a ", "*a", "\ufeff", "!!str ", "<<: ",
+    "1", "1:2", "0x", "null", "~", "\\n", "\\", "%", "@", "`", "---\n", "...\n", "=", "http://x/?a=b", "a#b", "\r\n",
+    "\r", "\x85", "\u2028", "*", "&", ">", "|", "'x'", '"y"', "''", "\U0001f600"])
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+@settings(max_examples=1500, deadline=None)
+@example("a:\t1\n")
+@example("a: 1\t# c\n")
+@example('{\n\t"a": 1\n}\n')
+@example("a: &a \t'x'\n")
+@example("# c\x85a: b\tc\n")
+@example("a: {b: http://x/?a=b}\n")
+@example("a: |#c\n  x\n")
+@example("# c\n\ufeffa: 1\n")
+@example("\ufeff\ufeffa: 1\n")
+@example("---\r\ufeffa: 1\n")
+def test_what_the_operator_takes_means_the_same_to_the_reader_of_the_vendor(text: str) -> None:
+    try:
+        value = yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+    except InvalidInput:
+        return
+
+    assert repr(value) == repr(yaml.safe_load(byte_order_mark.without_mark(text)))
+
+
+@pytest.mark.parametrize(("text", "line", "step"), [
+    ("a: 1\nb:\t2\n", 2, "replace it by spaces"),
+    ("a: 'x\ty'\nb: |\n  x\ty\n# \t\nc: 1\t# c\n", 5, "replace it by spaces"),
+    ("a: 1\r\n\ufeffb: 2\r\n", 2, "remove it"), ("a: 1\nb: [x, y?z]\n", 2, "put it in quotes"),
+    ("a: 1\nb: >-#c\n  x\n", 2, "put a space before #"), ("a: &x 1\nb: &x 2\n", 2, "rename one of them"),
+])
+def test_what_readers_take_differently_is_refused_with_the_line_and_what_to_do(text: str, line: int, step: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+
+    assert f"(line {line})" in caught.value.message
+    assert f"{step}." in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["a: 'x\ty'\n", "a: \"x\ty\"  # \ty\n", "a: |\n  x\ty\n", ">\n  x\n  \ty\n",
+                                  "#\ta\na: x?y\n", "a: ['?x', \"y?\"]\n", "? a\n: b\n", "{? a : b}\n",
+                                  "a: b\ufeffc\n"])
+def test_what_all_readers_take_is_taken(text: str) -> None:
+    assert repr(yaml_text.load(text, "", "")) == repr(yaml.safe_load(text)) == repr(
+        plain(YAML(typ="safe", pure=True).load(io.StringIO(text))))
+
+
+@pytest.mark.parametrize("name", ["yes", "null", "2024-01-01", "12"])
+def test_an_environment_whose_name_is_no_text_is_refused_with_what_yaml_reads(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"YAML reads as {yaml.safe_load(name)}, not as a text; put it in quotes"):
+        render_environments(f"environments: {{{name}: {{{AUTH}}}}}\n", None)
+
+
 # --- each shape of a text -------------------------------------------------------------------------------------------
 
-AUTH = "auth: {principal: {user_id: u}}"
 
 
 @pytest.mark.parametrize(("text", "expected"), [

@@ -8,5 +8,5 @@ _MARK: Final = "\ufeff"
 
 
 def without_mark(text: str) -> str:
-    """The text without a byte-order mark (U+FEFF) before it; nothing else is changed, line ends in particular."""
-    return text.removeprefix(_MARK)
+    """The text without the byte-order marks (U+FEFF) before it; nothing else is changed, line ends in particular."""
+    return text.lstrip(_MARK)

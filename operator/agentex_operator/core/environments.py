@@ -75,8 +75,8 @@ def _environments(text: str) -> tuple[dict[str, object], dict[str, object]]:
     if not isinstance(entries, dict) or not entries:
         raise _invalid_environments("environments must be a map with at least one environment; add one")
     if odd := [key for key in entries if not isinstance(key, str)]:
-        raise _invalid_environments(f"the environment {quoting.quoted(str(odd[0]))} is not named by a text; put it in "
-                                    "quotes")
+        raise _invalid_environments("an environment has a name that YAML reads as "
+                                    f"{quoting.plain(str(odd[0]))}, not as a text; put it in quotes")
     return document, entries
 
 

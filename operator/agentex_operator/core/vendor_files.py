@@ -43,7 +43,9 @@ def _first_problem(error: ValidationError) -> str:
 def _advice(kind: str, message: str, value: object) -> str:
     if kind == "missing":
         return "it is required; add it"
-    if kind == "string_type" and isinstance(value, int | float):
+    if kind == "string_type" and value is None:
+        return "it must be a text, and it is empty; write one"
+    if kind == "string_type" and not isinstance(value, dict | list):
         return "it must be a text; put it in quotes"
     if kind == "string_pattern_mismatch":
         return "only lower-case letters, digits and hyphens are allowed; rename it"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NOT_IN_FLOW: Final = re.compile(r"^[:?]|[,\[\]{}\n\x85\u2028\u2029]")
+_NOT_IN_FLOW: Final = re.compile(r"^:|[?,\[\]{}\n\x85\u2028\u2029]")
 _NOT_IN_JSON: Final = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff]")  # raw in JSON, to be escaped in YAML
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import yaml
 
-from agentex_operator.core import guard, quoting
+from agentex_operator.core import byte_order_mark, guard, quoting, yaml_readers
 from agentex_operator.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Mark(Protocol):
+    @property
+    def line(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
     line: int
 
 
@@ -49,11 +55,11 @@ def load(text: str, reason: str, name: str) -> object:
 
 
 class RefusedError(Exception):
-    """The text exceeds a limit, or uses a feature that plain YAML does not need; `place`: where."""
+    """The text exceeds a limit, or uses a feature that plain YAML does not need; `place`: where, or the line from 1."""
 
-    def __init__(self, message: str, place: yaml.Event | yaml.Node | None = None) -> None:
+    def __init__(self, message: str, place: yaml.Event | yaml.Node | int | None = None) -> None:
         super().__init__(message)
-        self.mark: _Mark | None = getattr(place, "start_mark", None)
+        self.mark: _Mark | None = _Line(place - 1) if isinstance(place, int) else getattr(place, "start_mark", None)
 
 
 def _load(text: str) -> object:
@@ -61,6 +67,7 @@ def _load(text: str) -> object:
         raise RefusedError("it contains a NUL character")
     if len(text.encode()) > LONGEST_TEXT:
         raise RefusedError(f"it is larger than {LONGEST_TEXT:,} bytes")
+    text = byte_order_mark.without_mark(text)
     _check_events(text)
     loader = _LOADER(text)
     try:
@@ -157,9 +164,14 @@ def _check_digits(event: yaml.ScalarEvent) -> None:
 
 
 def _check_events(text: str) -> None:
-    counter = _NodeCounter()
+    if mark := yaml_readers.mark_in(text):
+        raise RefusedError(*mark)
+    counter, events = _NodeCounter(), list[yaml.Event]()
     for event in yaml.parse(text, Loader=_LOADER):
         counter.add_event(event)
+        events.append(event)
+    if found := yaml_readers.difference(text, events):
+        raise RefusedError(*found)
 
 
 # --- the check of the composed nodes --------------------------------------------------------------------------------
@@ -216,7 +228,8 @@ def _refused_value(root: yaml.Node) -> RefusedError | None:
     misfit = next((node for node in _nodes(root) if isinstance(node, yaml.ScalarNode) and not _fits(node)), None)
     if misfit is None:
         return None
-    return RefusedError(f"the value there is no {_kind(misfit)}; correct it, or put it in quotes without a tag", misfit)
+    return RefusedError(f"the value there cannot be read as {_kind(misfit)}; correct it, or put it in quotes "
+                        "without a tag", misfit)
 
 
 def _fits(node: yaml.ScalarNode) -> bool:
@@ -259,4 +272,6 @@ def _mark(error: yaml.YAMLError) -> _Mark | None:
 
 def _problem(error: yaml.YAMLError) -> str:
     """The problem that the parser reports, without a copy of the text."""
+    if str(getattr(error, "context", None)).startswith("found duplicate anchor"):
+        return "an anchor of this name was set before; rename one of them"
     return str(getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed")[:160]
