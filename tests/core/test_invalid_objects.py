@@ -81,3 +81,9 @@ def test_the_immutable_members_are_those_of_the_crds() -> None:
     kinds = ("AgentBuild", "AgentDeployment", "AgentexAccount", "ClusterAgentexAccount")
 
     assert {".".join(path) for path in IMMUTABLE} == set().union(*map(next_steps.immutable_fields, kinds))
+
+
+def test_a_member_of_the_status_is_corrected_where_kubectl_can_edit_it() -> None:
+    found = invalid_object(("status", "expiresAt"), "must be a time between 0001 and 9999")
+
+    assert "Correct it with kubectl edit --subresource=status, or update the CRDs" in found.message

@@ -196,3 +196,19 @@ def test_what_is_adopted_by_its_token_after_the_status_was_lost_is_bound_to_its_
     world.settle_down(3)
 
     assert (world.status["account"], len(world.records)) == (bound, remotes)
+
+
+@pytest.mark.parametrize(("preview", "step"), [
+    ({"ttl": "1h"}, "set the annotation agentex.scale.com/extend-requested-at to a new value to keep it."),
+    ({"expiresAt": FUTURE}, "set a later spec.preview.expiresAt to keep it."),
+])
+def test_what_is_said_before_the_end_of_a_preview_can_keep_it(preview, step):
+    world = a_preview(**preview)
+    assert world.obj is not None
+    world.obj["spec"]["preview"] = preview
+    healthy(world)
+    world.now += timedelta(minutes=50)
+    world.run()
+
+    (ready,) = [one["message"] for one in world.status["conditions"] if one["type"] == "Ready"]
+    assert ready.endswith(step)

@@ -229,7 +229,7 @@ async def _first_agent(pages: AsyncIterator[Page[BuildRecord]], name: str) -> st
 def _item(collection: str, id_: str) -> str:
     """The path of one object. Raises InvalidInput for an id that could become another path."""
     if usable_id(id_) is None:
-        raise InvalidInput(reasons.INVALID_SPEC, f"{id_[:64]!r} cannot be the id of a remote object.")
+        raise InvalidInput(reasons.INVALID_SPEC, f"{id_[:64]!r} cannot be the id of a remote object. Correct it.")
     return f"{collection}/{quote(id_, safe='')}"
 
 

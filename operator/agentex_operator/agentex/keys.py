@@ -16,10 +16,16 @@ class ApiKey:
         Raises NotReady for an empty key and for a key that no HTTP header can carry; the message does not contain it.
         """
         self._text = text.strip()
-        if not self._text or not self._text.isascii() or not self._text.isprintable():
+        if not self.is_usable(text):
             raise NotReady(reasons.SECRET_INVALID, "The API key is empty or has characters that no header carries.")
         self._redactor = Redactor()
         self._redactor.add(self._text)
+
+    @staticmethod
+    def is_usable(text: str) -> bool:
+        """Whether a header can carry the text without its surrounding white space."""
+        key = text.strip()
+        return bool(key) and key.isascii() and key.isprintable()
 
     def reveal(self) -> str:
         """The key itself."""

@@ -33,7 +33,7 @@ LONGEST_WORD = 128
 LONGEST_TEXT = 500
 LONGEST_FIELD = 2048
 
-_ID = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]{1,128}")
+_ID = re.compile(r"(?!\.+\Z)[A-Za-z0-9_.-]{1,128}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 
 Fields = Mapping[str, Any]
@@ -63,7 +63,7 @@ class Page(Generic[Record]):
 
 
 def usable_id(value: object) -> str | None:
-    """The id, if it is 1 to 128 characters of A-Z a-z 0-9 _ . - and not . or .., else None (reliability.md §2d)."""
+    """The id, if it is 1 to 128 characters of A-Z a-z 0-9 _ . - and not dots only, else None (reliability.md §2d)."""
     return value if isinstance(value, str) and _ID.fullmatch(value) else None
 
 

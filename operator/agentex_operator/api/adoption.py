@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.scalars import RemoteID
+from agentex_operator.api.scalars import GivenID
 from agentex_operator.api.schema import model
 
 
@@ -13,7 +13,7 @@ from agentex_operator.api.schema import model
 class AdoptBuild:
     """A remote build that exists already."""
 
-    build_id: Annotated[RemoteID, Field(
+    build_id: Annotated[GivenID, Field(
         description="Id of the remote build to take over, for example the status.buildID of a backup.")]
 
 
@@ -21,5 +21,5 @@ class AdoptBuild:
 class AdoptDeployment:
     """A remote deployment that exists already."""
 
-    deployment_id: Annotated[RemoteID, Field(
+    deployment_id: Annotated[GivenID, Field(
         description="Id of the remote deployment to take over, for example the status.deploymentID of a backup.")]

@@ -17,6 +17,7 @@ from agentex_operator.api.scalars import (
     Digest,
     Duration,
     Generation,
+    GivenID,
     RemoteID,
     Sentence,
     Timestamp,
@@ -102,8 +103,7 @@ class AgentDeploymentSpec:
     build_ref: Annotated[NameRef | None, Field(
         description="AgentBuild of this namespace to deploy; each new image of it is rolled out. Set exactly one of "
         "buildRef, buildID and image.")] = None
-    build_id: Annotated[str | None, Field(
-        min_length=1, max_length=256,
+    build_id: Annotated[GivenID | None, Field(
         description="Id of a remote build to deploy, for example one from an AgentBuild's status.buildID. Set exactly "
         "one of buildRef, buildID and image.")] = None
     image: Annotated[DeployedImage | None, Field(

@@ -101,6 +101,8 @@ Url = Annotated[str, _first(2048), Field(max_length=2048)]
 Message = Annotated[str, _first(4096), Field(max_length=4096)]
 Tail = Annotated[str, _last(4096), Field(max_length=4096)]
 RemoteID = Annotated[str, Field(min_length=1, max_length=256)]
+GivenID = Annotated[str, Field(  # an id that a user writes; it becomes a part of a path, so it must not be dots only
+    min_length=1, max_length=128, pattern="^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
 Digest = Annotated[str, Field(max_length=128)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253,
                                   pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 IMMUTABLE: Final = frozenset(  # the CRDs' rules say so, and a test compares
     ("spec", member) for member in ("accountID", "accountRef", "agentID", "agentName", "endpoint"))
+_CORRECT_STATUS: Final = "Correct it with kubectl edit --subresource=status"
 MOST_CUTS: Final = 200  # members that are left out of one object
 
 ResourceT = TypeVar("ResourceT")
@@ -39,7 +40,7 @@ def invalid_object(path: Iterable[str | int], problem: str, *, missing: bool = F
     path = tuple(path)
     member = ".".join(str(part) for part in path) or "the object"
     anew = "Create the resource anew with another value, as this one is immutable"
-    step = anew if path[:2] in IMMUTABLE else "Correct it"
+    step = anew if path[:2] in IMMUTABLE else _CORRECT_STATUS if path[:1] == ("status",) else "Correct it"
     message = f"{member}: {problem}. {step}, or update the CRDs to this operator's version."
     return InvalidObject(message, path, missing)
 

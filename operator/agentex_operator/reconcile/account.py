@@ -188,9 +188,12 @@ def key_in(secret: dict[str, Any], ref: KeyRef, holder: str) -> str:
         there = ", ".join(sorted(values)) or "none"
         raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, "
                                               "or correct spec.apiKeySecretRef.")
-    not_text = f"Key {ref.key!r} of {holder} is not text. Write the API key into it."
-    with guard.raising(lambda _error: NotReady(reasons.SECRET_INVALID, not_text)):
-        return base64.b64decode(values[ref.key], validate=True).decode("utf-8-sig")
+    not_a_key = f"Key {ref.key!r} of {holder} is empty or is no ASCII text. Write the API key into it."
+    with guard.raising(lambda _error: NotReady(reasons.SECRET_INVALID, not_a_key)):
+        found = base64.b64decode(values[ref.key], validate=True).decode("utf-8-sig")
+    if not ApiKey.is_usable(found):
+        raise NotReady(reasons.SECRET_INVALID, not_a_key)
+    return found
 
 
 def ca_in(secret: dict[str, Any], holder: str) -> str:

@@ -85,7 +85,8 @@ def _delay(times: int) -> timedelta:
     """The least time from a write to its repetition, `times`: which repetition in a row that is."""
     if times <= AT_ONCE:
         return timedelta()
-    return min(FIRST_PAUSE * 2 ** min(times - AT_ONCE - 1, 16), LONGEST_PAUSE)
+    grown: timedelta = FIRST_PAUSE * 2 ** min(times - AT_ONCE - 1, 16)
+    return min(grown, LONGEST_PAUSE)
 
 
 def _digest(body: Mapping[str, object]) -> str:

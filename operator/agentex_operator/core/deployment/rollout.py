@@ -82,8 +82,9 @@ def _healthy(observed: Observed, now: datetime) -> Verdict:
     if now < soon:
         until_soon = min(memory.until(soon, now), observed.references_poll)
         return replace(verdict, message=f"{verdict.message} It expires at {at}.", look_again=until_soon)
-    message = (f"{verdict.message} It expires soon, at {at}: set the annotation {EXTEND} to a new value to keep "
-               "it.")
+    step = f"set the annotation {EXTEND} to a new value" if preview.expires_at is None else (
+        "set a later spec.preview.expiresAt")
+    message = f"{verdict.message} It expires soon, at {at}: {step} to keep it."
     return replace(verdict, message=message, look_again=memory.until(ends, now),
                    notices=(Notice("Normal", reasons.EXPIRING_SOON, message),))
 
