@@ -80,7 +80,8 @@ class Writer:
         except Conflict:
             await self._look_again()
             raise
-        self._undone.note(metadata["uid"], metadata["resourceVersion"], body, answer["metadata"]["resourceVersion"])
+        written_as = (answer.get("metadata") or {}).get("resourceVersion", "")
+        self._undone.note(metadata["uid"], metadata["resourceVersion"], body, written_as)
         self._engine.learn(self._kind.kind, answer)
         self._obj = answer
         with guard.raising(lambda _error: Unavailable("The API server's answer to a write cannot be read.")):
