@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.sources.hostile_addresses import PRIVATE, PUBLIC, REDIRECTS, URLS, Outside
 
 from agentex_operator.core.errors import InvalidInput, Unavailable
@@ -93,6 +97,31 @@ async def test_the_settings_may_allow_a_host_and_port(allowed: str, tmp_path: Pa
     await outside.fetch(f"http://{allowed[:-4]}8081/c", tmp_path, allowed)
 
     assert [name for _, name in outside.connected] == [allowed]
+
+
+@pytest.mark.parametrize(("allowed", "asked"), [
+    ("Files.Intern:8080", "files.intern:8080"), ("files.intern:8080", "FILES.intern:8080"),
+    ("files.intern.:8080", "files.intern:8080"), ("files.intern:08080", "files.intern:8080"),
+    ("[FD00:0::1]:8080", "[fd00::1]:8080"), ("[fd00::1]:8080", "[FD00:0:0::1]:8080"),
+    ("b\u00fccher.intern:8080", "xn--bcher-kva.intern:8080"),
+])
+async def test_an_allowed_host_may_be_written_in_any_spelling(allowed: str, asked: str, tmp_path: Path) -> None:
+    outside = Outside({"files.intern": [["10.0.0.9"]], "xn--bcher-kva.intern": [["10.0.0.9"]]})
+
+    await outside.fetch(f"http://{asked}/c", tmp_path, allowed)
+
+    assert len(outside.connected) == 1
+
+
+@given(st.from_regex(r"[a-z]{1,8}(\.[a-z]{1,8}){1,2}", fullmatch=True), st.randoms(use_true_random=False))
+def test_the_case_of_an_allowed_host_does_not_matter(host: str, random: Random) -> None:
+    mixed = "".join(random.choice((letter, letter.upper())) for letter in host)
+
+    async def resolve(_host: str, _port: int) -> list[str]:
+        return ["10.0.0.9"]
+
+    checked = asyncio.run(AddressPolicy(frozenset({f"{mixed}:8080"}), resolve).check(f"http://{host}:8080/c"))
+    assert checked.authority == f"{host}:8080"
 
 
 async def test_link_local_addresses_cannot_be_allowed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from agentex_operator.core import guard, reasons
+from agentex_operator.core.endpoints import normal_host
 from agentex_operator.core.errors import InvalidInput, Unavailable
 from agentex_operator.core.scrubbing import scrubbed
 from agentex_operator.network import addresses
@@ -72,8 +73,7 @@ class AddressPolicy:
         """The URL with the addresses to connect to. Raises InvalidInput(InvalidURL), or Unavailable without DNS."""
         parts = _split(url)
         host, port = _host(parts), _port(parts)
-        named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        is_allowed = named in self.allowed_hosts
+        is_allowed = _one_spelling(f"{host}:{port}") in map(_one_spelling, self.allowed_hosts)
         if not is_allowed:
             _require_public_shape(parts.scheme, host, port)
         proxy = self.proxies.find(parts.scheme, host, port)
@@ -117,6 +117,13 @@ def refused(why: str) -> InvalidInput:
 
 def _unresolved(what: str) -> Unavailable:
     return Unavailable(f"The name {what}. It is tried again; if this stays so, check spec.source.http.url.")
+
+
+def _one_spelling(named: str) -> str:
+    """A HOST:PORT in lower case and ASCII, with an address in its usual spelling; one that is none as it is."""
+    host, _, port = named.rpartition(":")
+    normal = guard.or_none(normal_host, host.strip("[]"))
+    return named if normal is None else f"{normal}:{port.lstrip('0')}"
 
 
 # --- the shape of a URL ---------------------------------------------------------------------------------------------
