@@ -7,11 +7,12 @@ import contextlib
 import os
 import random
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator import logs
+from agentex_operator.agentex.inventory import ListSizes
 from agentex_operator.agentex.keys import ApiKey
 from agentex_operator.agentex.session import AccountAddress, AccountSession
 from agentex_operator.clock import Clock
@@ -32,6 +33,7 @@ from agentex_operator.reconcile.account import AccountReconciler
 from agentex_operator.reconcile.account_holders import DeletedAccounts
 from agentex_operator.reconcile.accounts import AccountEntry, Accounts
 from agentex_operator.reconcile.build import AGENT_BUILDS
+from agentex_operator.reconcile.claims import AccountClaims
 from agentex_operator.reconcile.crd_check import CrdCheck, KindsChangedError
 from agentex_operator.reconcile.deployment import AGENT_DEPLOYMENTS
 from agentex_operator.reconcile.engine import Engine
@@ -49,6 +51,8 @@ from agentex_operator.watch import Drain, WatchHealth, build_registry, ending_th
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from agentex_operator.agentex.inventory import Claims
+    from agentex_operator.agentex.remote_kind import RemoteKind
     from agentex_operator.settings import Settings
 
 log = logs.logger(__name__)
@@ -59,10 +63,14 @@ EVENT_DRAIN_TIMEOUT = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The kinds that the operator knows: `resources` with a remote counterpart, and `sources` of build contexts."""
+    """The kinds that the operator knows: `resources` with a remote counterpart, and `sources` of build contexts.
+
+    `list_sizes`: how the remote objects of each kind are listed.
+    """
 
     resources: tuple[Registration[Any], ...] = (AGENT_BUILDS, AGENT_DEPLOYMENTS)
     sources: SourceKinds = BUILT_IN
+    list_sizes: ListSizes = field(default_factory=ListSizes)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -208,12 +216,17 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
     rules, remote_kinds = endpoint_rules(settings), tuple(one.run.remote for one in registry.resources)
 
+    def claims_on(entry: AccountEntry) -> dict[RemoteKind[Any], Claims]:
+        return {one.run.remote: AccountClaims(runtime.engine, runtime.cluster, entry.key, one.run, runtime.policy.skew)
+                for one in registry.resources}
+
     def open_session(entry: AccountEntry, key: str) -> AccountSession:
         rules_of_kind = rules.of_administrators if entry.is_of_administrator else rules
         may_be_private = rules_of_kind.may_be_private(endpoints.parse(entry.spec.endpoint))
         address = AccountAddress(entry.spec.endpoint, entry.spec.account_id, may_be_private)
         return AccountSession(address, ApiKey(key), clock=runtime.clock, jitter=random.random, wake=runtime.engine.wake,
-                              rate=entry.rate, routes=runtime.routes, kinds=remote_kinds)
+                              rate=entry.rate, routes=runtime.routes, kinds=remote_kinds, claims=claims_on(entry),
+                              sizes=registry.list_sizes)
 
     accounts = AccountReconciler(runtime, open_session, namespace=settings.namespace,
                                  endpoints=rules)

@@ -22,7 +22,7 @@ from tests.agentex.conftest import (
 from agentex_operator.agentex.build_records import BUILDS, builds_of
 from agentex_operator.agentex.client import AgentexClient
 from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
-from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.inventory import Inventory, ListSizes
 from agentex_operator.agentex.session import AccountSession
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.fingerprint import configuration_fingerprint
@@ -69,7 +69,7 @@ async def test_a_second_request_needs_no_listing_while_the_first_is_fresh_enough
 async def test_a_record_that_was_not_cached_is_not_reported_absent(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, capacity=1)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, sizes=ListSizes(capacity=1))
     build, *_ = await some_builds(client, "bot", "other")
     await inventory.find(a_request("somebody"), fresh_since=None)
 

@@ -10,7 +10,7 @@ from tests.agentex.conftest import LONG_AGO, Woken, a_request, lists, some_build
 
 from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.client import AgentexClient
-from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.inventory import Inventory, ListSizes
 from agentex_operator.agentex.record_kind import RecordKind
 from agentex_operator.agentex.scan import PAGE_CAP, FetchPage, Scan
 from agentex_operator.agentex.transport import AnswerTooLarge
@@ -147,7 +147,7 @@ async def test_a_server_that_ignores_the_sorting_is_noticed_by_its_dates(
         return await client.list_builds(limit, after, ordered=False)
 
     kind = replace(builds_of(client), fetch_page=unsorted)
-    inventory = Inventory(kind, clock, lambda: 0.5, Woken().append, page_size=2)
+    inventory = Inventory(kind, clock, lambda: 0.5, Woken().append, sizes=ListSizes(page=2))
     newest = await client.get_build(five[0])
     assert newest is not None
 

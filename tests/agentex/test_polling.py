@@ -20,7 +20,7 @@ from tests.agentex.conftest import (
 
 from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.client import AgentexClient
-from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.inventory import Inventory, ListSizes
 from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import BuildRecord, RemoteState
 from agentex_simulator import SimulatorThread
@@ -229,7 +229,7 @@ async def test_polling_waits_out_retry_after(
 async def test_a_listing_goes_no_deeper_than_is_needed(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, page_size=2)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, sizes=ListSizes(page=2))
     *_, fourth, _, _ = await some_builds(client, "a", "b", "c", "d", "e", "f")
 
     shallow = await inventory.find(a_request("d", back_to=fourth.created_at), fresh_since=None)
@@ -246,7 +246,7 @@ async def test_a_listing_goes_no_deeper_than_is_needed(
 async def test_a_frequent_poll_of_running_objects_does_not_read_old_pages(
     simulator: SimulatorThread, client: AgentexClient, clock: HandClock, woken: Woken
 ) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, page_size=2)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, woken.append, sizes=ListSizes(page=2))
     *_, old, _, _, _, young = await some_builds(client, *"abcdefgh")
     for name, record, every in (("d", old, RESTING), ("h", young, timedelta(seconds=5))):
         request = a_request(name, record.id, every=every)
@@ -273,7 +273,7 @@ async def test_a_frequent_poll_of_running_objects_does_not_read_old_pages(
 
 
 async def test_of_a_large_account_only_requested_records_are_cached(client: AgentexClient, clock: HandClock) -> None:
-    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, page_size=7, capacity=10)
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, sizes=ListSizes(7, 10))
     bot, *_ = await some_builds(client, "bot", *(f"other-{n}" for n in range(30)))
 
     await inventory.find(a_request("bot"), fresh_since=None)

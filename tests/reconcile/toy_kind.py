@@ -244,6 +244,11 @@ class ToyPass(RemotePass[Toy, Observed, ToyCall, ToyRecord]):
                         cluster=self.cluster_uid, account=self.account, policy=self.runtime.policy,
                         started_at=self.runtime.clock.now(), seen=ObservedRecords())
 
+    @staticmethod
+    def owner_in(cluster_uid: str, uid: str) -> str:
+        """The owner in the tag."""
+        return owner_of(cluster_uid, uid)
+
     async def perform(self, call: ToyCall) -> Answer:
         """Make one call."""
         match call:

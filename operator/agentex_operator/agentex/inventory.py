@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from agentex_operator.agentex.coalescing import Round, SharedRounds
 from agentex_operator.agentex.listing_cache import ListingCache
 from agentex_operator.agentex.listing_reader import ListingReader
 from agentex_operator.agentex.poller import DueFollowers, PollClock, Poller
-from agentex_operator.agentex.watch_request import Coverage, FreshnessBound, RecordFilter
+from agentex_operator.agentex.watch_request import EVERYTHING_DROPPED, Coverage, FreshnessBound, RecordFilter
 from agentex_operator.core import errors
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.core.remote import Listing, Record
@@ -26,16 +27,49 @@ if TYPE_CHECKING:
     from agentex_operator.agentex.record_kind import RecordKind
     from agentex_operator.agentex.watch_request import WatchRequest
 
-PAGE_SIZE = 1000
-CAPACITY = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class ListSizes:
+    """How much is listed and kept.
+
+    `page`: records per page. `capacity`: up to so many records of an account are kept, whoever owns them; of larger
+    accounts, only those that are claimed or asked for.
+    """
+
+    page: int = 1000
+    capacity: int = 2000
+
+
+class Claims(Protocol):
+    """What the resources that may use the account can own there, whether they follow it already or not."""
+
+    async def record_filter(self) -> RecordFilter:
+        """The filter of their owners and recorded ids. Raises ExternalError."""
+
+    def oldest(self) -> datetime | None:
+        """The moment before which none of them can own a record; None where there is no resource."""
+
+
+class NoClaims:
+    """The claims of an account that no resource uses yet."""
+
+    async def record_filter(self) -> RecordFilter:
+        """The filter that nothing passes."""
+        return EVERYTHING_DROPPED
+
+    def oldest(self) -> datetime | None:
+        """None."""
+        return None
+
 
 
 class Inventory(Generic[Record]):
     """The records of one kind in one account. Use it on one event loop.
 
     `jitter` answers a number in [0, 1). `wake` is called with the uid of a followed resource whose records changed, or
-    which lacks an id that it asked for. `page_size`: records per page. `capacity`: up to so many records are cached
-    regardless of owner; of larger accounts, only those of followed resources.
+    which lacks an id that it asked for. `claims`: the first listing goes back to the oldest of them, and each listing
+    keeps their records, so that one listing serves all resources of the account.
     """
 
     def __init__(
@@ -45,12 +79,14 @@ class Inventory(Generic[Record]):
         jitter: Callable[[], float],
         wake: Callable[[str], None],
         *,
-        page_size: int = PAGE_SIZE,
-        capacity: int = CAPACITY,
+        claims: Claims | None = None,
+        sizes: ListSizes | None = None,
     ) -> None:
+        sizes = sizes or ListSizes()
         self._clock = clock
-        self._cache = ListingCache(kind, capacity)
-        self._reader = ListingReader(kind, page_size, capacity)
+        self._claims = claims or NoClaims()
+        self._cache = ListingCache(kind, sizes.capacity)
+        self._reader = ListingReader(kind, sizes.page, sizes.capacity)
         self._rounds = SharedRounds(self._read_listing)
         self._poller = Poller(self._cache, clock, jitter, wake, self._rounds.next_listing)
         self._counts: RecordCounts | None = None
@@ -118,12 +154,15 @@ class Inventory(Generic[Record]):
 
     async def _read_listing(self, round_: Round) -> None:
         """Read one listing for all that asked and all that are due; then wake the followers whose records changed."""
+        claimed = await self._claims.record_filter()
         began = self._clock.monotonic()
         due = self._poller.due_at(began)
         requests = [*self._poller.requests, *(request for request, _ in round_.asked)]
         needs = [*self._poller.needs(due, began), *(back_to for _, back_to in round_.asked)]
-        oldest = min(needs, default=None)
-        round_.coverage = Coverage(self._clock.now(), began, oldest, RecordFilter.for_requests(requests))
+        if not self._cache.listings and (oldest_claim := self._claims.oldest()) is not None:
+            needs.append(oldest_claim)
+        record_filter = claimed | RecordFilter.for_requests(requests)
+        round_.coverage = Coverage(self._clock.now(), began, min(needs, default=None), record_filter)
         read = await self._reader.read(round_.coverage)
         self._cache.apply_listing(read.coverage, read.records)
         self._agents |= read.tally.agents

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from agentex_operator.agentex.agent_names import AgentNames
 from agentex_operator.agentex.client import AgentexClient, Deadlines
 from agentex_operator.agentex.gate import Gate, Rate
-from agentex_operator.agentex.inventory import Inventory
+from agentex_operator.agentex.inventory import Claims, Inventory, ListSizes
 from agentex_operator.agentex.remote_kind import RemoteKind
 from agentex_operator.agentex.transport import http_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from agentex_operator.agentex.keys import ApiKey
     from agentex_operator.agentex.poller import PollClock
@@ -57,12 +57,18 @@ class AccountSession:
         wake: Callable[[str], None],
         rate: Rate | None = None,
         deadlines: Deadlines | None = None,
+        claims: Mapping[RemoteKind[Any], Claims] | None = None,
+        sizes: ListSizes | None = None,
     ) -> None:
+        claims = claims or {}
         self._ca = ""
         self._http = http_client(routes, lambda: routes.trust.context(self._ca), may_be_private=address.may_be_private)
         self.gate = Gate(clock, rate or Rate())
         self.client = AgentexClient(self._http, address.endpoint, address.account_id, api_key, self.gate, deadlines)
-        self._inventories = {kind: Inventory(kind.records(self.client), clock, jitter, wake) for kind in kinds}
+        self._inventories = {
+            kind: Inventory(kind.records(self.client), clock, jitter, wake, claims=claims.get(kind), sizes=sizes)
+            for kind in kinds
+        }
         self.names = AgentNames()
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,9 +52,16 @@ class RecordFilter:
             frozenset(request.fingerprint for request in requests if request.fingerprint),
         )
 
+    def __or__(self, other: RecordFilter) -> RecordFilter:
+        """The filter that lets through what either of the two does."""
+        return RecordFilter(self.owners | other.owners, self.ids | other.ids, self.fingerprints | other.fingerprints)
+
     def includes_fingerprint(self, fingerprint: str | None) -> bool:
         """Whether records of this fingerprint pass; True for None: no fingerprint was asked for."""
         return fingerprint is None or fingerprint in self.fingerprints
+
+
+EVERYTHING_DROPPED: Final = RecordFilter(frozenset(), frozenset(), frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,10 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
             references_watched=self.runtime.references.are_watched(self.uid),
         )
 
-    def owner_of(self, uid: str) -> str:
+    @staticmethod
+    def owner_in(cluster_uid: str, uid: str) -> str:
         """Eight hex digits made of the cluster's uid and the resource's."""
-        return ownership.owner_of(self.cluster_uid, uid)
+        return ownership.owner_of(cluster_uid, uid)
 
     async def perform(self, call: BuildCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

@@ -68,9 +68,10 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
         return tuple(sorted(rival for one in found if isinstance(one, AgentDeployment)
                             and (rival := rivals.rival_of(one)) is not None))
 
-    def owner_of(self, uid: str) -> str:
+    @staticmethod
+    def owner_in(cluster_uid: str, uid: str) -> str:
         """`<cluster>/<uid>`."""
-        return ownership.deployment_owner_of(self.cluster_uid, uid)
+        return ownership.deployment_owner_of(cluster_uid, uid)
 
     async def perform(self, call: DeploymentCall) -> Answer:
         """Make one call. Raises what the adapter raises."""

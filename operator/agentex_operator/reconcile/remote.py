@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 
@@ -132,9 +133,10 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     # -- what differs between kinds ------------------------------------------------------------------------------
 
-    def owner_of(self, uid: str) -> str:
-        """The owner that the remote objects of the resource with this uid name."""
-        raise NotImplementedError
+    @staticmethod
+    @abstractmethod
+    def owner_in(cluster_uid: str, uid: str) -> str:
+        """The owner that the remote objects of the resource with this uid name, in the cluster of that uid."""
 
     @abstractmethod
     def observe(self, resource: ResourceT) -> ObservedT:
@@ -189,7 +191,8 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
 
     async def _find(self, call: LookForOurs[Record] | calls.FindHolders) -> Answer:
         if isinstance(call, calls.FindHolders):
-            seeker = Seeker(self.kind, self.id_members, self.uid, self.owner_of, self.runtime.clock.monotonic())
+            owner_of = functools.partial(self.owner_in, self.cluster_uid)
+            seeker = Seeker(self.kind, self.id_members, self.uid, owner_of, self.runtime.clock.monotonic())
             return call.answer(await self.runtime.holders.find(seeker, call))
         return call.answer(await self._look(call))
 

@@ -1,0 +1,60 @@
+"""The claims on the remote objects of an account: what the resources that may use the account can own there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from agentex_operator.agentex.watch_request import RecordFilter
+from agentex_operator.core import guard, holders
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from agentex_operator.core.account_remedies import AccountKey
+    from agentex_operator.kube.cluster import Cluster
+    from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.remote import RemotePass
+    from agentex_operator.reconcile.views import View
+
+
+class AccountClaims:
+    """The claims of all resources of one kind that refer to one account, read from the newest views.
+
+    `run`: the pass of the kind, which knows the owners and the members of its status. `skew`: how far the clock of the
+    remote may be off.
+    """
+
+    def __init__(self, engine: Engine, cluster: Cluster, account: AccountKey, run: type[RemotePass[Any, Any, Any, Any]],
+                 skew: timedelta) -> None:
+        self._engine, self._cluster, self._account, self._run, self._skew = engine, cluster, account, run, skew
+
+    async def record_filter(self) -> RecordFilter:
+        """The filter of the owners and the recorded ids of the resources. Raises as Cluster does."""
+        cluster_uid = await self._cluster.cluster_uid()
+        views = self._views()
+        ids = (id_ for view in views for id_ in holders.recorded_ids(_status(view), self._run.id_members))
+        owners = (self._run.owner_in(cluster_uid, view.uid) for view in views)
+        return RecordFilter(frozenset(owners), frozenset(ids), frozenset())
+
+    def oldest(self) -> datetime | None:
+        """The moment before which none of the resources can own a record; None where there is no resource."""
+        created = (guard.or_none(datetime.fromisoformat, text) for view in self._views() for text in _created(view))
+        return min((moment - self._skew for moment in created if moment is not None), default=None)
+
+    def _views(self) -> list[View]:
+        return [view for view in self._engine.dependents(*self._account) if view.kind == self._run.kind.kind]
+
+
+def _created(view: View) -> Iterator[str]:
+    """When the resource, and the remote object that it took over, were created, as text."""
+    yield str(view.obj["metadata"].get("creationTimestamp"))
+    adoption = _status(view).get("adoption")
+    if isinstance(adoption, Mapping) and adoption.get("createdAt"):
+        yield str(adoption["createdAt"])
+
+
+def _status(view: View) -> Mapping[str, Any]:
+    status = view.obj.get("status")
+    return status if isinstance(status, Mapping) else {}

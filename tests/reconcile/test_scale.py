@@ -1,0 +1,113 @@
+"""Cost grows with the records that are listed, not with the square of the resources: counted, not timed.
+
+The sizes of pages and of the cache are scaled down with the number of resources, so that an account is far larger than
+the cache, as an account of ten thousand builds is in production.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from agentex_operator.agentex.inventory import ListSizes
+from agentex_operator.bootstrap import Registry
+from agentex_testkit import builders
+from agentex_testkit.api_server import ready
+from agentex_testkit.harness import Harness
+
+BUILDS = 120
+AGENTS = 12
+SIZES = ListSizes(page=12, capacity=24)
+PAGES = math.ceil(BUILDS / SIZES.page)  # of a listing of all records
+LIST, CREATE = "GET /v5/builds", "POST /v5/builds"
+
+pytestmark = pytest.mark.exhaustive
+
+
+@pytest.fixture
+def make(make_harness: Callable[..., Harness]) -> Harness:
+    return make_harness(registry=Registry(list_sizes=SIZES))
+
+
+@dataclass
+class Count:
+    """What was asked of the remote API, and written to the cluster, since it was made."""
+
+    harness: Harness
+
+    def __post_init__(self) -> None:
+        self._calls, self._version = self._calls_now(), self.harness.cluster.store.version
+
+    def _calls_now(self) -> Counter[str]:
+        return Counter(f"{one['method']} {one['template']}" for one in self.harness.simulator.calls())
+
+    @property
+    def calls(self) -> Counter[str]:
+        """Remote calls by method and template."""
+        return self._calls_now() - self._calls
+
+    @property
+    def writes(self) -> int:
+        """Versions that the storage of the cluster has given."""
+        return self.harness.cluster.store.version - self._version
+
+
+async def built(harness: Harness) -> None:
+    """All builds, applied at once, and Ready."""
+    for number in range(AGENTS):
+        harness.apply(builders.a_context(f"agent-{number}"))
+    for number in range(BUILDS):
+        harness.apply({**builders.a_build(f"agent-{number % AGENTS}"), "metadata": {"name": f"build-{number}"}})
+    left = [f"build-{number}" for number in range(BUILDS)]
+
+    def all_are_ready() -> bool:
+        while left and ready(harness.get("AgentBuild", left[-1])):
+            left.pop()
+        return not left
+
+    await harness.until(all_are_ready)
+
+
+async def test_builds_applied_at_once_cost_one_create_each_and_the_pages_of_what_is_in_flight(make: Harness) -> None:
+    async with make.running():
+        await make.with_account()
+        counted, began = Count(make), make.clock.seconds
+
+        await built(make)
+
+        polls = (make.clock.seconds - began) / 5
+        assert counted.calls[CREATE] == BUILDS
+        assert counted.calls[LIST] <= (polls + 1) * PAGES
+        assert counted.calls.total() == counted.calls[CREATE] + counted.calls[LIST]
+
+
+async def test_a_restart_costs_one_listing_and_no_write(make: Harness) -> None:
+    async with make.running():
+        await make.with_account()
+        await built(make)
+        await make.advance(60)
+    counted = Count(make)
+
+    async with make.running():
+        await make.advance(60)
+
+        assert counted.calls[LIST] <= PAGES + 2
+        assert counted.writes == 0
+
+
+async def test_ten_idle_minutes_cost_a_listing_in_five_and_no_write(make: Harness) -> None:
+    async with make.running():
+        await make.with_account()
+        await built(make)
+        await make.advance(60)
+        counted = Count(make)
+
+        await make.advance(600)
+
+        assert counted.calls[LIST] <= 3 * (PAGES + 1)
+        assert counted.calls.total() == counted.calls[LIST]
+        assert counted.writes == 0
