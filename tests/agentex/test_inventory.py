@@ -80,6 +80,21 @@ async def test_a_record_that_was_not_cached_is_not_reported_absent(
     assert lists(simulator) == 3
 
 
+async def test_a_record_that_a_later_listing_dropped_is_listed_again(
+    simulator: SimulatorThread, client: AgentexClient, clock: HandClock
+) -> None:
+    inventory = Inventory(builds_of(client), clock, lambda: 0.5, Woken().append, sizes=ListSizes(page=1, capacity=1))
+    build, *_, youngest = await some_builds(client, "bot", "another", "other")
+    resting = a_request("bot", every=RESTING)
+    await inventory.find(resting, fresh_since=None)
+    await clock.advance(1)
+    await inventory.find(a_request("other", back_to=youngest.created_at), fresh_since=clock.now())
+
+    shown = await inventory.find(resting, fresh_since=None)
+
+    assert shown.records == (build,)
+
+
 async def test_all_records_of_a_small_account_are_cached_so_that_a_restart_needs_one_listing(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
 ) -> None:

@@ -67,7 +67,10 @@ class ListingCache(Generic[Record]):
         self._records = {
             id_: record for id_, record in self._records.items() if self._kind.matches(record, record_filter)
         }
-        self.listings = tuple(replace(coverage, keeps_all=False) for coverage in self.listings)
+        self.listings = tuple(
+            replace(coverage, keeps_all=False, record_filter=coverage.record_filter & record_filter)
+            for coverage in self.listings
+        )
 
     def _index(self) -> None:
         self._by_owner, self._by_fingerprint = defaultdict(list), defaultdict(list)

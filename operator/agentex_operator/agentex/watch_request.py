@@ -56,6 +56,10 @@ class RecordFilter:
         """The filter that lets through what either of the two does."""
         return RecordFilter(self.owners | other.owners, self.ids | other.ids, self.fingerprints | other.fingerprints)
 
+    def __and__(self, other: RecordFilter) -> RecordFilter:
+        """The filter that lets through no record that one of the two drops."""
+        return RecordFilter(self.owners & other.owners, self.ids & other.ids, self.fingerprints & other.fingerprints)
+
     def includes_fingerprint(self, fingerprint: str | None) -> bool:
         """Whether records of this fingerprint pass; True for None: no fingerprint was asked for."""
         return fingerprint is None or fingerprint in self.fingerprints
