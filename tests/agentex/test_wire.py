@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentex_operator.agentex.answers import HttpAnswer, refusal
+from agentex_operator.agentex.answers import HttpAnswer, content_type, refusal
 from agentex_operator.agentex.logstream import LogTail
 from agentex_operator.agentex.wire import UNDATED, build_page, build_record, deployment_page, deployment_record
 from agentex_operator.core.errors import ExternalError
@@ -132,6 +132,25 @@ def test_every_answer_that_is_not_2xx_is_an_error_in_one_short_line(status: int,
 
 def vars_of(record: object) -> list[str]:
     return [value for name in record.__slots__ if isinstance(value := getattr(record, name), str)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("header", "said"), [
+    ("text/html; charset=utf-8", "text/html"), ("Application/JSON", "application/json"), ("text/a, x", "text/a"),
+    ("application/problem+json", "application/problem+json"), ("", "no content type"), ("canary", "no content type"),
+    ("text/canary_of=x", "no content type"), ("text/html\ncanary", "text/html"), ("a" * 99 + "/x", "no content type"),
+])
+def test_of_a_content_type_the_media_type_alone_is_told(header: str, said: str) -> None:
+    error = refusal(HttpAnswer(500, {"content-type": header}, b"<html>"), "GET /x", creates=False)
+
+    assert error is not None
+    assert error.message.endswith(f"500: no detail ({said}).")
+
+
+@given(st.text(max_size=100))
+def test_any_content_type_is_a_media_type_or_none(header: str) -> None:
+    said = content_type(HttpAnswer(500, {"content-type": header}, b""))
+
+    assert said == "no content type" or (header.lower().startswith(said) and said.isascii() and len(said) <= 81)
 
 
 # --- logs ---------------------------------------------------------------------------------------------------------

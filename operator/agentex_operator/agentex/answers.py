@@ -14,6 +14,7 @@ from agentex_operator.core.errors import ExternalError, Rejected, Throttled, Una
 from agentex_operator.core.scrubbing import scrubbed
 
 LONGEST_RETRY_AFTER = timedelta(minutes=15)
+_MEDIA_TYPE = re.compile(r"[A-Za-z]{1,20}/[A-Za-z0-9.+-]{1,60}(?![^;,\s])")
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -80,7 +81,13 @@ def said_in(answer: HttpAnswer) -> str:
     detail = _detail(value.get("detail")) if isinstance(value, Mapping) else None
     if detail:
         return one_line(scrubbed(detail))
-    return f"no detail ({one_line(answer.headers.get('content-type', 'no content type'), 80)})"
+    return f"no detail ({content_type(answer)})"
+
+
+def content_type(answer: HttpAnswer) -> str:
+    """The media type of the body, without parameters: an endpoint that is another server may say anything there."""
+    found = _MEDIA_TYPE.match(answer.headers.get("content-type", ""))
+    return found[0].lower() if found else "no content type"
 
 
 def _detail(detail: object) -> str | None:

@@ -9,7 +9,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import quote
 
-from agentex_operator.agentex.answers import HttpAnswer, speaks_agentex
+from agentex_operator.agentex.answers import HttpAnswer, content_type, speaks_agentex
 from agentex_operator.agentex.logstream import LogTail
 from agentex_operator.agentex.scan import Scan
 from agentex_operator.agentex.transport import MEBIBYTE, PROBE, ApiRequest, Transport
@@ -20,7 +20,6 @@ from agentex_operator.agentex.wire import (
     deployment_page,
     deployment_record,
     deployment_with_agent,
-    one_line,
     parsed,
     usable_id,
 )
@@ -213,8 +212,8 @@ def _with_id(record: Record | None, id_: str) -> Record | None:
 
 
 def _unreadable(call: ApiRequest, answer: HttpAnswer) -> Unavailable:
-    kind = one_line(answer.headers.get("content-type", "no content type"), 80)
-    said = f"{call} was answered with {answer.status} and {len(answer.body)} bytes ({kind}) that are no Agentex answer."
+    said = (f"{call} was answered with {answer.status} and {len(answer.body)} bytes ({content_type(answer)}) that are "
+            "no Agentex answer.")
     return Unavailable(said, status=answer.status)
 
 
