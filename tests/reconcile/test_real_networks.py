@@ -213,6 +213,20 @@ async def test_a_private_address_in_a_url_is_refused_although_a_proxy_is_in_betw
     assert proxy.asked == []
 
 
+async def test_a_certificate_behind_a_proxy_that_is_not_trusted_is_named_and_not_the_proxy(
+    make_harness: MakeHarness, proxy: ProxyServer
+) -> None:
+    harness = make_harness(allowed_endpoints=(REMOTE, "127.0.0.1:*"))
+    async with harness.running():
+        await harness.with_account()
+        harness.apply(an_account(f"https://{REMOTE}", "remote"), over_https(FILES))
+        said = [await harness.wait(kind, name, says("Ready", "False", "RemoteUnavailable"))
+                for kind, name in (("AgentexAccount", "remote"), ("AgentBuild", "quote"))]
+
+    messages = [condition(one, "Ready")["message"] for one in said]
+    assert [("certificate" in one, "PROXY" in one) for one in messages] == [(True, False)] * 2, messages
+
+
 async def test_a_proxy_that_asks_for_a_password_is_named(
     make_harness: MakeHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,8 @@ async def _by_proxy(pool: _Pool, request: httpx.Request) -> httpx.Response:
     try:
         response = await pool.send(request)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+        if "[SSL" in str(error):  # the certificate of the server, or of a proxy that reads what goes through it
+            raise
         raise httpx.ProxyError(str(error) or type(error).__name__, request=request) from error
     if response.status_code == _PROXY_WANTS_PASSWORD:
         await response.aclose()
