@@ -25,7 +25,7 @@ from agentex_testkit.judge.findings import Finding, Harm
 QUIET = ("--resync=1h",)   # beside `--reference-resync=1s`
 FEW = ("late=3", "newest=2", "twice", "back", *ENDS, "list 500", "watch 500", "denied", "kill event", "down", "both",
        "both late=3")      # the faults that meet every change; a single change meets all
-BLIND = (*ENDS, "down")    # nobody is told of the deletion, so nobody can say that the ConfigMap is missing
+BLIND = (*ENDS, "down", "newest=2")  # nobody is told of the deletion: `newest` hides what comes and goes in that time
 FOR_LONG = "denied for long"
 RIGHT_IS_TRIED = 150.0     # seconds: longer than from a refusal to the next attempt
 HEALED = 40.0              # seconds: longer than any other fault, and the delay after it
@@ -92,7 +92,7 @@ class ConfigMapPlan:
     def _play(self) -> None:
         self.map.make()
         self.map.explain(self.change)
-        self.written = self.runner.world.amount_written
+        self.written = self.map.versions()
         with self.fault.during(self.map.named):
             self.map.change(self.change)
         self.map.wait(PATIENCE)
@@ -100,7 +100,7 @@ class ConfigMapPlan:
     def _judged_at_rest(self) -> Iterator[Finding]:
         yield from self.runner.wait_for_rest(self.fault.late)
         yield from self.map.outdated()
-        if self.change == "labelled" and self.runner.world.amount_written != self.written:
+        if self.change == "labelled" and self.map.versions() != self.written:
             yield Finding("I11", "a label of the ConfigMap made the operator write", Harm.OTHER)
         if self.for_long:
             yield from polled_for_ever(self.runner, POLLED, RIGHT_IS_TRIED)

@@ -112,6 +112,10 @@ class NamedConfigMap:
         yield number_in(found.manifest_file if found else "", "answers ")
         yield number_in(found.environment_config if found else "", MARK)
 
+    def versions(self) -> int:
+        """How many versions the resources have had: the creates, the user's edits, and every write of the operator."""
+        return sum(len(self.runner.world.versions(kind, NAME)) for kind in self.kinds)
+
     def outdated(self) -> Iterator[Finding]:
         """A finding for each resource that is not Ready for the newest content."""
         for kind in self.kinds:
