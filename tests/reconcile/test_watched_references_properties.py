@@ -32,7 +32,8 @@ HEALED = 1000.0               # seconds: longer than any delay of the watch, and
 THOROUGH = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
 
 CHANGES = ("write", "write", "delete", "stranger", "point", "drop", "wait")
-FAILURES = ("cut", "end", "forget", "unavailable", "deny", "allow", "restore", "write during a read", "long wait")
+FAILURES = ("cut", "end", "forget", "unavailable", "deny", "allow", "restore", "write during a read", "long wait",
+            "tell the last event again", "tell the first event again", "clear the namespace")
 Step = tuple[str, str, str]
 ANYTHING = st.lists(st.tuples(st.sampled_from(CHANGES + FAILURES), *(st.sampled_from(of) for of in (THINGS, NAMES))),
                     max_size=40)
@@ -103,14 +104,9 @@ class History:
         await self.clock.advance({"wait": 0.3, "long wait": 150.0, "cut and heal": 3.0}.get(what, 0.0))
 
     def fail(self, what: str, name: str) -> None:
-        faults, streams, store = self.cluster.fake_api.faults, self.cluster.streams, self.cluster.store
+        faults = self.cluster.fake_api.faults
+        self.disturb_the_watch(what)
         match what:
-            case "cut" | "cut and heal":
-                streams.cut()
-            case "end":
-                streams.end()
-            case "forget":
-                streams.forget(store.version)
             case "unavailable":
                 faults.add(Fault("watch", CONFIG_MAP, error=Unavailable("no answer"), times=2))
             case "deny":
@@ -120,8 +116,25 @@ class History:
                 faults.clear()
             case "restore":
                 self.restore()
+            case "clear the namespace":
+                for one in NAMES:
+                    self.change("delete", one)
             case "write during a read":
                 faults.add(Fault("get", CONFIG_MAP, act=lambda: self.change("write", name)))
+
+    def disturb_the_watch(self, what: str) -> None:
+        streams = self.cluster.streams
+        match what:
+            case "cut" | "cut and heal":
+                streams.cut()
+            case "end":
+                streams.end()
+            case "forget":
+                streams.forget(self.cluster.store.version)
+            case "tell the last event again":
+                streams.tell_again(-1)
+            case "tell the first event again":
+                streams.tell_again(0)
 
     def change(self, what: str, name: str) -> None:
         before = self.stored(name)
@@ -161,6 +174,10 @@ class History:
 @example([("point", "x", "a"), ("write", "x", "a"), ("write", "x", "b"), ("long wait", "x", "a"),
           ("restore", "x", "a")])
 @example([("write during a read", "x", "a"), ("point", "x", "a"), ("cut", "x", "a"), ("point", "y", "a")])
+@example([("point", "x", "a"), ("write", "x", "a"), ("write", "x", "a"), ("tell the first event again", "x", "a"),
+          ("end", "x", "a"), ("write", "x", "a")])
+@example([("point", "x", "a"), ("write", "x", "a"), ("clear the namespace", "x", "a"),
+          ("tell the first event again", "x", "a"), ("cut", "x", "a"), ("write", "x", "a")])
 @given(ANYTHING)
 async def test_who_names_what_changed_is_woken(steps: list[Step]) -> None:
     history = History()

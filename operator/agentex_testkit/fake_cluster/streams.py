@@ -103,6 +103,12 @@ class FakeStreams:
         for stream in self._open:
             stream.close(Unavailable("the API server gave no answer to a watch: ClientPayloadError"))
 
+    def tell_again(self, at: int) -> None:
+        """Tell every open watch once more of the event at this place of the history, if it is remembered."""
+        if -len(self._events) <= at < len(self._events):
+            for stream in self._open:
+                stream.add(self._events[at])
+
     def forget(self, version: int) -> None:
         """Forget the changes up to this version: a watch from before it must list anew."""
         self._events, self._oldest = [], version
