@@ -122,8 +122,8 @@ def two_adopt_one_preview(world: ReusableFixture) -> None:
     for name in RIVALS:
         adopt(world, named(name, wish), id_, alone=False)
     holder, other = decided(world)
-    said = condition(wait(world, DEPLOYMENT, other, stalled(HELD)), "Stalled")["message"]
-    assert f"{DEPLOYMENT} {world.namespace}/{holder} holds" in said, said
+    wait(world, DEPLOYMENT, other, lambda obj: stalled(HELD)(obj) and
+         f"{DEPLOYMENT} {world.namespace}/{holder} holds" in condition(obj, "Stalled")["message"])
     removed(world, DEPLOYMENT, other)
     assert [one["id"] for one in world.simulator.state()["deployments"] if is_alive(one)] == [id_]
 
