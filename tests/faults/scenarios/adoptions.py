@@ -168,9 +168,12 @@ def production_is_restored(world: ReusableFixture) -> None:
 
 
 def a_preview_that_is_gone_is_restored(world: ReusableFixture) -> None:
-    """Somebody deleted the preview after the backup: a new one is created."""
-    wish = a_preview("quote", **of_build(world))
+    """Somebody deleted the preview after the backup: the resource says so, and the next change is deployed."""
+    build = of_build(world)
+    wish = a_preview("quote", **build)
     backup = left_behind(world, wish)
     world.simulator.actor("delete-deployment", id=id_in(backup))
     restore(world, wish, backup)
+    wait(world, DEPLOYMENT, "quote", stalled("DeletedExternally"))
+    world.apply(a_preview("quote", **build, manifest={"inline": a_manifest("quote", "answers better")}))
     wait(world, DEPLOYMENT, "quote")
