@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentex_operator.reconcile.undone_writes import AT_ONCE, LONGEST_PAUSE, UndoneWrites
 from agentex_testkit.api_server import Object, condition
-from agentex_testkit.builders import a_deployment, an_image
+from agentex_testkit.builders import a_build, a_context, a_deployment, a_preview, an_image
 from agentex_testkit.clocks import HandClock
 from agentex_testkit.harness import Harness
 
@@ -76,6 +76,25 @@ async def test_a_resource_that_waits_says_that_another_client_removes_its_finali
     _, said = await undo(harness, UNDONE["finalizer"], 60)
 
     assert [one for one in said if "leave the finalizer agentex.scale.com/remote and the status alone" in one]
+
+
+@pytest.mark.parametrize(("kind", "annotation", "member"), [
+    ("AgentBuild", "rebuild_requested_at", "lastHandledRebuildAt"),
+    ("AgentDeployment", "extend_requested_at", "lastHandledExtendAt"),
+])
+async def test_a_request_whose_acknowledgement_is_undone_is_acted_on_ever_more_rarely(
+        harness: Harness, kind: str, annotation: str, member: str) -> None:
+    harness.apply(a_context(), a_build(), a_preview())
+    await harness.wait(DEPLOYMENT, "quote")
+    harness.annotate(kind, "quote", **{annotation: "1"})
+
+    end = harness.clock.seconds + 1200
+    while harness.clock.seconds < end and harness.creates(harness.owner(kind, "quote")) < 60:
+        if harness.status(kind, "quote").get(member):
+            harness.edit(kind, "quote", status={member: None})
+        await harness.advance(5)
+
+    assert harness.creates(harness.owner(kind, "quote")) <= 20  # one, 6 at once, then pauses that double
 
 
 # --- properties ---------------------------------------------------------------------------------------------------

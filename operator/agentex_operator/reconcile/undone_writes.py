@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,8 +17,6 @@ from typing import TYPE_CHECKING, Final
 from agentex_operator.core import digests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.views import View
 
@@ -26,22 +25,28 @@ FIRST_PAUSE: Final = timedelta(seconds=1)       # doubles with each further repe
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 FORGOTTEN_AFTER: Final = timedelta(minutes=15)  # without that write; longer than the longest pause
 KEPT: Final = 8                                 # different writes of one object that are remembered
+_ACKNOWLEDGED: Final = ("lastHandledRebuildAt", "lastHandledExtendAt")  # each is a create; written again if undone
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 
 @dataclass(slots=True)
 class _Repeated:
-    """One write of one object: how often it was repeated after another client's write, and when it was made last."""
+    """One write of one object: how often it was repeated after another client's write, and when it was made last.
+
+    `foreign`: how many writes of other clients were seen until then.
+    """
 
     times: int
     at: float
+    foreign: int
 
 
 @dataclass(slots=True)
 class _Written:
-    """What was written to one object. `version`: the resourceVersion after the last write."""
+    """What was written to one object. `version`: the resourceVersion after the last write; `foreign`: see _Repeated."""
 
     version: str = ""
+    foreign: int = 0
     writes: OrderedDict[str, _Repeated] = field(default_factory=OrderedDict)
 
 
@@ -56,7 +61,9 @@ class UndoneWrites:
         """How long to wait before the write; zero if it may be made now. `version`: of the view it is based on."""
         written = self._objects.get(uid)
         before = written.writes.get(_digest(body)) if written else None
-        if written is None or before is None or version == written.version or self._is_old(before):
+        if written is None or before is None or self._is_old(before):
+            return timedelta()
+        if before.foreign == written.foreign + (version != written.version):
             return timedelta()
         return max(timedelta(seconds=before.at - self._clock.monotonic()) + _delay(before.times + 1), timedelta())
 
@@ -65,9 +72,10 @@ class UndoneWrites:
         written = self._objects.setdefault(uid, _Written())
         key = _digest(body)
         before = written.writes.pop(key, None)
-        undone = before is not None and version != written.version and not self._is_old(before)
-        times = before.times + undone if before is not None and not self._is_old(before) else 0
-        written.writes[key] = _Repeated(times, self._clock.monotonic())
+        written.foreign += version not in ("", written.version)
+        known = before is not None and not self._is_old(before)
+        times = before.times + (before.foreign != written.foreign) if before is not None and known else 0
+        written.writes[key] = _Repeated(times, self._clock.monotonic(), written.foreign)
         written.version = written_as
         while len(written.writes) > KEPT:
             written.writes.popitem(last=False)
@@ -90,5 +98,8 @@ def _delay(times: int) -> timedelta:
 
 
 def _digest(body: Mapping[str, object]) -> str:
-    """A digest of what is written, whatever the times in it."""
+    """A digest of what is written, whatever the times in it; of the acknowledgement of a request, of that alone."""
+    status = body.get("status")
+    if isinstance(status, Mapping) and any(status.get(name) for name in _ACKNOWLEDGED):
+        body = {name: status[name] for name in _ACKNOWLEDGED if name in status}
     return digests.digest_of(_TIME.sub("", json.dumps(body, sort_keys=True, default=str)))
