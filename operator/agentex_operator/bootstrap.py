@@ -183,7 +183,8 @@ def make_runtime(settings: Settings, cluster: KubeCluster, crds: CrdCheck, redac
     return Runtime(
         engine=engine, undone=undone, cluster=cluster, objects=objects, references=watched, crds=crds,
         accounts=Accounts(engine, cluster, crds.missing.intersection(kind.kind for kind in ACCOUNT_KINDS)),
-        holders=Holders(engine, cluster, clock, settings.watch_namespaces),
+        holders=Holders(engine, cluster, clock, settings.watch_namespaces,
+                        tuple(one.kind for one in registry.resources)),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
                         keep_secret=redactor.add, kinds=registry.sources, routes=routes),

@@ -132,6 +132,44 @@ async def test_orphans_release_their_account_at_once(harness: Harness) -> None:
     assert len(harness.living(of)) == 1
 
 
+async def bound_by_another_replica(harness: Harness) -> None:
+    """A resource that another replica has bound to the account, which the watch has not told of yet."""
+    harness.cluster.watch.hold()
+    made = harness.apply(an_image())
+    harness.edit(*BUILD, metadata={"finalizers": [FINALIZER]})
+    harness.edit(*BUILD, status={
+        "account": {"kind": ACCOUNT[0], "name": ACCOUNT[1], "accountID": "acct-1", "endpoint": harness.simulator.url},
+        "pendingCreate": {"token": "t", "attempt": 1, "startedAt": made["metadata"]["creationTimestamp"]}})
+
+
+@pytest.mark.parametrize("readable", [True, False], ids=["valid", "invalid"])
+async def test_an_account_is_held_by_a_resource_that_the_cache_does_not_show(
+    harness: Harness, readable: bool
+) -> None:
+    if not readable:
+        harness.cluster.serve_any(AGENTEX_ACCOUNT)
+        harness.edit(*ACCOUNT, spec={"endpoint": 7})
+        await harness.settled()
+    await bound_by_another_replica(harness)
+    harness.delete(*ACCOUNT)
+    assert harness.engine is not None
+    harness.engine.observe(ACCOUNT[0], "MODIFIED", harness.get(*ACCOUNT) or {})
+    await harness.advance(120)
+
+    assert FINALIZER in (harness.get(*ACCOUNT) or {})["metadata"]["finalizers"]
+    harness.cluster.watch.release()
+    harness.take_away(*BUILD)
+    await harness.wait(*ACCOUNT, until=gone, within=120)
+
+
+async def test_an_account_stays_while_its_holders_cannot_be_listed(harness: Harness) -> None:
+    fault = harness.cluster.fail(Fault("list", harness.kind("AgentDeployment"), error=Unavailable("away"), times=2))
+    harness.delete(*ACCOUNT)
+
+    await harness.wait(*ACCOUNT, until=gone, within=120)
+    assert fault.happened == 2
+
+
 async def test_an_account_cannot_be_made_again_while_it_is_held(harness: Harness) -> None:
     await in_use(harness)
     harness.delete(*ACCOUNT)
@@ -358,7 +396,8 @@ async def test_the_resource_of_a_terminated_namespace_needs_the_secret_of_its_cl
 
     async with harness.running():
         waiting = await harness.wait(*DEPLOYMENT, lambda obj: "cannot be removed" in message(obj or {}), within=60)
-        assert "create Secret 'agentex' in the operator's namespace" in message(waiting)
+        assert "the step that the status of ClusterAgentexAccount 'shared' names" in message(waiting)
+        assert "Secret 'agentex'" not in message(waiting)
 
         harness.cluster.create(a_secret(), "agentex-system")
         await harness.wait(*DEPLOYMENT, until=gone)

@@ -14,7 +14,14 @@ from agentex_operator.api.account import BuildCounts, DeploymentCounts
 from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import account_hold, account_remedies, calls, conditions, grace, reasons
-from agentex_operator.core.calls import AddFinalizer, ProbeAccount, ReadKey, RemoveFinalizer, SaveStatus
+from agentex_operator.core.calls import (
+    AddFinalizer,
+    ListAccountHolders,
+    ProbeAccount,
+    ReadKey,
+    RemoveFinalizer,
+    SaveStatus,
+)
 from agentex_operator.core.errors import Conflict, ExternalError, Rejected, Unauthorized, Unavailable
 from agentex_operator.core.failures import Failure, FailureClass, classify
 from agentex_operator.core.plan import Plan, Policy, Progress, Verdict
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.endpoints import EndpointRules
 
 
-AccountCall = AddFinalizer | RemoveFinalizer | ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
+AccountCall = AddFinalizer | RemoveFinalizer | ListAccountHolders | ReadKey | ProbeAccount | SaveStatus["AccountStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +76,15 @@ class Observed:
     proved_at: datetime | None = None     # when this key last got an answer, in this process
     key_read: bool = False
     held_by: AccountHolders = ()          # the resources for which a deleted account stays
+    holders_read_live: bool = False       # whether they were read from the API server, not from the cache
     has_session: bool = False             # whether this process has an API key in its memory
     in_use: bool = False                  # whether a pass of a resource that may create something has the account
     failure: Failure | None = None
     object_gone: bool = False
 
 
-def release_when_unused(observed: Observed, _now: datetime) -> Plan[RemoveFinalizer] | None:
-    """Remove the finalizer of a deleted account that no resource is bound to.
+def release_when_unused(observed: Observed, _now: datetime) -> Plan[ListAccountHolders | RemoveFinalizer] | None:
+    """Remove the finalizer of a deleted account that no resource is bound to, by the cache and then by a live list.
 
     The end of a pass that uses the account, and the end of what holds the account, have another pass of the account.
     """
@@ -84,7 +92,7 @@ def release_when_unused(observed: Observed, _now: datetime) -> Plan[RemoveFinali
     if not meta.deleting or observed.failure is not None:
         return None
     if account_hold.may_go(meta, observed.held_by, in_use=observed.in_use):
-        return Plan(calls.RemoveFinalizer())
+        return Plan(calls.RemoveFinalizer() if observed.holders_read_live else calls.ListAccountHolders())
     return None if FINALIZER in meta.finalizers and observed.held_by else Plan(None)
 
 
@@ -203,6 +211,8 @@ def settle(observed: Observed, call: AccountCall, outcome: object, now: datetime
         gone = wrote or isinstance(outcome, Conflict)
         return replace(observed, failure=meaning(outcome), object_gone=gone)
     match call:
+        case calls.ListAccountHolders():
+            return replace(observed, held_by=call.read(outcome), holders_read_live=True)
         case calls.ReadKey():
             is_new = call.read(outcome)
             return replace(observed, key_read=True, proved_at=None if is_new else observed.proved_at)

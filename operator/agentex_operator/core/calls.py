@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import RemoteStatus
+from agentex_operator.core.account_hold import BoundResource
 from agentex_operator.core.holders import Holder
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing, Record, Record_co, RemoteRecord
 
@@ -242,6 +243,11 @@ class ReadLogTail(Call[tuple[str, ...]]):
 @dataclass(frozen=True, slots=True)
 class ProbeAccount(Call[None]):
     """Make one cheap authenticated call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListAccountHolders(Call[tuple[BoundResource, ...]]):
+    """List the resources that hold this account, live from the API server: a cache may lag behind another replica."""
 
 
 @dataclass(frozen=True, slots=True)

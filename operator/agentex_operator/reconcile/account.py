@@ -65,11 +65,22 @@ class AccountReconciler:
         """Report what is invalid; once the account is deleted and nothing holds it, let it go."""
         held_by, meta = account_holders.holders(self._runtime.engine, view), parsing.metadata_of(view)
         if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
+            listed = await shell.attempt(self._list_holders(view), calls.ListAccountHolders())
+            if isinstance(listed, ExternalError):
+                return Outcome(failed=True)
+            held_by = calls.ListAccountHolders().read(listed)
+        if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
             outcome = await shell.attempt(self._runtime.writer(kind, view).write, calls.RemoveFinalizer())
             return Outcome(failed=isinstance(outcome, ExternalError))
         if meta.deleting and held_by:
             found = replace(found, message=f"{found.message} {account_hold.described(held_by)}")
         return await parsing.report_invalid(self._runtime, kind, view, found)
+
+    def _list_holders(self, view: View) -> shell.Perform[calls.ListAccountHolders]:
+        async def perform(call: calls.ListAccountHolders) -> Answer:
+            return call.answer(await account_holders.live_holders(self._runtime.holders, view))
+
+        return perform
 
     def _is_in_use(self, view: View) -> bool:
         entry = self._runtime.accounts.find(view)
@@ -127,6 +138,8 @@ class AccountPass:
     async def perform(self, call: AccountCall) -> Answer:
         """Make one call. Raises what the adapter raises."""
         match call:
+            case calls.ListAccountHolders():
+                return call.answer(await account_holders.live_holders(self._runtime.holders, self._view))
             case calls.ReadKey():
                 return call.answer(await self._use(await self._read_secret(call.ref), call.ref))
             case calls.ProbeAccount():

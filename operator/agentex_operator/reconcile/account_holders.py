@@ -11,8 +11,11 @@ from agentex_operator.core.account_hold import BoundResource
 from agentex_operator.reconcile import references
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from agentex_operator.core.account_hold import AccountHolders
     from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.holders import Holders
     from agentex_operator.reconcile.views import View
 
 REPORT_DELAY = timedelta(seconds=5)  # a deleted account reports the departure of many holders in one write
@@ -20,8 +23,17 @@ REPORT_DELAY = timedelta(seconds=5)  # a deleted account reports the departure o
 
 def holders(engine: Engine, account: View) -> AccountHolders:
     """The resources that hold this account, by the newest views."""
+    return _holders(account, engine.dependents(*account.key))
+
+
+async def live_holders(found: Holders, account: View) -> AccountHolders:
+    """The resources that hold this account, listed from the API server. Raises as Cluster does."""
+    return _holders(account, await found.resources(account.namespace))
+
+
+def _holders(account: View, resources: Iterable[View]) -> AccountHolders:
     remote = references.remote_account(account, references.SPEC)
-    return account_hold.holders(account.key, remote, (bound_resource(view) for view in engine.dependents(*account.key)))
+    return account_hold.holders(account.key, remote, (bound_resource(view) for view in resources))
 
 
 def bound_resource(view: View) -> BoundResource:

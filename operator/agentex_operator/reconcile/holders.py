@@ -10,6 +10,7 @@ from agentex_operator.api.metadata import Meta
 from agentex_operator.core import guard, holders
 from agentex_operator.core.holders import Holder, NamedObjects
 from agentex_operator.kube.shared_reads import SharedReads
+from agentex_operator.reconcile.views import view_of
 
 if TYPE_CHECKING:
     from agentex_operator.clock import Clock
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from agentex_operator.kube.cluster import Cluster
     from agentex_operator.kube.kinds import Kind
     from agentex_operator.reconcile.engine import Engine
+    from agentex_operator.reconcile.views import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,9 @@ class Seeker:
 class Holders:
     """Finds holders in the views of the engine, or in a list of all objects of the kind in the watched namespaces."""
 
-    def __init__(self, engine: Engine, cluster: Cluster, clock: Clock, namespaces: tuple[str, ...]) -> None:
-        self._engine, self._cluster = engine, cluster
+    def __init__(self, engine: Engine, cluster: Cluster, clock: Clock, namespaces: tuple[str, ...],
+                 kinds: tuple[Kind, ...]) -> None:
+        self._engine, self._cluster, self._kinds = engine, cluster, kinds
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._reads: dict[Kind, SharedReads] = {}
         self._clock = clock
@@ -50,6 +53,13 @@ class Holders:
         reads = self._reads.setdefault(seeker.kind, SharedReads(lambda _: self._list(seeker.kind), self._clock, 0))
         answer = await reads.get(seeker.kind.plural, seeker.asked_at) or {}
         return found_in(answer["items"], seeker, call)
+
+    async def resources(self, namespace: str | None) -> list[View]:
+        """List all resources with a remote counterpart, live: of this namespace, or for None of the watched ones."""
+        namespaces = self._namespaces if namespace is None else (namespace,)
+        listed = [(kind.kind, obj) for kind in self._kinds for one in namespaces
+                  for obj in await self._cluster.list(kind, one)]
+        return [view for kind, obj in listed if (view := view_of(kind, obj)) is not None]
 
     async def _list(self, kind: Kind) -> dict[str, Any]:
         listed = [await self._cluster.list(kind, namespace) for namespace in self._namespaces]
