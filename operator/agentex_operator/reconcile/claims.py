@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from agentex_operator.reconcile.remote import RemotePass
     from agentex_operator.reconcile.views import View
 
+    AnyPass = RemotePass[Any, Any, Any, Any]
+
 
 class AccountClaims:
     """The claims of all resources of one kind that refer to one account, read from the newest views.
@@ -26,7 +28,7 @@ class AccountClaims:
     remote may be off.
     """
 
-    def __init__(self, engine: Engine, cluster: Cluster, account: AccountKey, run: type[RemotePass[Any, Any, Any, Any]],
+    def __init__(self, engine: Engine, cluster: Cluster, account: AccountKey, run: type[AnyPass],
                  skew: timedelta) -> None:
         self._engine, self._cluster, self._account, self._run, self._skew = engine, cluster, account, run, skew
 
@@ -55,6 +57,6 @@ def _created(view: View) -> Iterator[str]:
         yield str(adoption["createdAt"])
 
 
-def _status(view: View) -> Mapping[str, Any]:
+def _status(view: View) -> Mapping[str, object]:
     status = view.obj.get("status")
     return status if isinstance(status, Mapping) else {}
