@@ -95,6 +95,20 @@ async def test_a_restored_resource_takes_its_object_over(harness: Harness, sort:
 
 
 @pytest.mark.parametrize("sort", ["production", "preview"])
+async def test_a_take_over_sees_at_once_that_its_object_is_gone(harness: Harness, sort: str) -> None:
+    restore = Restore(harness, sort)
+    id_ = await restore.left_behind()
+    harness.simulator.actor("delete-deployment", id=id_)
+    await harness.advance(1)
+
+    await restore.restored("status", id_)
+    await harness.settled()
+
+    assert restore.recorded() == id_
+    assert not ready(harness.get(restore.kind, "quote"))
+
+
+@pytest.mark.parametrize("sort", ["production", "preview"])
 @pytest.mark.parametrize("how", ["status", "adopt"])
 async def test_what_was_taken_over_goes_with_its_resource(harness: Harness, sort: str, how: str) -> None:
     restore = Restore(harness, sort)

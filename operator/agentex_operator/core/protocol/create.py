@@ -37,14 +37,15 @@ def wait_for_the_account(observed: AnyObserved, _now: datetime) -> Plan[Never] |
 
 
 def look_for_ours(observed: Observed[StatusT, Record], now: datetime) -> Plan[LookForOurs[Record]] | None:
-    """P4, P7: list our records, fresh enough to rule on an open create."""
+    """P4, P7: list our records, fresh enough to rule on an open create, or on what was taken over in this pass."""
     if creating(observed):
         return None
     remembered = memory.from_status(observed.status)
     since = memory.look_not_before(remembered, now, observed.policy)
     if remembered.empty:
         since = observed.meta.creation_timestamp
-    return look(observed, observed.started_at if conversation.reconcile_requested(observed) else since)
+    has_to_be_new = conversation.reconcile_requested(observed) or observed.candidate is not None
+    return look(observed, observed.started_at if has_to_be_new else since)
 
 
 def creating(observed: AnyObserved) -> bool:
