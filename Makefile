@@ -54,11 +54,10 @@ clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.c
 QUICK := -m "not needs_cluster and not needs_helm and not needs_kstatus and not exhaustive"
 CHOSEN := $(filter-out -% no:%,$(PYTEST_ARGS))
 SHELL_TESTS := tests/reconcile
-FIRST := $(SHELL_TESTS) tests/agentex
 define SIDE_BY_SIDE
 said=$$(mktemp -d); trap 'rm -rf "$$said"' EXIT; \
-$(BIN)/pytest $(FIRST) $(QUICK) $(PYTEST_ARGS) > $$said/first 2>&1 & first=$$!; \
-$(BIN)/pytest $(FIRST:%=--ignore=%) --ignore=tests/house $(QUICK) $(PYTEST_ARGS) > $$said/second 2>&1 & second=$$!; \
+$(BIN)/pytest $(SHELL_TESTS) $(QUICK) $(PYTEST_ARGS) > $$said/first 2>&1 & first=$$!; \
+$(BIN)/pytest $(SHELL_TESTS:%=--ignore=%) --ignore=tests/house $(QUICK) $(PYTEST_ARGS) > $$said/second 2>&1 & second=$$!; \
 $(BIN)/pytest tests/house $(QUICK) $(PYTEST_ARGS); failed=$$?; \
 wait $$first || failed=$$?; cat $$said/first; wait $$second || failed=$$?; cat $$said/second; exit $$failed
 endef

@@ -114,6 +114,7 @@ def test_scrubbing_twice_gives_the_same(text: str) -> None:
     assert scrubbed(scrubbed(text)) == scrubbed(text)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:20])
 def test_a_line_of_200_kilobytes_takes_bounded_time(text: str) -> None:
     began = time.process_time()

@@ -23,6 +23,7 @@ def test_hostile_text_is_refused_in_one_short_printable_sentence(text: str) -> N
         "InvalidManifest", True, True, True)
 
 
+@pytest.mark.exhaustive
 def test_a_megabyte_of_anything_is_read_or_refused_in_a_tenth_of_a_second() -> None:
     fine = {"one scalar": "a" * (MEGABYTE - 10), "comments": "#" * MEGABYTE, "lines": "\n" * MEGABYTE,
             "folded": ">\n" + " a\n" * 340_000, "escapes": '"' + "\\u0041" * 170_000 + '"',

@@ -236,6 +236,7 @@ async def test_of_two_resources_that_name_one_object_one_holds_it(harness: Harne
     assert (restore.posts, restore.living) == (1, [id_])
 
 
+@pytest.mark.exhaustive
 @KINDS
 @pytest.mark.parametrize("skip", range(6))
 @pytest.mark.parametrize("effect", [True, False])

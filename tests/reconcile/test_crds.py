@@ -174,6 +174,7 @@ NAMING = ("pendingCreate", "buildID", "deploymentID")  # where a remote object i
 FIELDS = [(kind, field) for kind in (AGENT_BUILD, AGENT_DEPLOYMENT) for field in status_fields(kind)]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "field"), FIELDS, ids=lambda one: getattr(one, "kind", one))
 async def test_nothing_is_created_while_the_crd_does_not_store_a_field_of_the_status(
     make_harness: MakeHarness, kind: Kind, field: str

@@ -51,6 +51,7 @@ def _has_changed(obj: Object, body: Mapping[str, Any]) -> bool:
     return any((obj.get(part) or {}).get(name) != value for name, value in members.items())
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("what", UNDONE)
 async def test_a_write_that_another_client_undoes_is_repeated_ever_more_rarely_and_is_told(harness: Harness,
                                                                                           what: str) -> None:
@@ -78,6 +79,7 @@ async def test_a_resource_that_waits_says_that_another_client_removes_its_finali
     assert [one for one in said if "leave the finalizer agentex.scale.com/remote and the status alone" in one]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "annotation", "member"), [
     ("AgentBuild", "rebuild_requested_at", "lastHandledRebuildAt"),
     ("AgentDeployment", "extend_requested_at", "lastHandledExtendAt"),
