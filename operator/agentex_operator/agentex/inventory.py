@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from agentex_operator.agentex.watch_request import WatchRequest
 
 
-
 @dataclass(frozen=True, slots=True)
 class ListSizes:
     """How much is listed and kept.
@@ -61,7 +60,6 @@ class NoClaims:
     def oldest(self) -> datetime | None:
         """None."""
         return None
-
 
 
 class Inventory(Generic[Record]):
