@@ -150,13 +150,14 @@ class ClusterFixture:
 
     # --- the judge ------------------------------------------------------------------------------------------------
 
-    def explain(self, kind: str, name: str, creates: int = 1, unanswered: int = 0, beside: int = 0) -> None:
+    def explain(self, kind: str, name: str, creates: int = 1, unanswered: int = 0, beside: int = 0,
+                returns: int = 0) -> None:
         """This many creates have a reason in this test; so many more may take effect that nobody was told of.
 
-        `beside`: so many may be alive beside the newest one.
+        `beside`: so many may be alive beside the newest one; `returns`: how often the test asks for the same again.
         """
         one = self._tracked(kind, name)
-        one.creates, one.unanswered, one.beside = creates, unanswered, beside
+        one.creates, one.unanswered, one.beside, one.returns = creates, unanswered, beside, returns
 
     def leaves_behind(self, kind: str, name: str) -> None:
         """Remote objects of this resource may outlive it (deletionPolicy: Orphan)."""

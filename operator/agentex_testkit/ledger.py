@@ -25,7 +25,8 @@ class Tracked:
 
     `creates`: how many remote creates; `unanswered`: how many more that nobody was told of; `orphan`: the remote
     object may stay when the resource is gone; `beside`: how many may be alive beside the one on record, as the
-    predecessor of a preview that failed; `inherits`: ids of remote objects that it takes over, whatever owner their
+    predecessor of a preview that failed; `returns`: how often the test asks again for what it asked for before, so that
+    what was made then may serve on until what is made now does; `inherits`: ids of remote objects that it takes over, whatever owner their
     tokens name; `may_inherit`: the same, where another resource may be the one that takes them over.
     """
 
@@ -36,6 +37,7 @@ class Tracked:
     unanswered: int = 0
     orphan: bool = False
     beside: int = 0
+    returns: int = 0
     gone: bool = False
     inherits: frozenset[str] = frozenset()
     may_inherit: frozenset[str] = frozenset()

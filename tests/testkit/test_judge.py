@@ -124,6 +124,15 @@ def test_what_a_lost_answer_explains_is_no_duplicate() -> None:
     assert ("I1", Harm.DUPLICATED) not in convicted(versions, entries, unanswered=1)
 
 
+def test_what_is_asked_for_again_is_no_duplicate_while_it_is_replaced() -> None:
+    _, _, versions, entries = BROKEN["two alive of one wish"]
+
+    assert ("I1", Harm.DUPLICATED) not in convicted(versions, entries, returns=1)
+    _, _, versions, entries = BROKEN["two alive at the end"]
+
+    assert ("I20", Harm.DUPLICATED) in convicted(versions, entries, returns=1)
+
+
 def test_strangers_are_found_on_both_sides() -> None:
     nobody = {**entry("delete", "x-1"), "image_tag": "v1"}
     orphan = {**entry(id_="x-2"), "image_tag": f"{'a' * 12}-deadbeef1"}

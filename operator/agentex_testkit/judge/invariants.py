@@ -34,7 +34,11 @@ Told = Iterator[str]
 
 
 def one_alive_of_each_wish(case: Case) -> Told:
-    """I1: whenever a create takes effect, nothing else of the same wish is alive, but for creates nobody answered."""
+    """I1: whenever a create takes effect, nothing else of the same wish is alive.
+
+    But for creates nobody answered, and for what was made when the same was wished for before.
+    """
+    explained = 1 + case.unanswered + case.tracked.beside + case.tracked.returns
     alive: dict[str, str | None] = {}
     creates = case.creates
     for one in case.entries:
@@ -42,7 +46,7 @@ def one_alive_of_each_wish(case: Case) -> Told:
         if is_alive(one):
             alive[one["id"]] = wish_in(one)
         most = max(Counter(alive.values()).values(), default=0)
-        if one in creates and most > 1 + case.unanswered + case.tracked.beside:
+        if one in creates and most > explained:
             yield f"{most} alive of one wish when {one['id']} was created"
 
 

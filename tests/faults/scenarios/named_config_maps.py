@@ -85,11 +85,14 @@ class NamedConfigMap:
             wait(self.runner.world, kind, NAME, misses_its_config_map)
 
     def explain(self, how: str) -> None:
-        """Tell the judge how many creates the change explains: a deployment of a build is made of both."""
-        contents = sum(step.isdigit() for step in CHANGES[how])
+        """Tell the judge how many creates the change explains: a deployment of a build is made of both.
+
+        Where the first content comes again, the deployment of then may serve on while one of another content starts.
+        """
+        contents, returns = sum(step.isdigit() for step in CHANGES[how]), CHANGES[how].count("1")
         for kind in self.kinds:
             times = 2 if self.named == "both" and kind == DEPLOYMENT else 1
-            self.runner.world.explain(kind, NAME, creates=1 + times * contents)
+            self.runner.world.explain(kind, NAME, creates=1 + times * contents, returns=returns)
 
     def wait(self, seconds: float) -> None:
         """Wait until every resource is Ready, and what it has on record is made of the newest content."""
