@@ -46,6 +46,7 @@ from agentex_operator.reconcile.watched_references import WatchedReferences
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
 from agentex_operator.sources.registry import Kinds as SourceKinds
+from agentex_operator.termination import Termination
 from agentex_operator.watch import Drain, WatchHealth, build_registry, ending_the_watch, watch
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ log = logs.logger(__name__)
 
 ACCOUNT_KINDS = (AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT)
 EVENT_DRAIN_TIMEOUT = timedelta(seconds=2)
+LEFT_BEHIND = timedelta(seconds=1)  # from one cancellation of a task that kopf left behind to the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +84,64 @@ BUILT_IN_KINDS = Registry()
 
 
 def run(settings: Settings) -> int:
-    """Run the operator until SIGTERM, anew whenever its CRDs vanish or come; returns the exit code of the process."""
+    """Run the operator until SIGTERM; returns the exit code of the process. Raises an ExternalError if it must end."""
     redactor = logs.Redactor()
     logs.configure(form=settings.log_format, level=settings.log_level, redactor=redactor)
-    while asyncio.run(serve(settings, redactor)):
-        pass
+    asyncio.run(_serve_until_told(settings, redactor))
     return 0
 
 
-async def serve(settings: Settings, redactor: logs.Redactor) -> bool:
-    """Connect, start everything, and watch; at the end, drain. Raises an ExternalError if the watch fails.
+async def _serve_until_told(settings: Settings, redactor: logs.Redactor) -> None:
+    termination = Termination()
+    termination.listen()
+    while not termination.requested.is_set():
+        await serve(settings, redactor, termination)
+        await _end_other_tasks()
 
-    Returns True if the API server serves other kinds than at the start, so that the operator must be started anew.
+
+async def _end_other_tasks() -> None:
+    """End the tasks that kopf leaves behind; some survive one cancellation."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=LEFT_BEHIND.total_seconds())
+
+
+async def serve(settings: Settings, redactor: logs.Redactor, termination: Termination) -> None:
+    """Connect, start everything, and watch until the end is requested or CRDs vanish or come; at the end, drain.
+
+    Raises an ExternalError if the watch fails.
     """
-    clock = Clock()
-    cluster = await KubeCluster.connect(settings, clock)
-    async with contextlib.aclosing(cluster), operating(settings, redactor, cluster, clock) as running:
+    async with contextlib.AsyncExitStack() as stack:
+        started = await termination.unless_requested(_start(stack, settings, redactor))
+        if started is None:
+            return
+        cluster, clock, running = started
         try:
-            await _watch(settings, cluster, clock, running)
+            await _watch(settings, cluster, clock, running, termination)
         except ExternalError as error:
             changed = await _kinds_change(running.crds, error)
             if changed is None:
                 raise
             log.warning(changed)
-            return True
-    return False
 
 
-async def _watch(settings: Settings, cluster: KubeCluster, clock: Clock, running: Running) -> None:
+async def _start(
+    stack: contextlib.AsyncExitStack, settings: Settings, redactor: logs.Redactor
+) -> tuple[KubeCluster, Clock, Running]:
+    clock = Clock()
+    cluster = await stack.enter_async_context(contextlib.aclosing(await KubeCluster.connect(settings, clock)))
+    return cluster, clock, await stack.enter_async_context(operating(settings, redactor, cluster, clock))
+
+
+async def _watch(settings: Settings, cluster: KubeCluster, clock: Clock, running: Running,
+                 termination: Termination) -> None:
     kinds = running.crds.served
     registry = build_registry(running.engine, cluster.access, running.watch_health, drain=running.shutdown, kinds=kinds)
     namespace = next(iter(settings.watch_namespaces), None)
     storage = StorageCheck(running.engine, cluster, clock, kinds, namespace)
     async with ending_the_watch(registry, storage.run()), ending_the_watch(registry, running.crds.run()):
-        await watch(registry, settings, asyncio.Event())
+        await watch(registry, settings, termination)
 
 
 async def _kinds_change(crds: CrdCheck, error: ExternalError) -> str | None:

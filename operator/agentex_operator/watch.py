@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentex_operator.clock import Clock
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.settings import Settings
+    from agentex_operator.termination import Termination
 
 log = logs.logger(__name__)
 
@@ -100,25 +101,42 @@ def build_registry(
     return registry
 
 
-async def watch(registry: Registry, settings: Settings, stop: asyncio.Event) -> None:
-    """Watch until `stop` is set or SIGTERM comes. Raises an ExternalError if the watch fails: the process must end.
+async def watch(registry: Registry, settings: Settings, termination: Termination) -> None:
+    """Watch until the end is requested. Raises an ExternalError if the watch ends otherwise: the process must end.
 
     kopf cancels tasks that were started during the watch; start tasks that must outlive the watch before.
     """
-    registry.stop = stop
-    error = await _run_to_end(kopf.operator(
+    stopping = asyncio.create_task(_stop_at(termination, registry))
+    try:
+        error = await _run_to_end(_kopf(registry, settings, termination), registry.ending)
+    finally:
+        stopping.cancel()
+    if termination.requested.is_set():
+        return  # kopf retries requests although it was told to end: this is no error
+    if registry.failure:
+        raise registry.failure from error
+    raise Unavailable(f"the watch ended: {_reason(error, registry)}") from error
+
+
+async def _stop_at(termination: Termination, registry: Registry) -> None:
+    await termination.requested.wait()
+    registry.stop.set()
+
+
+async def _kopf(registry: Registry, settings: Settings, termination: Termination) -> None:
+    """Do what kopf.operator does, but leave the signals to `termination`: kopf hears none before and after its run."""
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=quiet_settings(),
         identity=IDENTITY,
         standalone=True,
         clusterwide=not settings.watch_namespaces,
         namespaces=settings.watch_namespaces,
-        stop_flag=stop,
-    ), registry.ending)
-    if registry.failure:
-        raise registry.failure from error
-    if error:
-        raise Unavailable(f"the watch ended: {_reason(error, registry)}") from error
+        stop_flag=registry.stop,
+    )
+    termination.listen()
+    await kopf.run_tasks(tasks, ignored=others)
 
 
 @contextlib.asynccontextmanager
@@ -138,9 +156,9 @@ async def ending_the_watch(registry: Registry, check: Coroutine[Any, Any, None])
         task.cancel()
 
 
-def _reason(error: BaseException, registry: Registry) -> str:
+def _reason(error: BaseException | None, registry: Registry) -> str:
     hint = "; the API server may refuse the credentials: there were no others" if registry.credentials_repeated else ""
-    return (str(error) or repr(error)) + hint
+    return ("kopf ended by itself" if error is None else str(error) or repr(error)) + hint
 
 
 async def _run_to_end(work: Coroutine[Any, Any, None], ending: asyncio.Event) -> BaseException | None:

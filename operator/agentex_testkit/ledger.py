@@ -23,11 +23,11 @@ COMMENT = re.compile(r"^# agentex\.scale\.com/owner: (\S+/\S+)/[0-9a-f]{12}/\d+$
 class Tracked:
     """A resource of this test, and what the test explains.
 
-    `creates`: how many remote creates; `unanswered`: how many more that nobody was told of; `orphan`: the remote
-    object may stay when the resource is gone; `beside`: how many may be alive beside the one on record, as the
-    predecessor of a preview that failed; `returns`: how often the test asks again for what it asked for before, so that
-    what was made then may serve on until what is made now does; `inherits`: ids of remote objects that it takes over, whatever owner their
-    tokens name; `may_inherit`: the same, where another resource may be the one that takes them over.
+    `creates`: how many remote creates; `unanswered`: how many more that nobody was told of; `orphan`: the remote object
+    may stay when the resource is gone; `beside`: how many may be alive beside the one on record, as the predecessor of
+    a preview that failed; `returns`: how often the test asks again for what it asked for before, so that what was made
+    then may serve on until what is made now does; `inherits`: ids of remote objects that it takes over, whatever owner
+    their tokens name; `may_inherit`: the same, where another resource may be the one that takes them over.
     """
 
     kind: str

@@ -6,6 +6,7 @@ The operator process goes on in each case: it is not ready, says why, and all he
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -254,10 +255,13 @@ def test_nothing_is_made_twice_when_an_older_crd_is_applied_under_a_running_oper
     assert cluster.created(cluster.owner("AgentBuild")) == 1
 
 
-def test_an_operator_stops_at_sigterm_after_it_has_started_anew(cluster: Cluster) -> None:
+@pytest.mark.parametrize("after", [0, 0.5, 1, 1.5, 2, 2.5])
+def test_an_operator_stops_at_sigterm_while_it_starts_anew(cluster: Cluster, after: float) -> None:
+    """`after`: seconds from the moment when the vanished CRD is known; it has started anew 2 s later."""
     cluster.operator.start()
     cluster.delete_crd("ClusterAgentexAccount")
     cluster.not_ready("ClusterAgentexAccount")
+    time.sleep(after)
 
     assert cluster.operator.stop() == 0
     assert gone(cluster.api.get("AgentexAccount", "default", TEAM))

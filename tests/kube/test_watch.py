@@ -29,6 +29,7 @@ from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.settings import Settings
+from agentex_operator.termination import Termination
 from agentex_operator.watch import Connect, WatchHealth, build_registry, watch
 from agentex_testkit.clusters import ClusterUnderTest
 
@@ -41,7 +42,7 @@ class Watched:
 
     engine: Engine
     health: WatchHealth
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    termination: Termination = field(default_factory=Termination)
     seen: list[View] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     drained: list[float] = field(default_factory=list)
@@ -72,11 +73,11 @@ async def watching(
     await engine.start()
     others = asyncio.all_tasks()
     registry = build_registry(engine, connect, watched.health, drain=watched.drain, kinds=kinds)
-    task = asyncio.create_task(watch(registry, settings, watched.stop))
+    task = asyncio.create_task(watch(registry, settings, watched.termination))
     try:
         yield watched, task
     finally:
-        watched.stop.set()
+        watched.termination.requested.set()
         await asyncio.gather(task, return_exceptions=True)
         await end_what_is_left(others)
         gc.collect()  # kopf leaves failed tasks behind: let asyncio complain of them here, not in another test
@@ -133,7 +134,7 @@ async def test_stopping_drains_at_once(kube: KubeCluster, cluster: ClusterUnderT
     async with watching(kube.access, Settings(kubeconfig=cluster.kubeconfig)) as (watched, task):
         await watched.until(1)
         started = time.monotonic()
-        watched.stop.set()
+        watched.termination.requested.set()
         await task
     assert time.monotonic() - started < 3
 
@@ -205,6 +206,35 @@ async def test_a_watch_that_is_refused_while_another_is_retried_ends_with_an_err
                 with pytest.raises(Unavailable):
                     await task
         assert watched.drained
+
+
+async def test_an_end_that_is_asked_for_is_no_error_where_kopf_does_not_end_by_itself(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """kopf repeats a request that failed, also after it was told to end: found by the continuous integration."""
+    caplog.set_level(logging.CRITICAL)
+    async with TestServer(an_api_server_without_discovery()) as server:
+        access = Access(str(server.make_url("/")), None, None, None, None, None)
+
+        async def connect() -> Access:
+            return access
+
+        async with watching(connect, Settings(watch_namespaces=("default",))) as (watched, task):
+            await asyncio.sleep(0.5)
+            watched.termination.requested.set()
+            async with asyncio.timeout(30):
+                await task
+        assert watched.drained
+
+
+def an_api_server_without_discovery() -> web.Application:
+    """It answers every request 500."""
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"kind": "Status", "code": 500}, status=500)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", refuse)
+    return app
 
 
 def an_api_server_in_trouble() -> web.Application:
