@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.load import POLICY, address_of, is_ready, run, until
+from benchmarks.audit_log import policy
+from benchmarks.rig import address_of, audit_to, run, until
 
 from agentex_dev import demo_access
 from agentex_dev.controlplane import ControlPlane
-from agentex_dev.flags import Audit
 from agentex_dev.programs import find_programs
+from agentex_testkit.api_server import ready as is_ready
 from agentex_testkit.builders import a_build, a_context, a_secret, an_account
 
 if TYPE_CHECKING:
@@ -128,9 +129,8 @@ def idle(sides: list[Side], seconds: float) -> dict[str, dict[str, Any]]:
 def measured(told: argparse.Namespace) -> dict[str, Any]:
     """Start everything, wait until all builds are ready, and look on."""
     folder = Path(tempfile.mkdtemp(prefix="agentex-idle-"))
-    audit = Audit(folder / "policy.json", folder / "audit.log")
-    policy = {**POLICY, "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]}
-    audit.policy.write_text(json.dumps(policy))
+    rules = [{"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]
+    audit = audit_to(folder, {**policy(user=""), "rules": rules})
     plane = ControlPlane(find_programs(), audit=audit)
     parts: list[Part] = []
     try:

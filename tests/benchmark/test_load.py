@@ -1,0 +1,85 @@
+"""The command line of the benchmark, its results in a folder, and the promises that it judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from benchmarks.implementations import Start, every_build_was_read, sample_was_handled
+from benchmarks.load import Results, complaints, parsed, wishes_of
+from benchmarks.rig import RemoteCall
+from tests.benchmark.test_audit_log import a_line, read
+
+
+def a_run(**busy: Any) -> dict[str, Any]:
+    return {"implementation": "operator", "size": 200, "busy": {"creates": 200, "gets": 0, "list_pages": 9, **busy},
+            "latency": {"5s": {"p99": 4.0, "all": [3.0, 4.0]}, "1s": {"p99": 1.0, "all": [0.5, 1.0]}},
+            "idle": {"writes": 0, "remote_calls": {"GET /v5/builds": 1}}, "restart": {"writes": 0}}
+
+
+def test_the_sizes_and_the_times_are_chosen() -> None:
+    told = parsed(["--sizes", "200,1000", "--idle", "5", "--probes", "20"])
+
+    assert told.sizes == (200, 1000)
+    assert (wishes_of(told, 200).size, wishes_of(told, 200).idle, wishes_of(told, 200).probes) == (200, 5, 20)
+
+
+def test_without_wishes_both_are_measured_at_four_sizes() -> None:
+    told = parsed([])
+
+    assert told.sizes == (200, 1000, 3000, 10_000)
+    assert told.implementations == ("operator", "naive poller")
+
+
+def test_an_unknown_implementation_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parsed(["--implementations", "ours"])
+
+    assert "known: operator, naive poller" in capsys.readouterr().err
+
+
+def test_tables_and_plots_are_made_again_from_the_results(tmp_path: Path) -> None:
+    text = Results({"date": "2026-11-28"}, [a_run()]).write(tmp_path)
+    drawing = (tmp_path / "latency.svg").read_text()
+    (tmp_path / "latency.svg").unlink()
+
+    again = Results.read(tmp_path)
+
+    assert again.write(tmp_path) == text == (tmp_path / "table.md").read_text()
+    assert (tmp_path / "latency.svg").read_text() == drawing
+    assert again.about == {"date": "2026-11-28"}
+
+
+def test_a_run_that_keeps_every_promise_has_no_complaint() -> None:
+    assert complaints(a_run()) == []
+
+
+@pytest.mark.parametrize(("run", "complaint"), [
+    (a_run(creates=201), "200: more than one create for each build"),
+    (a_run(gets=1), "200: a GET for each build"),
+    (a_run() | {"idle": {"writes": 1, "remote_calls": {}}}, "200: writes while nothing happens"),
+    (a_run() | {"idle": {"writes": 0, "remote_calls": {"POST /v5/builds": 1}}},
+     "200: remote writes while nothing happens"),
+    (a_run() | {"restart": {"writes": 1}}, "200: writes after a restart"),
+])
+def test_each_broken_promise_is_named(run: dict[str, Any], complaint: str) -> None:
+    assert complaints(run) == [complaint]
+
+
+def test_the_first_pass_of_all_is_over_when_the_whole_sample_names_the_request() -> None:
+    handled = read(a_line("build-0", lastHandledReconcileAt="restart"),
+                   a_line("build-9", lastHandledReconcileAt="older"),
+                   a_line("build-9", code=409, lastHandledReconcileAt="restart"))
+    both = [*handled, *read(a_line("build-9", lastHandledReconcileAt="restart"))]
+    sample = frozenset({"build-0", "build-9"})
+
+    assert not sample_was_handled(Start(10, sample, "restart", handled, ()))
+    assert sample_was_handled(Start(10, sample, "restart", both, ()))
+
+
+def test_the_naive_poller_has_passed_over_all_when_each_build_was_read() -> None:
+    calls = [RemoteCall("GET", "/v5/builds/{build_id}", f"/v5/builds/{name}") for name in ("a", "a", "b")]
+
+    assert not every_build_was_read(Start(3, frozenset(), "", (), calls))
+    assert every_build_was_read(Start(2, frozenset(), "", (), calls))
