@@ -37,9 +37,9 @@ def policy(user: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class AuditedRequest:
-    """A request that was answered `at`; `ready` and `handled` are what a status patch of an AgentBuild sets.
+    """A request that was answered `at`; `ready` and `generation` are what a status patch of an AgentBuild sets.
 
-    `resource` has the subresource after a slash. `handled`: the value of `lastHandledReconcileAt`.
+    `resource` has the subresource after a slash. `generation`: the observedGeneration; 0 if the patch leaves it.
     """
 
     at: datetime
@@ -48,7 +48,7 @@ class AuditedRequest:
     name: str
     code: int
     ready: bool = False
-    handled: str | None = None
+    generation: int = 0
 
     @property
     def wrote(self) -> bool:
@@ -107,7 +107,7 @@ def audited(line: bytes) -> AuditedRequest | None:
     return AuditedRequest(
         at=datetime.fromisoformat(event["stageTimestamp"]), verb=event["verb"], resource=resource,
         name=about.get("name", ""), code=event.get("responseStatus", {}).get("code", 0),
-        ready=_says_ready(status.get("conditions") or ()), handled=status.get("lastHandledReconcileAt"),
+        ready=_says_ready(status.get("conditions") or ()), generation=status.get("observedGeneration") or 0,
     )
 
 

@@ -15,24 +15,25 @@ from agentex_dev import demo_access
 from agentex_testkit.operator_process import reserved
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from benchmarks.audit_log import AuditedRequest
     from benchmarks.rig import RemoteCall
 
 OPERATOR, NAIVE = "operator", "naive poller"
-RECONCILE_REQUEST = "agentex.scale.com/reconcile-requested-at"
 NAIVE_PROGRAM = Path(__file__).with_name("naive_poller.py")
 ITEM = "/v5/builds/{build_id}"
 
 
 @dataclass(frozen=True)
 class Start:
-    """What happened since a process was started anew; `sample`: the AgentBuilds that carry the reconcile request."""
+    """What happened since a process was started anew.
+
+    `changed`: by name, the generation of those AgentBuilds whose spec was changed while the process did not run.
+    """
 
     size: int
-    sample: frozenset[str]
-    request: str
+    changed: Mapping[str, int]
     audited: Sequence[AuditedRequest]
     remote: Sequence[RemoteCall]
 
@@ -78,10 +79,10 @@ def naive_command(rig: Rig, _port: int) -> list[str]:
             f"--namespace={NAMESPACE}"]
 
 
-def sample_was_handled(start: Start) -> bool:
-    """Whether the status of each AgentBuild of the sample names the reconcile request."""
-    handled = {one.name for one in start.audited if one.handled == start.request and one.code < 300}
-    return start.sample <= handled
+def every_change_was_observed(start: Start) -> bool:
+    """Whether the status of each AgentBuild that was changed has its new generation."""
+    observed = {(one.name, one.generation) for one in start.audited if one.code < 300}
+    return observed >= set(start.changed.items())
 
 
 def every_build_was_read(start: Start) -> bool:
@@ -90,6 +91,6 @@ def every_build_was_read(start: Start) -> bool:
 
 
 IMPLEMENTATIONS = {one.name: one for one in (
-    Implementation(OPERATOR, operator_command, readyz=True, has_passed=sample_was_handled),
+    Implementation(OPERATOR, operator_command, readyz=True, has_passed=every_change_was_observed),
     Implementation(NAIVE, naive_command, readyz=False, has_passed=every_build_was_read),
 )}

@@ -50,8 +50,8 @@ def test_a_build_is_ready_from_the_first_accepted_patch_that_says_so() -> None:
     assert list(audit_log.first_ready(requests)) == ["a"]
 
 
-def test_the_handled_reconcile_request_is_read() -> None:
-    assert read(a_line(lastHandledReconcileAt="restart"))[0].handled == "restart"
+def test_the_observed_generation_is_read() -> None:
+    assert [one.generation for one in read(a_line(observedGeneration=2), a_line())] == [2, 0]
 
 
 @given(st.lists(st.integers(1, 400), min_size=1), st.integers(0, 10))

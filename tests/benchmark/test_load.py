@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.implementations import Start, every_build_was_read, sample_was_handled
+from benchmarks.implementations import Start, every_build_was_read, every_change_was_observed
 from benchmarks.load import Results, complaints, parsed, wishes_of
 from benchmarks.rig import RemoteCall
 from tests.benchmark.test_audit_log import a_line, read
@@ -67,19 +67,18 @@ def test_each_broken_promise_is_named(run: dict[str, Any], complaint: str) -> No
     assert complaints(run) == [complaint]
 
 
-def test_the_first_pass_of_all_is_over_when_the_whole_sample_names_the_request() -> None:
-    handled = read(a_line("build-0", lastHandledReconcileAt="restart"),
-                   a_line("build-9", lastHandledReconcileAt="older"),
-                   a_line("build-9", code=409, lastHandledReconcileAt="restart"))
-    both = [*handled, *read(a_line("build-9", lastHandledReconcileAt="restart"))]
-    sample = frozenset({"build-0", "build-9"})
+def test_the_first_pass_of_all_is_over_when_every_change_was_observed() -> None:
+    some = read(a_line("build-0", observedGeneration=2), a_line("build-9", observedGeneration=1),
+                a_line("build-9", code=409, observedGeneration=2))
+    all_of_them = [*some, *read(a_line("build-9", observedGeneration=2))]
+    changed = {"build-0": 2, "build-9": 2}
 
-    assert not sample_was_handled(Start(10, sample, "restart", handled, ()))
-    assert sample_was_handled(Start(10, sample, "restart", both, ()))
+    assert not every_change_was_observed(Start(10, changed, some, ()))
+    assert every_change_was_observed(Start(10, changed, all_of_them, ()))
 
 
 def test_the_naive_poller_has_passed_over_all_when_each_build_was_read() -> None:
     calls = [RemoteCall("GET", "/v5/builds/{build_id}", f"/v5/builds/{name}") for name in ("a", "a", "b")]
 
-    assert not every_build_was_read(Start(3, frozenset(), "", (), calls))
-    assert every_build_was_read(Start(2, frozenset(), "", (), calls))
+    assert not every_build_was_read(Start(3, {}, (), calls))
+    assert every_build_was_read(Start(2, {}, (), calls))

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from benchmarks import load
 from tests.faults import __main__ as faults
 from tests.faults.programme.families import families
 from tests.faults.scenarios.catalogue import SCENARIOS
@@ -59,6 +60,10 @@ ELSEWHERE = (
     Elsewhere(r"\.venv/bin/agentex-simulator --port 8900", test="tests/simulator/test_history_and_process.py"),
     Elsewhere(r"\.venv/bin/python -m tests\.faults .*",
               test="tests/house/test_commands.py:test_every_fault_that_is_named_can_be_asked_for"),
+    Elsewhere(r"\.venv/bin/python -m benchmarks\.load .*",
+              test="tests/house/test_commands.py:test_every_benchmark_that_is_named_can_be_asked_for"),
+    Elsewhere(r"helm install agentex-[ab] .*",
+              test="tests/chart/test_sharding.py:test_no_two_releases_install_the_same_object_of_the_cluster"),
     Elsewhere(r"uv pip compile .*", why="uv is not among the dependencies; that its locks are whole is checked in "
                                         "tests/house/test_repository.py"),
     Elsewhere(r"kubectl patch agentdeployment/quote --namespace=TEAM .*Orphan.*",
@@ -141,6 +146,13 @@ def test_every_fault_that_is_named_can_be_asked_for() -> None:
     assert asked
     assert named <= set(families({}))
     assert scenarios <= set(SCENARIOS)
+
+
+def test_every_benchmark_that_is_named_can_be_asked_for() -> None:
+    lines = [shlex.split(one.text)[3:] for one in EVERYWHERE if "-m benchmarks.load" in one.text]
+
+    assert lines
+    assert all(load.parsed(line).sizes for line in lines)
 
 
 # --- the walk -------------------------------------------------------------------------------------------------------
