@@ -9,6 +9,7 @@ import random
 import socket
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator import logs
@@ -42,6 +43,7 @@ from agentex_operator.reconcile.registration import Registration, RemoteReconcil
 from agentex_operator.reconcile.runtime import Runtime
 from agentex_operator.reconcile.storage_check import StorageCheck
 from agentex_operator.reconcile.undone_writes import UndoneWrites
+from agentex_operator.reconcile.urgency import Urgency
 from agentex_operator.reconcile.watched_references import WatchedReferences
 from agentex_operator.sources import Sources
 from agentex_operator.sources.registry import BUILT_IN
@@ -242,6 +244,7 @@ def endpoint_rules(settings: Settings) -> EndpointRules:
 def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
     """Name the pass of each kind, and the objects that objects of each kind refer to."""
     rules, remote_kinds = endpoint_rules(settings), tuple(one.run.remote for one in registry.resources)
+    wake = partial(runtime.engine.wake, urgent=Urgency.NEWS)
 
     def claims_on(entry: AccountEntry) -> dict[RemoteKind[Any], Claims]:
         return {one.run.remote: AccountClaims(runtime.engine, runtime.cluster, entry.key, one.run, runtime.policy.skew)
@@ -251,7 +254,7 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
         rules_of_kind = rules.of_administrators if entry.is_of_administrator else rules
         may_be_private = rules_of_kind.may_be_private(endpoints.parse(entry.spec.endpoint))
         address = AccountAddress(entry.spec.endpoint, entry.spec.account_id, may_be_private)
-        return AccountSession(address, ApiKey(key), clock=runtime.clock, jitter=random.random, wake=runtime.engine.wake,
+        return AccountSession(address, ApiKey(key), clock=runtime.clock, jitter=random.random, wake=wake,
                               rate=entry.rate, routes=runtime.routes, kinds=remote_kinds, claims=claims_on(entry),
                               sizes=registry.list_sizes)
 
@@ -259,7 +262,8 @@ def register(runtime: Runtime, settings: Settings, registry: Registry) -> None:
                                  endpoints=rules)
     for kind in ACCOUNT_KINDS:
         refers_to = references.account_references(settings.namespace)
-        runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to, accounts.report)
+        runtime.engine.register(kind.kind, accounts.reconcile, accounts.gone, refers_to, accounts.report,
+                                goes_first=True)
     deleted_accounts = DeletedAccounts(runtime.engine)
     of_sources = references.source_references(registry.sources)
     for resource in registry.resources:

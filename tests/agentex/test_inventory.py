@@ -21,6 +21,7 @@ from tests.agentex.conftest import (
 
 from agentex_operator.agentex.build_records import BUILDS, builds_of
 from agentex_operator.agentex.client import AgentexClient
+from agentex_operator.agentex.coalescing import LONGEST_PAUSE
 from agentex_operator.agentex.deployment_records import LIVE_PREVIEWS, deployments_of
 from agentex_operator.agentex.inventory import Inventory, ListSizes
 from agentex_operator.agentex.session import AccountSession
@@ -130,7 +131,10 @@ async def test_a_request_for_a_later_listing_waits_for_the_next_one(
     (build,) = await some_builds(client, "bot")
 
     joined = asyncio.create_task(inventory.find(a_request("bot"), fresh_since=None))
-    later = await asyncio.gather(*(inventory.find(a_request("bot"), fresh_since=clock.now()) for _ in range(3)))
+    asked = [asyncio.create_task(inventory.find(a_request("bot"), fresh_since=clock.now())) for _ in range(3)]
+    await joined
+    await clock.advance(LONGEST_PAUSE)
+    later = await asyncio.gather(*asked)
 
     assert {listing.began_at for listing in later} == {clock.now()}
     assert [listing.records for listing in later] == [(build,)] * 3

@@ -20,6 +20,7 @@ from tests.agentex.conftest import (
 
 from agentex_operator.agentex.build_records import builds_of
 from agentex_operator.agentex.client import AgentexClient
+from agentex_operator.agentex.coalescing import LONGEST_PAUSE
 from agentex_operator.agentex.inventory import Inventory, ListSizes
 from agentex_operator.core.errors import Throttled
 from agentex_operator.core.remote import BuildRecord, RemoteState
@@ -267,8 +268,10 @@ async def test_a_frequent_poll_of_running_objects_does_not_read_old_pages(
         assert lists(simulator) - before == 6
 
         simulator.actor("set-status", id=old.id, status="delete_failed")
-        await poll(300)
-        await poll(5)  # an inventory that was about to sleep when the clock leapt sleeps from where it landed
+        before = lists(simulator)
+        await clock.advance(300)
+        await until(lambda: lists(simulator) > before)
+        await poll(LONGEST_PAUSE)  # the listing during which the clock leapt seems to have taken long
         await until(lambda: woken.taken() == ["d"])
 
 

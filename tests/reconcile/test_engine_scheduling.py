@@ -11,6 +11,8 @@ import pytest
 from tests.reconcile.engines import SECOND, EngineSetup, Passes, an_object, jitterless, running
 
 from agentex_operator.reconcile.engine import Engine
+from agentex_operator.reconcile.slots import MOST_WAITING
+from agentex_operator.reconcile.urgency import Urgency
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
 from agentex_testkit.clocks import HandClock, run_ready_tasks
@@ -235,3 +237,109 @@ async def test_objects_observed_before_the_start_are_worked_on_at_the_start() ->
     await engine.drain(SECOND)
 
     assert len(passes.seen) == 1
+
+
+async def test_the_news_of_one_object_goes_ahead_of_the_first_passes_of_others() -> None:
+    async with running(workers=1) as setup:
+        setup.passes.gate = asyncio.Event()
+        await setup.observe(an_object("busy", name="busy"))
+        for number in range(3):
+            await setup.observe(an_object(f"new-{number}", name=f"new-{number}"), "ADDED")
+        await setup.observe({**an_object("ended", name="ended"), "status": {"buildID": "b-1"}}, "ADDED")
+        setup.engine.wake("ended", Urgency.NEWS)
+        setup.passes.gate.set()
+        await run_ready_tasks()
+
+        assert [view.uid for view in setup.passes.seen[:3]] == ["busy", "ended", "new-0"]
+        assert len(setup.passes.seen) == 5
+
+
+async def test_the_objects_of_a_kind_on_which_many_depend_go_first_whatever_the_reason() -> None:
+    async with running(workers=1) as setup:
+        accounts = Passes()
+        setup.engine.register("Account", accounts, goes_first=True)
+        setup.passes.gate = asyncio.Event()
+        setup.engine.observe("Account", "ADDED", an_object("account", name="account"))
+        await setup.observe(an_object("busy", name="busy"))
+        await setup.observe(an_object("new", name="new"), "ADDED")
+        setup.engine.wake_after("account", timedelta(hours=1))
+        await setup.clock.advance(3600)
+        setup.passes.gate.set()
+        accounts.gate = asyncio.Event()
+        await run_ready_tasks()
+
+        assert len(accounts.seen) == 2
+        assert [view.uid for view in setup.passes.seen] == ["busy"]
+        accounts.gate.set()
+
+
+async def test_passes_that_wait_for_a_listing_let_others_run_but_not_for_themselves() -> None:
+    async with running(workers=2) as setup:
+        waiting, listed = WaitingPasses(setup.engine), asyncio.Event()
+        waiting.listed = listed
+        setup.engine.register("Waiting", waiting)
+        for number in range(6):
+            setup.engine.observe("Waiting", "ADDED", an_object(f"u{number}", name=f"u{number}"))
+        await setup.observe(an_object("other", name="other"))
+
+        assert waiting.asked == 6
+        assert len(setup.passes.ended) == 1
+        listed.set()
+        await run_ready_tasks()
+        assert waiting.most_at_once == 2
+        await setup.clock.advance(10)
+        assert waiting.ended == 6
+
+
+async def test_no_more_than_so_many_passes_wait() -> None:
+    async with running(workers=2) as setup:
+        waiting = WaitingPasses(setup.engine)
+        setup.engine.register("Waiting", waiting)
+        for number in range(3 * MOST_WAITING):
+            setup.engine.observe("Waiting", "ADDED", an_object(f"u{number}", name=f"u{number}"))
+        await run_ready_tasks()
+        await run_ready_tasks()
+
+        assert waiting.asked == 2 * MOST_WAITING + 2
+        waiting.listed.set()
+        for _ in range(2 * MOST_WAITING):
+            await setup.clock.advance(1)
+        assert waiting.ended == 3 * MOST_WAITING
+        assert waiting.most_at_once == 2
+
+
+async def test_a_drain_cuts_off_passes_that_wait_for_a_listing_and_the_engine_starts_again() -> None:
+    async with running(workers=1) as setup:
+        waiting = WaitingPasses(setup.engine)
+        setup.engine.register("Waiting", waiting)
+        for number in range(4):
+            setup.engine.observe("Waiting", "ADDED", an_object(f"u{number}", name=f"u{number}"))
+        await run_ready_tasks()
+
+        await setup.engine.drain(timedelta(milliseconds=1))
+        assert waiting.ended == 0
+        assert setup.engine.stats.in_flight == 0
+        waiting.listed.set()
+        await setup.engine.start()
+        await setup.observe(an_object("other", name="other"))
+        assert setup.passes.ended == ["other"]
+
+
+class WaitingPasses:
+    """Passes that wait for a listing without a slot, then need a second each."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.listed = engine, asyncio.Event()
+        self.asked = self.running = self.most_at_once = self.ended = 0
+
+    async def __call__(self, _: View) -> Outcome:
+        self.asked += 1
+        async with self._engine.without_a_slot():
+            await self.listed.wait()
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.running -= 1
+        self.ended += 1
+        return Outcome()

@@ -24,49 +24,48 @@ def queue(clock: HandClock) -> WorkQueue:
     return WorkQueue(clock, lambda: 0.0, Backoff())
 
 
-async def taken(queue: WorkQueue) -> list[str]:
+def taken(queue: WorkQueue) -> list[str]:
     """All objects that can be handed out now; their passes stay in flight."""
-    uids = []
-    while queue.stats.depth:
-        uids.append(await queue.get())
-    return uids
+    return list(iter(queue.take, None))
 
 
-async def run_pass(queue: WorkQueue, outcome: Outcome) -> None:
+def run_pass(queue: WorkQueue, outcome: Outcome) -> None:
     """The next object's pass, which ends with that outcome at once."""
-    uid = await queue.get()
+    uid = queue.take()
+    assert uid is not None
     queue.requeue(uid, outcome)
     queue.done(uid)
 
 
-async def test_objects_are_handed_out_in_the_order_in_which_they_were_added(queue: WorkQueue) -> None:
+def test_objects_are_handed_out_in_the_order_in_which_they_were_added(queue: WorkQueue) -> None:
     for uid in ("b", "a", "b", "c"):
         queue.add(uid)
 
-    assert await taken(queue) == ["b", "a", "c"]
+    assert taken(queue) == ["b", "a", "c"]
 
 
-async def test_an_object_added_during_its_pass_is_queued_once_when_the_pass_is_done(queue: WorkQueue) -> None:
+def test_an_object_added_during_its_pass_is_queued_once_when_the_pass_is_done(queue: WorkQueue) -> None:
     queue.add("a")
-    await queue.get()
+    queue.take()
     queue.add("a")
     queue.add("a")
-    assert await taken(queue) == []
+    assert taken(queue) == []
 
     queue.done("a")
 
-    assert await taken(queue) == ["a"]
+    assert taken(queue) == ["a"]
     queue.done("a")
-    assert await taken(queue) == []
+    assert taken(queue) == []
 
 
 async def test_a_worker_that_waits_gets_the_next_object(queue: WorkQueue) -> None:
-    waiting = asyncio.create_task(queue.get())
+    waiting = asyncio.create_task(queue.filled())
     await run_ready_tasks()
 
     queue.add("a")
 
-    assert await waiting == "a"
+    await waiting
+    assert queue.take() == "a"
 
 
 async def test_of_several_due_times_the_earliest_counts(queue: WorkQueue, clock: HandClock) -> None:
@@ -76,7 +75,7 @@ async def test_of_several_due_times_the_earliest_counts(queue: WorkQueue, clock:
     await clock.advance(9.9)
     assert queue.stats.depth == 0
     await clock.advance(0.2)
-    assert await taken(queue) == ["a"]
+    assert taken(queue) == ["a"]
     queue.done("a")
     await clock.advance(60)
     assert queue.stats.depth == 0
@@ -86,7 +85,7 @@ async def test_a_pass_uses_up_the_due_time(queue: WorkQueue, clock: HandClock) -
     queue.add_after("a", 10 * SECOND)
     queue.add("a")
 
-    await run_pass(queue, Outcome())
+    run_pass(queue, Outcome())
     await clock.advance(60)
 
     assert queue.stats.depth == queue.stats.due_times == clock.armed == 0
@@ -96,7 +95,7 @@ async def test_a_negative_delay_is_due_at_once(queue: WorkQueue, clock: HandCloc
     queue.add_after("a", -SECOND)
     await clock.advance(0)
 
-    assert await taken(queue) == ["a"]
+    assert taken(queue) == ["a"]
 
 
 async def test_all_due_times_share_one_timer(queue: WorkQueue, clock: HandClock) -> None:
@@ -105,10 +104,10 @@ async def test_all_due_times_share_one_timer(queue: WorkQueue, clock: HandClock)
 
     assert clock.armed == 1
     await clock.advance(100)
-    assert await taken(queue) == [f"u{number}" for number in reversed(range(100))]
+    assert taken(queue) == [f"u{number}" for number in reversed(range(100))]
 
 
-async def test_overtaken_due_times_are_thrown_away(queue: WorkQueue, clock: HandClock) -> None:
+def test_overtaken_due_times_are_thrown_away(queue: WorkQueue, clock: HandClock) -> None:
     queue.add_after("first", SECOND)
     for milliseconds in range(10_000, 5_000, -1):
         queue.add_after("a", timedelta(milliseconds=milliseconds))
@@ -119,7 +118,7 @@ async def test_overtaken_due_times_are_thrown_away(queue: WorkQueue, clock: Hand
 
 async def test_a_requeue_is_due_when_the_outcome_says(queue: WorkQueue, clock: HandClock) -> None:
     queue.add("a")
-    await run_pass(queue, Outcome(requeue_after=10 * SECOND))
+    run_pass(queue, Outcome(requeue_after=10 * SECOND))
 
     await clock.advance(9.9)
     assert queue.stats.depth == 0
@@ -130,7 +129,7 @@ async def test_a_requeue_is_due_when_the_outcome_says(queue: WorkQueue, clock: H
 async def test_jitter_makes_a_requeue_late_by_at_most_a_tenth(clock: HandClock) -> None:
     queue = WorkQueue(clock, lambda: 0.999, Backoff())
     queue.add("a")
-    await run_pass(queue, Outcome(requeue_after=10 * SECOND))
+    run_pass(queue, Outcome(requeue_after=10 * SECOND))
 
     await clock.advance(10.9)
     assert queue.stats.depth == 0
@@ -141,7 +140,7 @@ async def test_jitter_makes_a_requeue_late_by_at_most_a_tenth(clock: HandClock) 
 async def test_failures_in_a_row_back_off(queue: WorkQueue, clock: HandClock) -> None:
     queue.add("a")
     for failures, seconds in enumerate((1, 2, 4, 8), start=1):
-        await run_pass(queue, FAILED)
+        run_pass(queue, FAILED)
         assert queue.failures("a") == failures
         await clock.advance(seconds - 0.1)
         assert queue.stats.depth == 0
@@ -149,10 +148,10 @@ async def test_failures_in_a_row_back_off(queue: WorkQueue, clock: HandClock) ->
         assert queue.stats.depth == 1
 
 
-async def test_a_success_ends_the_row_of_failures(queue: WorkQueue) -> None:
+def test_a_success_ends_the_row_of_failures(queue: WorkQueue) -> None:
     for outcome in (FAILED, FAILED, Outcome()):
         queue.add("a")
-        await run_pass(queue, outcome)
+        run_pass(queue, outcome)
 
     assert queue.failures("a") == 0
 
@@ -160,7 +159,7 @@ async def test_a_success_ends_the_row_of_failures(queue: WorkQueue) -> None:
 async def test_a_pass_woken_before_the_backoff_is_over_does_not_count(queue: WorkQueue, clock: HandClock) -> None:
     for _ in range(5):
         queue.add("a")
-        await run_pass(queue, FAILED)
+        run_pass(queue, FAILED)
         await clock.advance(0.1)
 
     assert queue.failures("a") == 1
@@ -168,7 +167,7 @@ async def test_a_pass_woken_before_the_backoff_is_over_does_not_count(queue: Wor
 
 async def test_a_failure_waits_at_least_as_long_as_the_outcome_asks(queue: WorkQueue, clock: HandClock) -> None:
     queue.add("a")
-    await run_pass(queue, Outcome(requeue_after=40 * SECOND, failed=True))
+    run_pass(queue, Outcome(requeue_after=40 * SECOND, failed=True))
 
     await clock.advance(39)
     assert queue.stats.depth == 0
@@ -185,33 +184,33 @@ async def test_a_dropped_object_is_not_handed_out(queue: WorkQueue, clock: HandC
     queue.drop("c")
     await clock.advance(10)
 
-    assert await taken(queue) == ["b"]
+    assert taken(queue) == ["b"]
     assert clock.armed == 0
 
 
 async def test_a_dropped_object_leaves_nothing_when_its_pass_ends(queue: WorkQueue, clock: HandClock) -> None:
     queue.add("a")
-    uid = await queue.get()
+    queue.take()
     queue.add("a")
 
     queue.drop("a")
-    queue.requeue(uid, Outcome(requeue_after=SECOND, failed=True))
-    queue.done(uid)
+    queue.requeue("a", Outcome(requeue_after=SECOND, failed=True))
+    queue.done("a")
     await clock.advance(10)
 
     assert queue.failures("a") == queue.stats.depth == queue.stats.in_flight == clock.armed == 0
 
 
-async def test_an_object_dropped_and_added_anew_waits_until_its_pass_is_done(queue: WorkQueue) -> None:
+def test_an_object_dropped_and_added_anew_waits_until_its_pass_is_done(queue: WorkQueue) -> None:
     queue.add("a")
-    await queue.get()
+    queue.take()
     queue.drop("a")
     queue.add("a")
-    assert await taken(queue) == []
+    assert taken(queue) == []
 
     queue.done("a")
 
-    assert await taken(queue) == ["a"]
+    assert taken(queue) == ["a"]
 
 
 async def test_a_shut_queue_takes_in_nothing_until_it_is_opened(queue: WorkQueue, clock: HandClock) -> None:
@@ -225,13 +224,13 @@ async def test_a_shut_queue_takes_in_nothing_until_it_is_opened(queue: WorkQueue
     queue.open()
     await clock.advance(0)
 
-    assert await taken(queue) == ["before"]
+    assert taken(queue) == ["before"]
 
 
 async def test_stats_say_how_long_the_oldest_wait_and_pass_have_lasted(queue: WorkQueue, clock: HandClock) -> None:
     queue.add("a")
     await clock.advance(3)
-    await queue.get()
+    queue.take()
     await clock.advance(4)
     queue.add("b")
     await clock.advance(5)

@@ -1,7 +1,9 @@
 """Coalescing of listings: one at a time, and all that ask while it waits to begin share it.
 
     asked ──► the round under way covers the request ──► its result
-      └─────► else: the round that has not begun ──► begins when the one under way has ended ──► all who joined
+      └─────► else: the round that has not begun ──► begins after the one under way, and a pause ──► all who joined
+
+The pause grows with the time that a listing takes: where many resources ask for fresh listings, more of them share one.
 """
 
 from __future__ import annotations
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
+    from agentex_operator.agentex.gate import MonotonicClock
     from agentex_operator.agentex.watch_request import Coverage, FreshnessBound, WatchRequest
+
+PAUSE = 3.0          # times the time that a listing took until the next one begins: listings take a quarter of the time
+LONGEST_PAUSE = 2.0  # seconds
 
 
 @dataclass(slots=True)
@@ -34,8 +40,10 @@ class Round:
 class SharedRounds:
     """The round under way and the next one. `read_listing` makes the listing of a round, and sets its coverage."""
 
-    def __init__(self, read_listing: Callable[[Round], Awaitable[None]]) -> None:
+    def __init__(self, read_listing: Callable[[Round], Awaitable[None]], clock: MonotonicClock) -> None:
         self._read_listing = read_listing
+        self._clock = clock
+        self._not_before = 0.0  # when the next round may begin (monotonic, seconds)
         self._running: Round | None = None
         self._waiting: Round | None = None
 
@@ -78,11 +86,16 @@ class SharedRounds:
         try:
             if before is not None:
                 await asyncio.wait([before.task])
+            if (pause := self._not_before - self._clock.monotonic()) > 0:
+                await self._clock.sleep(pause)
         finally:
             self._running, self._waiting = round_, None
+        began = self._clock.monotonic()
         try:
             await self._read_listing(round_)
         finally:
+            ended = self._clock.monotonic()
+            self._not_before = ended + min(PAUSE * (ended - began), LONGEST_PAUSE)
             self._running = None
 
 

@@ -85,7 +85,7 @@ class Inventory(Generic[Record]):
         self._claims = claims or NoClaims()
         self._cache = ListingCache(kind, sizes.capacity)
         self._reader = ListingReader(kind, sizes.page, sizes.capacity)
-        self._rounds = SharedRounds(self._read_listing)
+        self._rounds = SharedRounds(self._read_listing, clock)
         self._poller = Poller(self._cache, clock, jitter, wake, self._rounds.next_listing)
         self._counts: RecordCounts | None = None
         self._agents: dict[str, str] = {}

@@ -12,14 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from agentex_operator.reconcile import urgency
 from agentex_operator.reconcile.bugs import Bugs
 from agentex_operator.reconcile.cache import ViewCache
+from agentex_operator.reconcile.urgency import Urgency
 from agentex_operator.reconcile.views import is_edited, is_newer, is_removed, view_of
 from agentex_operator.reconcile.work_queue import Backoff, WorkQueue
 from agentex_operator.reconcile.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
     from datetime import timedelta
 
     from agentex_operator.clock import Clock
@@ -54,19 +57,24 @@ class Engine:
     ) -> None:
         self._bugs = Bugs()
         self._older_listed: list[Callable[[View], None]] = []
+        self._goes_first: set[str] = set()  # the kinds whose objects many others depend on
         self._cache = ViewCache(self._bugs, removed=self._drop)
-        self._queue = WorkQueue(clock, jitter, backoff or Backoff())
+        self._queue = WorkQueue(clock, jitter, backoff or Backoff(), self._is_first)
         self._workers = Workers(self._queue, self._cache.view, self._bugs, workers)
 
     # -- setting up, starting and ending -----------------------------------------------------------------------
 
     def register(self, kind: str, reconcile: Reconcile, gone: Gone | None = None,
-                 references: References | None = None, report: Report | None = None) -> None:
+                 references: References | None = None, report: Report | None = None, *,
+                 goes_first: bool = False) -> None:
         """Name the pass of a kind, the callback for its objects that have gone, and the objects that they refer to.
 
-        `report` is awaited with the object's view after a pass that raised, to tell so in its status.
+        `report` is awaited with the object's view after a pass that raised, to tell so in its status. `goes_first`: the
+        objects of the kind have their passes before all others, because many depend on each.
         """
         self._workers.register(kind, reconcile, gone, report)
+        if goes_first:
+            self._goes_first.add(kind)
         if references is not None:
             self._cache.index(kind, references)
 
@@ -102,7 +110,7 @@ class Engine:
             self.forget(seen.uid)
         elif self._cache.remember(seen):
             if not self._workers.note_change(seen):
-                self.wake(seen.uid)
+                self.wake(seen.uid, urgency.of_event(event_type, seen))
         elif event_type is None and (known := self.view(seen.uid)) and is_newer(
                 known.resource_version, seen.resource_version):
             for callback in self._older_listed:
@@ -136,15 +144,23 @@ class Engine:
 
     # -- waking ------------------------------------------------------------------------------------------------
 
-    def wake(self, uid: str) -> None:
+    def wake(self, uid: str, urgent: Urgency = Urgency.CHANGED) -> None:
         """Have a pass soon; during a pass, have another one after it. Unknown uids are ignored."""
         if self.view(uid) is not None:
-            self._queue.add(uid)
+            self._queue.add(uid, urgent)
 
     def wake_after(self, uid: str, delay: timedelta) -> None:
         """Have a pass no later than `delay` from now; of several delays the one that ends first counts."""
         if self.view(uid) is not None:
             self._queue.add_after(uid, delay)
+
+    def _is_first(self, uid: str) -> bool:
+        view = self.view(uid)
+        return view is not None and view.kind in self._goes_first
+
+    def without_a_slot(self) -> AbstractAsyncContextManager[None]:
+        """Within this context the pass waits for a shared listing, and another pass may run in its place."""
+        return self._workers.slots.given_back()
 
     # -- reading -----------------------------------------------------------------------------------------------
 

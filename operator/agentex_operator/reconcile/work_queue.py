@@ -1,8 +1,8 @@
 """The work queue: which objects need a pass now, which later, and how long to wait after failures.
 
-    add ────────> ready (FIFO) ──> get ──> the pass of a worker ──> requeue(outcome), done
-                    ^                                                       │
-    add_after ──> due times (one heap, one timer) <── requeue_after, backoff ┘
+    add ────────> ready (by urgency) ──> take ──> the pass ──> requeue(outcome), done
+                    ^                                                 │
+    add_after ──> due times (one heap, one timer) <── requeue_after, backoff
 
 An object that is added while its pass is in flight is queued again when the pass is done, so that no object has two
 passes at once.
@@ -10,12 +10,14 @@ passes at once.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from agentex_operator.reconcile import urgency
 from agentex_operator.reconcile.due_times import DueTimes
+from agentex_operator.reconcile.ready_queue import ReadyQueue
+from agentex_operator.reconcile.urgency import Urgency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,82 +66,92 @@ class QueueStats:
 class _Item:
     """What the queue keeps of one object."""
 
-    uid: str
-    queued_at: float | None = None
-    again: bool = False  # added while its pass was in flight
+    again: Urgency | None = None          # how urgently it was added while its pass was in flight
+    when_due: Urgency = Urgency.ROUTINE   # the urgency of its due time
     failures: int = 0
-    retry_at: float = 0.0  # until when the backoff after the last failure lasts
-    dropped: bool = False
+    retry_at: float = 0.0                 # until when the backoff after the last failure lasts
 
 
 class WorkQueue:
-    """Hands out each object that is added or due to one worker at a time, in the order in which they were added."""
+    """Hands out each object that is added or due to one worker at a time, the most urgent first.
 
-    def __init__(self, clock: Clock, jitter: Callable[[], float], backoff: Backoff) -> None:
+    `goes_first`: whether the object of a uid is urgent whatever the reason.
+    """
+
+    def __init__(self, clock: Clock, jitter: Callable[[], float], backoff: Backoff,
+                 goes_first: Callable[[str], bool] = lambda _: False) -> None:
         self._clock = clock
         self._jitter = jitter
         self._backoff = backoff
+        self._goes_first = goes_first
         self._items: dict[str, _Item] = {}
-        self._ready: asyncio.Queue[_Item] = asyncio.Queue()
-        self._due = DueTimes(clock, self.add)
+        self._ready = ReadyQueue()
+        self._due = DueTimes(clock, self._add_due)
         self._in_flight: dict[str, float] = {}  # when the pass of each of these objects started
         self.shut = False
 
     # -- adding ----------------------------------------------------------------------------------------------------
 
-    def add(self, uid: str) -> None:
+    def add(self, uid: str, urgent: Urgency = Urgency.CHANGED) -> None:
         """Have a pass soon; during a pass, have another one after it."""
         if self.shut:
             return
         item = self._item(uid)
         if uid in self._in_flight:
-            item.again = True
-        elif item.queued_at is None:
-            item.queued_at = self._clock.monotonic()
-            self._ready.put_nowait(item)
+            item.again = urgent if item.again is None else min(item.again, urgent)
+        else:
+            self._ready.add(uid, Urgency.NEWS if self._goes_first(uid) else urgent, self._clock.monotonic())
 
     def add_after(self, uid: str, delay: timedelta) -> None:
         """Have a pass no later than `delay` from now; of several delays the one that ends first counts."""
         if not self.shut:
-            self._item(uid)
+            item = self._item(uid)
+            item.when_due = min(item.when_due, urgency.of_delay(delay))
             self._due.want(uid, self._clock.monotonic() + max(delay.total_seconds(), 0.0))
 
     def drop(self, uid: str) -> None:
         """Forget an object that has gone: it is not handed out any more, until it is added again."""
-        item = self._items.pop(uid, None)
-        if item is not None:
-            item.dropped = True
+        if self._items.pop(uid, None) is not None:
+            self._ready.discard(uid)
             self._due.discard(uid)
 
+    def _add_due(self, uid: str) -> None:
+        self.add(uid, self._item(uid).when_due)
+
     def _item(self, uid: str) -> _Item:
-        return self._items.setdefault(uid, _Item(uid))
+        return self._items.setdefault(uid, _Item())
 
     # -- handing out -----------------------------------------------------------------------------------------------
 
-    async def get(self) -> str:
-        """Wait for the next object, and hand it out; `done` must follow. The pass uses up its due time."""
-        while (item := await self._ready.get()).dropped:
-            pass
-        item.queued_at, item.again = None, False
-        self._due.discard(item.uid)
-        self._in_flight[item.uid] = self._clock.monotonic()
-        return item.uid
+    async def filled(self) -> None:
+        """Return when there is an object to hand out."""
+        await self._ready.filled()
+
+    def take(self) -> str | None:
+        """Hand out the next object; None if there is none. `done` must follow. The pass uses up its due time."""
+        if (uid := self._ready.take()) is None:
+            return None
+        item = self._items[uid]
+        item.again, item.when_due = None, Urgency.ROUTINE
+        self._due.discard(uid)
+        self._in_flight[uid] = self._clock.monotonic()
+        return uid
 
     def requeue(self, uid: str, outcome: Outcome) -> None:
         """Take in the outcome of a pass that is about to end: count failures in a row, and set the next due time."""
         item = self._items.get(uid)
         if item is None:
             return
-        item.failures = self._failures_with(item, outcome)
+        item.failures = self._failures_with(uid, item, outcome)
         if (delay := self._delay(item.failures, outcome)) is not None:
             self.add_after(uid, delay)
             item.retry_at = self._clock.monotonic() + delay.total_seconds() if outcome.failed else 0.0
 
-    def _failures_with(self, item: _Item, outcome: Outcome) -> int:
+    def _failures_with(self, uid: str, item: _Item, outcome: Outcome) -> int:
         """A pass that was woken before the backoff was over does not count: it would make the next delay longer."""
         if not outcome.failed:
             return 0
-        early = self._in_flight[item.uid] + TIMER_TOLERANCE < item.retry_at
+        early = self._in_flight[uid] + TIMER_TOLERANCE < item.retry_at
         return max(item.failures + (not early), 1)
 
     def _delay(self, failures: int, outcome: Outcome) -> timedelta | None:
@@ -152,8 +164,8 @@ class WorkQueue:
         """End the pass of an object; if the object was added meanwhile, it is queued now."""
         del self._in_flight[uid]
         item = self._items.get(uid)
-        if item is not None and item.again:
-            self.add(uid)
+        if item is not None and item.again is not None:
+            self.add(uid, item.again)
 
     # -- opening and shutting --------------------------------------------------------------------------------------
 
@@ -178,12 +190,11 @@ class WorkQueue:
     def stats(self) -> QueueStats:
         """Numbers of objects queued and in flight, and the age of the oldest of each."""
         now = self._clock.monotonic()
-        waits = [now - item.queued_at for item in self._items.values() if item.queued_at is not None]
         passes = [now - started_at for started_at in self._in_flight.values()]
         return QueueStats(
-            depth=len(waits),
+            depth=len(self._ready),
             in_flight=len(passes),
             due_times=len(self._due),
-            oldest_wait=timedelta(seconds=max(waits, default=0.0)),
+            oldest_wait=timedelta(seconds=self._ready.longest_wait(now)),
             longest_pass=timedelta(seconds=max(passes, default=0.0)),
         )

@@ -1,4 +1,4 @@
-"""The workers: a bounded number of tasks that take objects from the work queue and run the pass of each."""
+"""The workers: take objects from the work queue, and run the pass of each, a bounded number at once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agentex_operator import logs
 from agentex_operator.core.internal_error import InternalFailure
 from agentex_operator.reconcile.bugs import CallRaisedError, reference_of
+from agentex_operator.reconcile.slots import Slots
 from agentex_operator.reconcile.views import View
 from agentex_operator.reconcile.work_queue import Outcome
 
@@ -31,8 +32,8 @@ Report = Callable[[View, InternalFailure], Awaitable[None]]
 class _Pass:
     """A pass in flight."""
 
-    worker: asyncio.Task[None] | None
     view: View  # what the pass reads
+    task: asyncio.Task[None] | None = None
     unconfirmed: set[str] = field(default_factory=set)  # versions seen meanwhile that may be somebody else's
     removed: View | None = None  # the last view of the object, if it was removed meanwhile
 
@@ -45,10 +46,11 @@ class Workers:
         self._newest = newest
         self._bugs = bugs
         self._count = count
+        self.slots = Slots(count)
         self._reconcile: dict[str, Reconcile] = {}
         self._gone: dict[str, Gone | None] = {}
         self._report: dict[str, Report | None] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._dispatcher: asyncio.Task[None] | None = None
         self._passes: dict[str, _Pass] = {}
 
     def register(self, kind: str, reconcile: Reconcile, gone: Gone | None, report: Report | None) -> None:
@@ -56,26 +58,25 @@ class Workers:
         self._reconcile[kind], self._gone[kind], self._report[kind] = reconcile, gone, report
 
     async def start(self) -> None:
-        """Start the tasks; objects that were queued before are worked on now."""
-        self._tasks = [asyncio.create_task(self._work(), name=f"worker {n}") for n in range(self._count)]
+        """Begin to take objects; those that were queued before are worked on now."""
+        self.slots = Slots(self._count)
+        self._dispatcher = asyncio.create_task(self._dispatch(), name="dispatcher of passes")
 
     async def drain(self, within: timedelta) -> None:
-        """End the tasks; the queue must be shut before. A pass still in flight after `within` is cancelled."""
-        busy = {running.worker for running in self._passes.values()}
-        for task in self._tasks:
-            if task not in busy:
-                task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=within.total_seconds())
-        await self._cancel_the_rest()
-
-    async def _cancel_the_rest(self) -> None:
+        """Take no more objects; the queue must be shut before. A pass still in flight after `within` is cancelled."""
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+        if tasks := self._tasks():
+            await asyncio.wait(tasks, timeout=within.total_seconds())
         for running in self._passes.values():
             log.warning("pass cut off by shutdown", **_fields(running.view))
-            if running.worker is not None:
-                running.worker.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        tasks = self._tasks()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [running.task for running in self._passes.values() if running.task is not None]
 
     # -- what happens to an object during its pass -----------------------------------------------------------------
 
@@ -113,19 +114,29 @@ class Workers:
 
     # -- working ---------------------------------------------------------------------------------------------------
 
-    async def _work(self) -> None:
+    async def _dispatch(self) -> None:
         while not self._queue.shut:
-            await self._pass(await self._queue.get())
+            await self._queue.filled()
+            await self.slots.take()
+            if (uid := self._queue.take()) is None:
+                self.slots.give_back()
+            else:
+                self._begin(uid)
 
-    async def _pass(self, uid: str) -> None:
-        """Run one pass, and tell the queue its outcome; a pass that is cancelled has none."""
+    def _begin(self, uid: str) -> None:
         view = self._newest(uid)
         assert view is not None, "the queue drops what the cache forgets"  # noqa: S101 - see Engine
-        running = self._passes[uid] = _Pass(asyncio.current_task(), view)
+        running = self._passes[uid] = _Pass(view)
+        running.task = asyncio.create_task(self._pass(running), name=f"pass of {uid}")
+
+    async def _pass(self, running: _Pass) -> None:
+        """Run one pass, and tell the queue its outcome; a pass that is cancelled has none."""
+        uid = running.view.uid
         try:
-            self._queue.requeue(uid, await self._outcome(view))
+            self._queue.requeue(uid, await self._outcome(running.view))
         finally:
             self._end(uid, running)
+            self.slots.give_back()
 
     def _end(self, uid: str, running: _Pass) -> None:
         del self._passes[uid]
@@ -141,7 +152,7 @@ class Workers:
             try:
                 return await self._reconcile.get(view.kind, _nothing_to_do)(view)
             except asyncio.CancelledError as error:
-                _raise_if_the_worker_is_cancelled()
+                _raise_if_the_pass_is_cancelled()
                 return await self._bug(view, error, "a pass was cancelled from inside")
             except Exception as error:  # the last line: one object's bug must not stop a worker
                 return await self._bug(view, error, "a pass raised: this is a bug in the operator")
@@ -160,7 +171,7 @@ class Workers:
         try:
             await report
         except (Exception, asyncio.CancelledError):  # as in _outcome
-            _raise_if_the_worker_is_cancelled()
+            _raise_if_the_pass_is_cancelled()
             self._bugs.record("an internal error could not be reported", reference=failure.reference)
 
 
@@ -168,8 +179,8 @@ async def _nothing_to_do(_: View) -> Outcome:
     return Outcome()
 
 
-def _raise_if_the_worker_is_cancelled() -> None:
-    """Raise CancelledError when the worker itself is cancelled, not something it waited for."""
+def _raise_if_the_pass_is_cancelled() -> None:
+    """Raise CancelledError when the pass itself is cancelled, not something that it waited for."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
