@@ -278,5 +278,17 @@ async def prime(engine: Engine, cluster: KubeCluster, settings: Settings, kinds:
     everywhere: tuple[str | None, ...] = (None,)
     for kind in kinds:
         for namespace in settings.watch_namespaces or everywhere if kind.namespaced else everywhere:
-            for obj in await cluster.list(kind, namespace):
-                engine.observe(kind.kind, None, obj)
+            await _observe_all(engine, cluster, kind, namespace)
+
+
+async def _observe_all(engine: Engine, cluster: KubeCluster, kind: Kind, namespace: str | None) -> None:
+    """Observe each page before the next one is read; forget what was gone when an expired list began anew."""
+    before, listed = set[str](), set[str]()
+    async for page in cluster.pages(kind, namespace):
+        if page.is_first:
+            before, listed = before | listed, set()
+        for obj in page.objects:
+            engine.observe(kind.kind, None, obj)
+            listed.add(obj["metadata"]["uid"])
+    for uid in before - listed:
+        engine.forget(uid)

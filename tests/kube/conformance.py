@@ -88,7 +88,7 @@ class Runner:
             case "create":
                 return await self._create(operation)
             case "list":
-                found = await self.cluster.list(GADGET, self.namespace)
+                found = [one async for page in self.cluster.pages(GADGET, self.namespace) for one in page.objects]
                 return [self._bare(one) for one in found if one["metadata"]["name"].startswith(self.prefix)]
             case "delete":
                 condition = self._condition(operation)

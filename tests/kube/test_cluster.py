@@ -48,14 +48,17 @@ async def test_reading_an_object_that_is_not_there_returns_none(kube: KubeCluste
     assert await live(kube, absent) is None
 
 
-async def test_a_list_has_the_objects_of_all_its_chunks(
+async def test_the_pages_of_a_list_have_all_its_objects(
     kube: KubeCluster, make_thing: MakeThing, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agentex_operator.kube.cluster.CHUNK", 2)
     made = [make_thing(f"thing-{number}") for number in range(5)]
 
-    assert [bare(found) for found in await kube.list(THING, namespace)] == made
-    assert len(await kube.list(THING, None)) >= 5
+    pages = [page async for page in kube.pages(THING, namespace)]
+
+    assert [[bare(found) for found in page.objects] for page in pages] == [made[:2], made[2:4], made[4:]]
+    assert [page.is_first for page in pages] == [True, False, False]
+    assert sum([len(page.objects) async for page in kube.pages(THING, None)]) >= 5
 
 
 async def test_a_conditional_write_applies_to_its_own_version_only(

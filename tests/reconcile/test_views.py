@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agentex_operator.reconcile.views import View, is_edited, is_newer, is_removed, view_of
+from agentex_operator.reconcile.views import LAST_APPLIED, View, is_edited, is_newer, is_removed, view_of
 
 
 def a_view(**metadata: Any) -> View:
@@ -25,6 +25,16 @@ def test_a_view_has_the_object_without_its_managed_fields() -> None:
     assert (view.key, view.uid, view.resource_version) == (("Thing", "team", "a"), "u1", "7")
     assert "managedFields" not in view.obj["metadata"]
     assert view.obj["spec"] == {"size": 1}
+
+
+def test_a_view_has_the_annotations_without_what_kubectl_applied_last() -> None:
+    raw: dict[str, Any] = {"metadata": {"uid": "u1", "name": "a", "annotations": {LAST_APPLIED: "{}", "a": "b"}}}
+
+    view = view_of("Thing", raw)
+
+    assert view is not None
+    assert view.obj["metadata"]["annotations"] == {"a": "b"}
+    assert raw["metadata"]["annotations"] == {LAST_APPLIED: "{}", "a": "b"}  # what the caller holds is not changed
 
 
 @pytest.mark.parametrize("obj", [{}, {"metadata": None}, {"metadata": {"uid": "u"}}, {"metadata": {"name": "a"}}])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import quote
 
 from agentex_operator.core import reasons
-from agentex_operator.core.errors import NotReady, Unauthorized
+from agentex_operator.core.errors import NotReady, Rejected, Unauthorized, Unavailable
 from agentex_operator.kube import access
 from agentex_operator.kube.api import Api
 from agentex_operator.kube.kinds import CONFIG_MAP, NAMESPACE, SECRET, Kind
@@ -14,7 +15,7 @@ from agentex_operator.kube.shared_reads import SharedReads
 from agentex_operator.settings import Settings, version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from agentex_operator.clock import Clock
     from agentex_operator.kube.access import Access
@@ -22,7 +23,17 @@ if TYPE_CHECKING:
 CACHE_SECONDS = 2.0  # of ConfigMaps and Namespaces
 KIND_OF_SCHEMA = "x-kubernetes-group-version-kind"
 CHUNK = 500  # objects per response of a list
+EXPIRED = 410  # the status of an answer to a continue token that is too old
+MOST_RESTARTS = 3  # of one list, each because of an expired continue token
 NOT_IDENTIFIED = "The operator identifies this cluster by the uid of the namespace kube-system"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list. `is_first`: the list begins, or begins anew: what earlier pages had counts no more."""
+
+    objects: tuple[dict[str, Any], ...]
+    is_first: bool
 
 
 class Cluster(Protocol):
@@ -35,8 +46,11 @@ class Cluster(Protocol):
     async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
         """Read one object, live."""
 
-    async def list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
-        """Read all objects of a kind, live and in chunks; of all namespaces where `namespace` is None."""
+    def pages(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
+        """List all objects of a kind, live and page by page; of all namespaces where `namespace` is None.
+
+        A list whose rest the API server does not know any more begins anew (`Page.is_first`).
+        """
 
     async def storage_version(self, kind: Kind, namespace: str | None) -> str:
         """Read the resourceVersion at which the API server lists this kind now; "" where it serves no such kind."""
@@ -111,16 +125,25 @@ class KubeCluster:
         """See Cluster."""
         return await self.api.get(kind.path(namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
-        """See Cluster."""
-        found: list[dict[str, Any]] = []
-        more: str | None = ""
-        while more is not None:
-            chunk = await self.api.get(f"{kind.collection(namespace)}?limit={CHUNK}&continue={quote(more, safe='')}")
-            items = (chunk or {}).get("items", [])
-            found += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items]
-            more = (chunk or {}).get("metadata", {}).get("continue") or None
-        return found
+    async def pages(self, kind: Kind, namespace: str | None) -> AsyncIterator[Page]:
+        """See Cluster. Raises Unavailable for a list that began anew MOST_RESTARTS times, and does not end."""
+        more, restarts = "", 0
+        while True:
+            try:
+                chunk = await self._chunk(kind, namespace, more)
+            except Rejected as error:
+                restarts += 1
+                _require_expired(error, more, restarts)
+                more = ""
+                continue
+            yield _page(kind, chunk, is_first=not more)
+            more = str((chunk.get("metadata") or {}).get("continue") or "")
+            if not more:
+                return
+
+    async def _chunk(self, kind: Kind, namespace: str | None, more: str) -> dict[str, Any]:
+        found = await self.api.get(f"{kind.collection(namespace)}?limit={CHUNK}&continue={quote(more, safe='')}")
+        return found or {}
 
     async def storage_version(self, kind: Kind, namespace: str | None) -> str:
         """See Cluster."""
@@ -197,6 +220,20 @@ class KubeCluster:
         schemas = (document.get("components") or {}).get("schemas") or {}
         return {str(name["kind"]): schema for schema in schemas.values()
                 for name in schema.get(KIND_OF_SCHEMA) or () if "spec" in schema.get("properties", {})}
+
+
+def _page(kind: Kind, chunk: Mapping[str, Any], *, is_first: bool) -> Page:
+    """The objects of a chunk; the items of a list name neither their apiVersion nor their kind."""
+    items = chunk.get("items") or ()
+    return Page(tuple({"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in items), is_first)
+
+
+def _require_expired(error: Rejected, more: str, restarts: int) -> None:
+    """Raise the error of a chunk, unless it says that the rest of the list is not known any more (410)."""
+    if error.status != EXPIRED or not more:
+        raise error
+    if restarts > MOST_RESTARTS:
+        raise Unavailable(f"a list began anew {MOST_RESTARTS} times, and expired again before its end") from error
 
 
 def _require_complete_precondition(body: Mapping[str, Any]) -> None:

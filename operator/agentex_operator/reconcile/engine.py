@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agentex_operator.reconcile import urgency
 from agentex_operator.reconcile.bugs import Bugs
 from agentex_operator.reconcile.cache import ViewCache
+from agentex_operator.reconcile.shared_strings import SharedStrings
 from agentex_operator.reconcile.urgency import Urgency
 from agentex_operator.reconcile.views import is_edited, is_newer, is_removed, view_of
 from agentex_operator.reconcile.work_queue import Backoff, WorkQueue
@@ -56,6 +57,7 @@ class Engine:
         backoff: Backoff | None = None,
     ) -> None:
         self._bugs = Bugs()
+        self._strings = SharedStrings()
         self._older_listed: list[Callable[[View], None]] = []
         self._goes_first: set[str] = set()  # the kinds whose objects many others depend on
         self._cache = ViewCache(self._bugs, removed=self._drop)
@@ -103,7 +105,7 @@ class Engine:
 
     def observe(self, kind: str, event_type: str | None, obj: Mapping[str, Any]) -> None:
         """Take in a watch event: takes O(1), never raises. Echoes and stale views change nothing."""
-        seen = view_of(kind, obj)
+        seen = self._seen(kind, obj)
         if seen is None:
             return
         if event_type == "DELETED":
@@ -122,7 +124,7 @@ class Engine:
         Two exceptions: a response that shows somebody else's edit causes one (the event of the edit will look like our
         echo), and an object whose last finalizer we removed is forgotten at once.
         """
-        seen = view_of(kind, obj)
+        seen = self._seen(kind, obj)
         if seen is None or (before := self.view(seen.uid)) is None:
             return
         self._workers.note_own_write(seen)
@@ -130,6 +132,10 @@ class Engine:
             self.forget(seen.uid)
         elif self._cache.remember(seen) and is_edited(before, seen):
             self.wake(seen.uid)
+
+    def _seen(self, kind: str, obj: Mapping[str, Any]) -> View | None:
+        view = view_of(kind, obj)
+        return None if view is None else self._strings.view(view)
 
     def forget(self, uid: str) -> None:
         """Drop an object that has gone: it has no more passes, and its subscribers are called.

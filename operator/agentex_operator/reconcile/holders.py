@@ -57,13 +57,19 @@ class Holders:
     async def resources(self, namespace: str | None) -> list[View]:
         """List all resources with a remote counterpart, live: of this namespace, or for None of the watched ones."""
         namespaces = self._namespaces if namespace is None else (namespace,)
-        listed = [(kind.kind, obj) for kind in self._kinds for one in namespaces
-                  for obj in await self._cluster.list(kind, one)]
-        return [view for kind, obj in listed if (view := view_of(kind, obj)) is not None]
+        return [view for kind in self._kinds for one in namespaces for view in await self._views(kind, one)]
 
     async def _list(self, kind: Kind) -> dict[str, Any]:
-        listed = [await self._cluster.list(kind, namespace) for namespace in self._namespaces]
-        return {"items": [obj for objects in listed for obj in objects]}
+        listed = [await self._views(kind, namespace) for namespace in self._namespaces]
+        return {"items": [view.obj for views in listed for view in views]}
+
+    async def _views(self, kind: Kind, namespace: str | None) -> list[View]:
+        """The views of all objects of a kind, live. Of the raw objects only one page is held, for they are large."""
+        found: list[View] = []
+        async for page in self._cluster.pages(kind, namespace):
+            views = [view for obj in page.objects if (view := view_of(kind.kind, obj)) is not None]
+            found = views if page.is_first else found + views
+        return found
 
 
 def found_in(objects: Iterable[Mapping[str, Any]], seeker: Seeker, call: FindHolders) -> tuple[Holder, ...]:

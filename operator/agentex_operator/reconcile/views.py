@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from agentex_operator.core import guard
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str | None, str]  # kind, namespace (None for cluster-scoped kinds), name
 
+LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"  # by kubectl, a copy of the whole object
+
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One object as last seen, in a watch event or in the response to our own write; without managedFields."""
+    """One object as last seen, in a watch event or in the response to our own write.
+
+    `obj` has neither managedFields nor the annotation LAST_APPLIED: nothing reads them, and they are half of an object.
+    """
 
     kind: str
     uid: str
@@ -31,8 +36,8 @@ class View:
 
 
 def view_of(kind: str, obj: Mapping[str, Any]) -> View | None:
-    """The view of a raw object, without its managedFields; None if the object has no uid or no name."""
-    metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}
+    """The view of a raw object; None if the object has no uid or no name."""
+    metadata = _kept_metadata(obj.get("metadata") or {})
     if not metadata.get("uid") or not metadata.get("name"):
         return None
     return View(
@@ -43,6 +48,13 @@ def view_of(kind: str, obj: Mapping[str, Any]) -> View | None:
         resource_version=metadata.get("resourceVersion", ""),
         obj={**obj, "metadata": metadata},
     )
+
+
+def _kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
+    if LAST_APPLIED in (annotations := kept.get("annotations") or {}):
+        kept["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
+    return kept
 
 
 def is_newer(version: str, than: str) -> bool:
