@@ -338,7 +338,7 @@ class WaitingPasses:
             await self.listed.wait()
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
-        for _ in range(5):
+        for _turn in range(5):
             await asyncio.sleep(0)
         self.running -= 1
         self.ended += 1
