@@ -121,6 +121,22 @@ async def test_an_id_created_after_the_listing_needs_another_listing(
     assert lists(simulator) == 2
 
 
+async def test_after_a_create_its_owner_is_answered_from_a_listing_that_began_later(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord]
+) -> None:
+    simulator.fault("slow", header_delay=0.3, match={"method": "GET"})
+    early = asyncio.create_task(inventory.find(a_request("bot"), fresh_since=None))
+    await until(lambda: lists(simulator) == 1)
+    (build,) = await some_builds(client, "bot")
+    inventory.note_create(a_request("bot").owner)
+
+    shown = await inventory.find(a_request("bot"), fresh_since=None)
+    await inventory.find(a_request("bot"), fresh_since=None)
+
+    assert (shown.records, lists(simulator)) == ((build,), 2)
+    await early
+
+
 async def test_a_request_for_a_later_listing_waits_for_the_next_one(
     simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
 ) -> None:

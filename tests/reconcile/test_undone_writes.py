@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT, Kind
 from agentex_operator.reconcile.undone_writes import AT_ONCE, LONGEST_PAUSE, UndoneWrites
-from agentex_testkit.api_server import Object, condition
-from agentex_testkit.builders import a_build, a_context, a_deployment, a_preview, an_image
+from agentex_testkit.api_server import Object, condition, gone
+from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
 from agentex_testkit.clocks import HandClock
+from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.harness import Harness
 
 DEPLOYMENT = "AgentDeployment"
@@ -97,6 +100,39 @@ async def test_a_request_whose_acknowledgement_is_undone_is_acted_on_ever_more_r
         await harness.advance(5)
 
     assert harness.creates(harness.owner(kind, "quote")) <= 20  # one, 6 at once, then pauses that double
+
+
+@pytest.mark.parametrize("kind", [AGENT_BUILD, AGENT_DEPLOYMENT], ids=["build", "deployment"])
+async def test_a_status_that_another_client_removes_before_the_id_is_recorded_causes_no_second_create(
+        harness: Harness, kind: Kind) -> None:
+    harness.apply(an_image())
+    if kind == AGENT_DEPLOYMENT:
+        await harness.wait("AgentBuild", "quote")
+        harness.apply(a_deployment())
+    remove = partial(harness.edit, kind.kind, "quote", status=None)
+    fault = harness.cluster.fail(Fault("patch_status", kind, act=remove, skip=1))  # the first one is the intent
+
+    await harness.wait(kind.kind, "quote")
+
+    assert (fault.happened, harness.creates(harness.owner(kind.kind, "quote"))) == (1, 1)
+
+
+@pytest.mark.parametrize("kind", ["AgentBuild", DEPLOYMENT])
+async def test_a_resource_whose_status_another_client_removes_is_deleted_with_its_remote_object(
+        harness: Harness, kind: str) -> None:
+    if kind == DEPLOYMENT:
+        harness.apply(a_context(), a_build(), a_preview())
+        await harness.wait(kind, "quote")
+    else:
+        harness.apply(a_context(dockerfile=STUCK), a_build())
+        await harness.until(lambda: harness.status(kind, "quote").get("buildID"))
+    owner = harness.owner(kind, "quote")
+    harness.delete(kind, "quote")
+
+    harness.edit(kind, "quote", status=None)
+
+    await harness.wait(kind, "quote", gone)
+    assert harness.living(owner) == []
 
 
 # --- properties ---------------------------------------------------------------------------------------------------

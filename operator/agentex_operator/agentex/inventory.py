@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol
 
@@ -89,6 +91,14 @@ class Inventory(Generic[Record]):
         self._poller = Poller(self._cache, clock, jitter, wake, self._rounds.next_listing)
         self._counts: RecordCounts | None = None
         self._agents: dict[str, str] = {}
+        self._creates: Counter[str] = Counter()  # by owner: creates that have ended since the last listing began
+
+    def note_create(self, owner: str) -> None:
+        """Note that a create of this owner has ended: only a listing that begins from now on answers the owner.
+
+        The status usually asks for that, but another client may remove the status before the new id is on record.
+        """
+        self._creates[owner] += 1
 
     def follow(self, uid: str, request: WatchRequest) -> None:
         """List for this request every `every`, and wake `uid` on changes; the newest request of a uid counts."""
@@ -109,8 +119,11 @@ class Inventory(Generic[Record]):
 
     async def _find(self, request: WatchRequest, fresh_since: datetime | None) -> Listing[Record]:
         recent, deep = self._freshness(request, fresh_since)
-        if (coverage := self._cache.fresh(request, recent, deep)) is None:
-            await self._rounds.listed(request, self._cache.missing_back_to(request, deep), recent)
+        created = request.owner in self._creates
+        coverage = None if created else self._cache.fresh(request, recent, deep)
+        if coverage is None:
+            bound = recent.not_before(math.inf) if created else recent  # a listing under way began before the create
+            await self._rounds.listed(request, self._cache.missing_back_to(request, deep), bound)
             coverage = self._cache.fresh(request, recent, deep)
         if coverage is None:
             raise Unavailable(f"The list could not be read back to {request.back_to:%Y-%m-%dT%H:%M:%SZ}.")
@@ -152,6 +165,7 @@ class Inventory(Generic[Record]):
 
     async def _read_listing(self, round_: Round) -> None:
         """Read one listing for all that asked and all that are due; then wake the followers whose records changed."""
+        created = Counter(self._creates)
         claimed = await self._claims.record_filter()
         began = self._clock.monotonic()
         due = self._poller.due_at(began)
@@ -163,6 +177,7 @@ class Inventory(Generic[Record]):
         round_.coverage = Coverage(self._clock.now(), began, min(needs, default=None), record_filter)
         read = await self._reader.read(round_.coverage)
         self._cache.apply_listing(read.coverage, read.records)
+        self._creates -= created
         self._agents |= read.tally.agents
         if len(self._cache.listings) == 1:
             self._counts = read.tally.counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -108,6 +108,10 @@ class FreshnessBound:
         """The bound for listings at most `age` old; a negative age (a moment in the future) counts as zero."""
         age = max(age, timedelta())
         return FreshnessBound(now - age, monotonic - age.total_seconds())
+
+    def not_before(self, monotonic: float) -> FreshnessBound:
+        """The bound, and no earlier than this moment of the monotonic clock."""
+        return replace(self, monotonic=max(self.monotonic, monotonic))
 
     def allows(self, coverage: Coverage) -> bool:
         """Whether that listing began no earlier than the bound, on both clocks."""

@@ -88,7 +88,8 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
 
     async def _create(self, call: calls.CreateBuild) -> BuildRecord:
         archive = self.staged.archive if self.staged else None
-        record = await self.session.client.create_build(call.request, archive, until=self.until)
+        with self.creating():
+            record = await self.session.client.create_build(call.request, archive, until=self.until)
         if record.agent_id:
             self.session.names.learn(record.agent_name, record.agent_id)
         return record

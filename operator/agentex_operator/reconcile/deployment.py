@@ -86,7 +86,8 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
                 return call.answer(await self.runtime.sources.manifest(self.namespace, call.source, call.context,
                                                                      self.started_at))
             case calls.CreateDeployment():
-                return call.answer(await self.session.client.create_deployment(call.request, until=self.until))
+                with self.creating():
+                    return call.answer(await self.session.client.create_deployment(call.request, until=self.until))
             case _:
                 return await self.perform_common(call)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 
 from agentex_operator import logs
@@ -20,6 +21,7 @@ from agentex_operator.reconcile.shell import CallT
 from agentex_operator.reconcile.work_queue import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from agentex_operator.agentex.inventory import Inventory
@@ -188,6 +190,14 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         written = await self._save(call)
         self._answer_by = memory.answer_by(memory.from_status(call.status), self.runtime.policy)
         return written
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Within this context a create is sent: however it ends, the inventory answers from later listings only."""
+        try:
+            yield
+        finally:
+            self.inventory.note_create(self.owner_in(self.cluster_uid, self.uid))
 
     async def _find(self, call: LookForOurs[Record] | calls.FindHolders) -> Answer:
         if isinstance(call, calls.FindHolders):

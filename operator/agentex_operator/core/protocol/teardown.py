@@ -28,7 +28,7 @@ def release_when_deleted(observed: Observed[StatusT, Record],
         return None
     if FINALIZER not in observed.meta.finalizers:
         return Plan(None)
-    if observed.orphan or observed.nothing_left:
+    if observed.orphan or (observed.nothing_left and not may_have_forgotten(observed)):
         return Plan(calls.RemoveFinalizer())
     if isinstance(observed.account, AccountProblem):
         return wait_for_teardown(observed, without_account(observed, observed.account), observed.account.reason)
@@ -76,6 +76,17 @@ def wait_until_nothing_can_come(observed: AnyObserved, now: datetime) -> Verdict
     message = (f"The answer to a create was lost; until {free_at:%Y-%m-%dT%H:%M:%SZ} a remote {observed.noun} may "
                "still appear, which would then be removed.")
     return wait_for_teardown(observed, message, look_again=memory.until(free_at, now))
+
+
+def may_have_forgotten(observed: AnyObserved) -> bool:
+    """Whether the status may have been removed by another client, so that a listing must show that nothing is alive.
+
+    Such a status holds no report of any pass (-1), or a removal and no id. Without an account to ask, it is believed.
+    """
+    status, account = observed.status, observed.account
+    if isinstance(account, AccountProblem) and not account.temporary:
+        return False
+    return status.remote_id is None and (status.observed_generation < 0 or status.removal is not None)
 
 
 def wait_for_teardown(observed: AnyObserved, message: str, reason: str = reasons.DELETING,
