@@ -15,8 +15,8 @@ from tests.faults.scenarios.reference import Reference
 # proportions matter: parts of a run are balanced by them, and long batches are started early by them.
 SECONDS: dict[str, tuple[float, float]] = {
     "learn": (0, 18), "crash": (0, 9), "doubles": (0, 12), "stops": (0, 9), "views": (0, 12), "answers": (0, 10),
-    "exceptions": (0, 10), "replicas": (0, 15), "outages": (30, 22), "configmaps": (0, 15), "transitions": (45, 0.3),
-    "fuzz": (25, 0.1), "hostile": (1, 0.1), "load": (20, 70), "remote": (70, 1),
+    "exceptions": (0, 10), "replicas": (0, 15), "outages": (30, 22), "configmaps": (0, 15), "undone": (0, 25),
+    "transitions": (45, 0.3), "fuzz": (25, 0.1), "hostile": (1, 0.1), "load": (20, 70), "remote": (70, 1),
 }
 SECONDS_OF_REMOTE = {"refused": 200, "stalled": 200, "held": 100}  # by setting: the longest wait of its plans
 

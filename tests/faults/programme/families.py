@@ -18,6 +18,7 @@ from tests.faults.scenarios.outages import Outages
 from tests.faults.scenarios.reference import Reference
 from tests.faults.scenarios.replicas import Replicas
 from tests.faults.scenarios.stops import Stops
+from tests.faults.scenarios.undone_writes import UndoneWrites
 from tests.faults.scenarios.views import Views
 from tests.faults.transitions.family import Transitions
 
@@ -34,7 +35,7 @@ def families(found: dict[str, Reference]) -> dict[str, Family]:
     """Every family, by name."""
     with_references: tuple[Family, ...] = (Crash(found), Doubles(found), Stops(found), Views(found), Answers(found),
                                          Exceptions(found), Replicas(found), Outages(found))
-    every = (*with_references, ConfigMaps(), Remote(), Transitions(), Fuzz(), Hostile(), Load())
+    every = (*with_references, ConfigMaps(), UndoneWrites(), Remote(), Transitions(), Fuzz(), Hostile(), Load())
     return {family.name: family for family in every}
 
 

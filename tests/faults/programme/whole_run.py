@@ -12,8 +12,9 @@ from tests.faults.scenarios.crash import uncovered
 from agentex_testkit.fault_proxy.calls import Call
 from agentex_testkit.judge.findings import Finding, Harm
 
-MINIMA = {"crash/": 350, "views/": 150, "exceptions/": 300, "configmaps/": 200, "remote/": 300, "hostile/ssrf/": 60,
-          "hostile/archive/": 40, "hostile/yaml/": 15, "fuzz/": 5_000}  # plans that a whole run has
+MINIMA = {"crash/": 350, "views/": 150, "exceptions/": 300, "configmaps/": 200, "undone/": 60, "remote/": 300,
+          "hostile/ssrf/": 60, "hostile/archive/": 40, "hostile/yaml/": 15,
+          "fuzz/": 5_000}  # plans that a whole run has
 MINIMA_IN_FULL = MINIMA | {"doubles/": 2_000}
 
 

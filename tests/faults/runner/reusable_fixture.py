@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agentex_testkit.api_server import Object, eventually
 from agentex_testkit.cluster_fixture import REMOTE, ClusterFixture
 from agentex_testkit.hostile import SourceServer
+from agentex_testkit.judge.evidence import Evidence
 from agentex_testkit.judge.findings import Finding, Harm
 
 KEPT = ("AgentexAccount",)
@@ -19,10 +20,12 @@ class ReusableFixture(ClusterFixture):
     """A ClusterFixture that can be emptied; `sources` serves build contexts.
 
     `plan_from_here`: called by a scenario whose plans are to be made only from the calls that follow.
+    `written_by_others`: the resourceVersions that another client wrote to undo the operator's writes.
     """
 
     sources: SourceServer = field(default_factory=SourceServer)
     plan_from_here: Callable[[], None] = lambda: None
+    written_by_others: set[str] = field(default_factory=set)
 
     def begin_anew(self) -> None:
         """Remove everything by force; what is recorded and tracked from now on belongs to the next plan."""
@@ -30,8 +33,16 @@ class ReusableFixture(ClusterFixture):
             self._remove_all(kind)
         self._known.clear()
         self.tracked.clear()
+        self.written_by_others.clear()
         for recorder in self._recorders.values():
             recorder.forget()
+
+    def evidence(self, ambiguous: int = 0) -> Evidence:
+        """What the judge needs; without the versions that another client wrote to undo the operator's writes."""
+        found = super().evidence(ambiguous)
+        versions = {uid: [one for one in those if one["metadata"]["resourceVersion"] not in self.written_by_others]
+                    for uid, those in found.versions.items()}
+        return replace(found, versions=versions)
 
     @property
     def amount_written(self) -> int:
