@@ -4,8 +4,8 @@
 
 Each implementation has a new control plane and simulator at each size, one after the other; a build takes six seconds.
 Phases: busy (from the first apply until all are Ready), latency (AgentBuilds that are applied slowly, at pollInterval
-5 s and 1 s), idle, restart. Prints the figures with their goals as Markdown, and writes them to the folder of --out as
-table.md, results.json and SVG plots, after each size; `--redraw` makes them again from results.json. Exits with 1 if
+5 s and 1 s), idle, restart. Prints the figures with their goals as Markdown, and writes results.json and SVG plots to
+the folder of --out, after each measurement; `--redraw` makes tables and plots again from results.json. Exits with 1 if
 the operator breaks what it promises at every size: see `complaints`.
 
 Writes to the API server are counted in its audit log (of the ServiceAccount, answered 2xx), remote calls in the journal
@@ -43,15 +43,13 @@ class Results:
     about: dict[str, Any]
     runs: list[Run] = field(default_factory=list)
 
-    def write(self, folder: Path) -> str:
-        """Write the results, the tables and the plots; returns the tables."""
+    def write(self, folder: Path) -> None:
+        """Write the results, one run to a line, and the plots."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = markdown(self.runs)
-        (folder / RESULTS).write_text(json.dumps({"about": self.about, "runs": self.runs}, indent=1) + "\n")
-        (folder / "table.md").write_text(text)
+        runs = ",\n".join(json.dumps(run) for run in self.runs)
+        (folder / RESULTS).write_text(f'{{"about": {json.dumps(self.about)},\n"runs": [\n{runs}\n]}}\n')
         for name, drawing in plots(self.runs).items():
             (folder / name).write_text(drawing)
-        return text
 
     @staticmethod
     def read(folder: Path) -> Results:
@@ -139,7 +137,8 @@ def main() -> int:
     """Measure or redraw, print, and judge."""
     told = parsed(sys.argv[1:])
     results = Results.read(told.out) if told.redraw else measured(told)
-    print(results.write(told.out))
+    results.write(told.out)
+    print(markdown(results.runs))
     wrong = [one for run in results.runs if run["implementation"] == OPERATOR for one in complaints(run)]
     for one in wrong:
         print(f"Promise broken at {one}")

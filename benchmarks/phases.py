@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import audit_log, workload
 from benchmarks.implementations import ITEM, OPERATOR, Implementation, Start
+from benchmarks.naive_poller import ACCOUNT_REREAD
 from benchmarks.percentiles import evenly, summary
 from benchmarks.rig import until
 from benchmarks.workload import NAMESPACE
@@ -187,9 +188,9 @@ class Measurement:
         return int(changed["metadata"]["generation"])
 
     def _set_poll_interval(self, seconds: int) -> None:
-        """Set pollInterval, and wait until both implementations have read the account again."""
+        """Set pollInterval, and wait until the naive poller too has read the account again."""
         workload.set_account(self.rig.api, self.rig.simulator.address, self.wishes.rate, seconds)
-        time.sleep(2 * USUAL_POLL)
+        time.sleep(ACCOUNT_REREAD + 1)
 
     def _late_by(self, wanted: Sequence[Object], audited: Sequence[AuditedRequest]) -> list[float]:
         """For each of them, the seconds from the end of its remote build to Ready in the API server."""
