@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field, fields
@@ -78,8 +79,11 @@ def measure(name: str, wishes: Wishes) -> Run:
 
 def about(told: argparse.Namespace) -> dict[str, Any]:
     """When, where and how the results were made."""
-    return {"date": time.strftime("%Y-%m-%d %H:%M"), "command": told.command, "cores": os.cpu_count(),
-            "machine": platform.machine(), "load_before": [round(one, 2) for one in os.getloadavg()],
+    commit = subprocess.run(["git", "rev-parse", "--short=7", "HEAD"], cwd=Path(__file__).parent, check=True,
+                            capture_output=True, text=True).stdout.strip()
+    return {"date": time.strftime("%Y-%m-%d %H:%M"), "command": told.command, "commit": commit,
+            "machine": platform.machine(), "cores": os.cpu_count(), "niceness": os.nice(0),
+            "load_before": [round(one, 2) for one in os.getloadavg()],
             "wishes": {one.name: getattr(told, one.name) for one in fields(Wishes) if one.name != "size"}}
 
 
