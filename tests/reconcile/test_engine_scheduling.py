@@ -332,7 +332,7 @@ class WaitingPasses:
         self._engine, self.listed = engine, asyncio.Event()
         self.asked = self.running = self.most_at_once = self.ended = 0
 
-    async def __call__(self, _: View) -> Outcome:
+    async def __call__(self, _view: View) -> Outcome:
         self.asked += 1
         async with self._engine.without_a_slot():
             await self.listed.wait()
