@@ -1,9 +1,9 @@
-"""Which Event a write of the status brings: one for each change of Ready's status or reason."""
+"""Which Event a write of the status brings: one for each change of Ready, but for the steps of one operation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import conditions, reasons
 from agentex_operator.core.plan import Notice
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentex_operator.api.status import Condition
+
+STEPS: Final = frozenset({reasons.QUEUED, reasons.BUILDING, reasons.DEPLOYING})  # of one operation that goes well
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,18 @@ def readiness_of(stored: Iterable[Condition]) -> Readiness | None:
 
 
 def event_of(before: Readiness | None, after: Readiness | None) -> Notice | None:
-    """The Event to emit after a write, with the reason and message of Ready; None where neither changed its meaning."""
-    if after is None or (before is not None and (before.status, before.reason) == (after.status, after.reason)):
+    """The Event to emit after a write, with the reason and message of Ready.
+
+    None where neither changed its meaning, and from one step of an operation to the next: the Event of its start was
+    emitted, and that of its end will be.
+    """
+    if after is None or (before is not None and _means_the_same(before, after)):
         return None
     warns = after.stalled or after.reason == reasons.INTERNAL_ERROR
     return Notice("Warning" if warns else "Normal", after.reason, after.message)
+
+
+def _means_the_same(before: Readiness, after: Readiness) -> bool:
+    if before.status != after.status:
+        return False
+    return before.reason == after.reason or (not after.stalled and {before.reason, after.reason} <= STEPS)
