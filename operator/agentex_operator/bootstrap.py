@@ -21,7 +21,7 @@ from agentex_operator.core import endpoints
 from agentex_operator.core.endpoints import EndpointRules
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.plan import Policy
-from agentex_operator.health import Health, has_started, no_pass_is_stuck
+from agentex_operator.health import Health, first_passes_have_begun, has_started, no_pass_is_stuck
 from agentex_operator.kube.cluster import KubeCluster
 from agentex_operator.kube.events import Recorder
 from agentex_operator.kube.kinds import AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT, Kind
@@ -178,7 +178,8 @@ async def operating(settings: Settings, redactor: logs.Redactor, cluster: KubeCl
     runtime = make_runtime(settings, cluster, crds, redactor, clock, registry)
     register(runtime, settings, registry)
     health = Health(clock, {"passes": no_pass_is_stuck(engine)},
-                    {"watch": has_started(watch_health.age), "CRDs": crds.problem})
+                    {"watch": has_started(watch_health.age), "CRDs": crds.problem,
+                     "passes": first_passes_have_begun(engine, clock)})
     log.info("listening", port=await health.start(settings.health_host, settings.health_port))
     await runtime.recorder.start()
 

@@ -1,4 +1,4 @@
-"""Serves /livez (should the process be kept) and /readyz (has the watch started) over HTTP."""
+"""Serves /livez (should the process be kept) and /readyz (does the operator look after everything) over HTTP."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Check = Callable[[], str | None]  # returns None, or a sentence that says what is wrong
 
 LONGEST_LAG = 5.0  # seconds that one turn of the event loop may take
+FIRST_PASSES = timedelta(minutes=5)  # after which /readyz waits no more for the first passes of a start
 LONGEST_PASS = timedelta(minutes=45)  # longer than uploading the largest context over the slowest line
 
 
@@ -76,3 +77,17 @@ def no_pass_is_stuck(engine: Engine) -> Check:
 def has_started(age: Callable[[], timedelta | None]) -> Check:
     """A check that fails until the watch has started; `age` is `WatchHealth.age`."""
     return lambda: "not started yet" if age() is None else None
+
+
+def first_passes_have_begun(engine: Engine, clock: Clock) -> Check:
+    """A check that fails while objects that were there at the start wait for their first pass.
+
+    It fails for FIRST_PASSES at most: a remote API that does not answer must not keep the operator from being ready.
+    """
+    end = clock.monotonic() + FIRST_PASSES.total_seconds()
+
+    def check() -> str | None:
+        left = engine.stats.not_begun if clock.monotonic() < end else 0
+        return f"objects that wait for their first pass since the start: {left}" if left else None
+
+    return check

@@ -35,10 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The engine at one moment, for probes and metrics; `due_times` counts overtaken ones too."""
+    """The engine at one moment, for probes and metrics; `due_times` counts overtaken ones too.
+
+    `not_begun`: how many objects that were there at the start wait for their first pass.
+    """
 
     known: int
     depth: int
+    not_begun: int
     in_flight: int
     due_times: int
     oldest_wait: timedelta
@@ -221,6 +225,7 @@ class Engine:
         return Stats(
             known=len(self._cache),
             depth=queue.depth,
+            not_begun=queue.not_begun,
             in_flight=queue.in_flight,
             due_times=queue.due_times,
             oldest_wait=queue.oldest_wait,

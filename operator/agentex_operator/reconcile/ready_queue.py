@@ -28,6 +28,11 @@ class ReadyQueue:
         """How many uids wait."""
         return len(self._urgency)
 
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The uids that wait, in no particular order."""
+        return tuple(self._urgency)
+
     def longest_wait(self, now: float) -> float:
         """How long the uid that has waited longest has waited, in seconds; 0 if none waits."""
         return now - min(self._since.values(), default=now)

@@ -53,9 +53,13 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """The queue at one moment; `due_times` counts overtaken ones too."""
+    """The queue at one moment; `due_times` counts overtaken ones too.
+
+    `not_begun`: how many objects that were there at the start wait for their first pass.
+    """
 
     depth: int
+    not_begun: int
     in_flight: int
     due_times: int
     oldest_wait: timedelta
@@ -88,6 +92,7 @@ class WorkQueue:
         self._ready = ReadyQueue()
         self._due = DueTimes(clock, self._add_due)
         self._in_flight: dict[str, float] = {}  # when the pass of each of these objects started
+        self._not_begun: set[str] = set()  # objects that were there when the queue was opened, until their first pass
         self.shut = False
 
     # -- adding ----------------------------------------------------------------------------------------------------
@@ -114,6 +119,7 @@ class WorkQueue:
         if self._items.pop(uid, None) is not None:
             self._ready.discard(uid)
             self._due.discard(uid)
+            self._not_begun.discard(uid)
 
     def _add_due(self, uid: str) -> None:
         self.add(uid, self._item(uid).when_due)
@@ -134,6 +140,7 @@ class WorkQueue:
         item = self._items[uid]
         item.again, item.when_due = None, Urgency.ROUTINE
         self._due.discard(uid)
+        self._not_begun.discard(uid)
         self._in_flight[uid] = self._clock.monotonic()
         return uid
 
@@ -172,6 +179,7 @@ class WorkQueue:
     def open(self) -> None:
         """Take in objects, as from the beginning, after `shut_down`."""
         self.shut = False
+        self._not_begun = set(self._ready.uids)
         self._due.start()
 
     def shut_down(self) -> None:
@@ -193,6 +201,7 @@ class WorkQueue:
         passes = [now - started_at for started_at in self._in_flight.values()]
         return QueueStats(
             depth=len(self._ready),
+            not_begun=len(self._not_begun),
             in_flight=len(passes),
             due_times=len(self._due),
             oldest_wait=timedelta(seconds=self._ready.longest_wait(now)),
