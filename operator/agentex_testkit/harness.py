@@ -120,10 +120,11 @@ class Harness:
         async with asyncio.timeout(PATIENCE):
             quiet = 0
             while quiet < 3:
-                await asyncio.sleep(0 if quiet else STEP)
-                for _ in range(5):
+                for _ in range(6):
                     await asyncio.sleep(0)
                 quiet = 0 if self._busy() else quiet + 1
+                if not quiet:
+                    await asyncio.sleep(STEP)
 
     async def advance(self, seconds: float) -> None:
         """Move the clock, stopping at each timer until everything has settled."""
@@ -140,9 +141,10 @@ class Harness:
 
     def _busy(self) -> bool:
         stats = self.engine.stats if self.engine else None
-        listing = any(task.get_name() == "listing" for task in asyncio.all_tasks())
         told = self.cluster.watch.pending and not self.cluster.watch.held
-        return bool(listing or told or self.cluster.streams.pending or (stats and (stats.depth or stats.in_flight)))
+        if told or self.cluster.streams.pending or (stats and (stats.depth or stats.in_flight)):
+            return True
+        return any(task.get_name() == "listing" for task in asyncio.all_tasks())
 
     async def wait(self, kind: str, name: str, until: Callable[[Object | None], bool] = ready,
                    within: float = 600) -> Object:

@@ -24,6 +24,7 @@ from agentex_operator.kube.kinds import (
 )
 from agentex_testkit.fake_cluster import schema
 from agentex_testkit.fake_cluster.answers import ApiError
+from agentex_testkit.fake_cluster.schema import Rules
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Served:
     def _defaults(self) -> Mapping[str, Any]:
         return schema.defaults_of(self.schema or {})
 
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.schema or {})
+
     def taken_in(self, obj: Mapping[str, Any]) -> dict[str, Any]:
         """Return the object as it would be stored: pruned and with its defaults."""
         if self.schema is None:
@@ -59,7 +64,7 @@ class Served:
 
     def check(self, obj: Mapping[str, Any]) -> None:
         """Raise ApiError 422 for an object that breaks the schema."""
-        wrong = list(schema.errors(self.schema or {}, dict(obj)))
+        wrong = self._rules.errors(dict(obj))
         if wrong:
             raise ApiError(422, f"{self.kind.kind} {obj['metadata']['name']!r} is invalid: {'; '.join(wrong)}")
 
