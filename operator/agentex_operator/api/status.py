@@ -147,6 +147,6 @@ def status_as_dict(status: Status) -> dict[str, Any]:
 
 def _without_empty(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {key: _without_empty(one) for key, one in value.items()}
-        return {key: one for key, one in kept.items() if one is not None and one not in ("", [], {})}
+        kept = {key: _without_empty(one) for key, one in value.items() if one is not None}
+        return {key: one for key, one in kept.items() if one or not isinstance(one, str | list | dict)}
     return [_without_empty(one) for one in value] if isinstance(value, list) else value

@@ -221,7 +221,7 @@ def _address(host: str) -> str:
 
 def _split(text: str) -> SplitResult:
     """The parts of a URL without user, query and fragment. Raises InvalidInput(InvalidURL)."""
-    if any(not one.isprintable() or one.isspace() or one in "\\?#" for one in text):
+    if not text.isprintable() or any(one in text for one in " \\?#"):  # a space is the only printable white space
         raise _invalid("it has a space, a backslash, a query or a fragment")
     with guard.raising(lambda _error: _invalid("it is no URL")):
         parts = urlsplit(text)

@@ -28,7 +28,7 @@ def outdated(kind: str, fields: Sequence[str]) -> str:
 
 def missing_fields(own: Schema, served: Schema, path: str) -> Iterator[str]:
     """The paths of the fields of the operator's own schema that the served schema would prune, outermost only."""
-    if served.get(PRESERVES):
+    if served.get(PRESERVES) or served == own:
         return
     there = _members(served)
     for name, schema in _members(own).items():
