@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Byte code that is not kept costs `make test-unit` 20 s: each of its processes would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -51,7 +53,7 @@ clean: ## remove .venv/ and every cache in this folder (built parts stay in ~/.c
 
 # A run of all quick tests has three parts, side by side. What the first two say is shown when the third has ended.
 # tests/house stays in the foreground: a shell lets its background jobs ignore SIGINT, which these tests send.
-QUICK := -m "not needs_cluster and not needs_helm and not needs_kstatus and not exhaustive"
+QUICK := --hypothesis-profile quick -m "not needs_cluster and not needs_helm and not needs_kstatus and not exhaustive"
 CHOSEN := $(filter-out -% no:%,$(PYTEST_ARGS))
 SHELL_TESTS := tests/reconcile
 define SIDE_BY_SIDE

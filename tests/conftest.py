@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ import pytest
 
 from agentex_dev import gobuild
 from agentex_dev.programs import Programs
-from agentex_testkit import clusters
+from agentex_testkit import clusters, samples
 from agentex_testkit.clusters import ClusterUnderTest, Once
 
 PROGRAMS = pytest.StashKey[Once[Programs]]()
@@ -24,6 +25,8 @@ MARKED_BY_FIXTURE = {
     "programs": ("needs_cluster", "needs_control_plane"), "cluster": ("needs_cluster",), "helm": ("needs_helm",),
     "kstatus": ("needs_kstatus",),
 }
+
+samples.register_profile()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,6 +69,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what the chosen tests need now: visibly, and outside of any test's time limit."""
     if session.config.option.collectonly:
         return
+    gc.freeze()  # the modules and tests of this run stay; the collections during the tests need not look at them
     with _nothing_captured(session.config):
         if _any(session, "needs_cluster") and clusters.is_ours_to_run(session.config.getoption("--cluster")):
             session.config.stash[PROGRAMS].prepare()

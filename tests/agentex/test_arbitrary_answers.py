@@ -15,6 +15,7 @@ from agentex_operator.agentex.wire import LATEST, build_page, build_record, depl
 from agentex_operator.core import endpoints
 from agentex_operator.core.errors import ExternalError, InvalidInput
 from agentex_operator.kube import responses
+from agentex_testkit import samples
 
 TIMES = ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-05:00",
          "0001-01-01T00:00:00+14:00", "1969-12-31T23:59:59Z", "20261", "2026-W01",
@@ -30,7 +31,7 @@ RECORDS = st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8).map(lambda 
 DEEP = b"[" * 200_000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples.examples(300), deadline=None)
 @given(RECORDS)
 def test_any_record_is_read_or_left_out_and_its_times_can_be_added_to(fields: dict[str, Any]) -> None:
     for read in (build_record, deployment_record):
@@ -47,7 +48,7 @@ def test_a_time_far_away_counts_as_none_or_as_the_latest(moment: str) -> None:
     assert record.expires_at is None or datetime(1970, 1, 1, tzinfo=UTC) <= record.expires_at <= LATEST
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples.examples(200), deadline=None)
 @given(st.one_of(st.binary(max_size=60), (JSON | st.lists(RECORDS, max_size=3).map(
     lambda items: {"items": items, "has_more": True})).map(lambda one: json.dumps(one).encode())))
 @example(DEEP)
@@ -58,7 +59,7 @@ def test_any_body_is_a_page_or_none(body: bytes) -> None:
         read(body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples.examples(300), deadline=None)
 @given(st.integers(100, 599), st.one_of(st.binary(max_size=40), JSON.map(lambda one: json.dumps(one).encode())),
        st.one_of(st.text(max_size=30), st.sampled_from(HTTP_DATES)), st.sampled_from(HTTP_DATES))
 @example(429, b"", "Wed, 21 Oct 2026 07:28:00 -0000", "Wed, 21 Oct 2026 07:27:00 GMT")
@@ -74,7 +75,7 @@ def test_any_answer_is_success_or_an_error_with_a_bounded_pause(status: int, bod
     assert timedelta() <= (answer.retry_after or timedelta()) <= timedelta(minutes=15)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples.examples(200), deadline=None)
 @given(st.one_of(st.text(max_size=30), st.text(max_size=30).map("https://{}".format)))
 @example("https://[::1")
 @example("https://a:99999999999")
@@ -87,7 +88,7 @@ def test_any_endpoint_is_usable_or_invalid_input(endpoint: str) -> None:
         assert error.reason == "InvalidURL"  # noqa: PT017 - any text may be usable
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples.examples(200), deadline=None)
 @given(st.binary(max_size=60), st.text(max_size=30))
 @example(DEEP, "9" * 30)
 @example(b"{}", "9" * 5000)

@@ -25,6 +25,7 @@ from tests.core.core_fixture import (
 from agentex_operator.core import calls
 from agentex_operator.core.errors import Unauthorized, Unavailable
 from agentex_operator.core.remote import RemoteState
+from agentex_testkit import samples
 
 CREATES = (calls.CreateBuild, calls.CreateDeployment)
 MAKERS = {"build": a_build, "production": a_deployment, "preview": a_preview}
@@ -386,10 +387,8 @@ def test_nothing_is_created_while_the_object_cannot_be_read(kind: str, error: Ex
     assert (recorded(world), creates(world)) == (recorded(before), 0)
 
 
-@KINDS
-@pytest.mark.parametrize("status", [True, False])
-@pytest.mark.parametrize("crash", [crash_before, crash_after])
-@pytest.mark.parametrize("at", range(9))
+@pytest.mark.parametrize(("kind", "status", "crash", "at"), samples.matrix(
+    list(MAKERS), [True, False], [crash_before, crash_after], range(9), every=3))
 def test_a_crash_at_any_call_takes_the_object_over_once(kind: str, status: bool, crash: Any, at: int) -> None:
     before = finished(kind)
     world = restored(before, status=status, **({} if status else adopting(kind, recorded(before))))

@@ -14,6 +14,7 @@ from tests.core.test_build_decisions import built
 from agentex_operator.core import calls, sentences
 from agentex_operator.core.errors import Rejected
 from agentex_operator.core.remote import DeployEvent, RemoteState
+from agentex_testkit import samples
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=80)
 
@@ -39,7 +40,7 @@ def ready(world: CoreFixture) -> str:
     return str(world.status["conditions"][0]["message"])
 
 
-@settings(deadline=timedelta(seconds=2), max_examples=40)
+@settings(deadline=timedelta(seconds=2), max_examples=samples.examples(40))
 @given(line=WORDS)
 def test_the_line_of_the_log_and_the_next_step_are_two_sentences(line: str) -> None:
     world = a_build()
@@ -54,7 +55,7 @@ def test_the_line_of_the_log_and_the_next_step_are_two_sentences(line: str) -> N
     assert world.keeps_the_contract()
 
 
-@settings(deadline=timedelta(seconds=2), max_examples=40)
+@settings(deadline=timedelta(seconds=2), max_examples=samples.examples(40))
 @given(word=WORDS)
 def test_the_last_event_of_a_rollout_and_the_next_step_are_two_sentences(word: str) -> None:
     world = a_deployment()
@@ -70,7 +71,7 @@ def test_the_last_event_of_a_rollout_and_the_next_step_are_two_sentences(word: s
     assert world.keeps_the_contract()
 
 
-@settings(deadline=timedelta(seconds=2), max_examples=40)
+@settings(deadline=timedelta(seconds=2), max_examples=samples.examples(40))
 @given(detail=WORDS.filter(str.strip))
 def test_the_detail_of_a_refusal_and_the_next_step_are_two_sentences(detail: str) -> None:
     world = built()

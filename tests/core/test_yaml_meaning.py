@@ -15,6 +15,7 @@ from agentex_operator.core import byte_order_mark, yaml_text
 from agentex_operator.core.environments import render_environments
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.ownership import token_in, with_token
+from agentex_testkit import samples
 
 AUTH = "auth: {principal: {user_id: u}}"
 SCALARS = ['"1234e56"', '"0o755"', '"on"', "'~'", '"1_000"', "'0b1'", '".inf"', "'2024-01-01'", "1234e56", "0o755",
@@ -62,7 +63,7 @@ breaks = st.sampled_from(["\n", "\r\n"])
 
 
 @given(entries, st.integers(0, 3), tops, tails, breaks, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=samples.examples(100), deadline=None)
 def test_an_entry_cut_out_of_a_text_means_the_same_to_every_reader(values: list[list[str]], choice: int, top: str,
                                                                    tail: str, line_end: str, marked: bool) -> None:
     names = [f"e{number}" for number in range(len(values))]
@@ -78,7 +79,7 @@ def test_an_entry_cut_out_of_a_text_means_the_same_to_every_reader(values: list[
 
 
 @given(st.lists(st.sampled_from([one for one in SCALARS if "\n" not in one]), min_size=1, max_size=6))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 def test_an_anchored_value_of_another_entry_means_the_same_to_every_reader(values: list[str]) -> None:
     base = an_entry("base", values).replace("base:  #", "base: &base  #").replace(
         "helm_overrides:", "helm_overrides: &over")
@@ -111,7 +112,7 @@ PIECES = st.sampled_from([
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=samples.examples(1500), deadline=None)
 @example("a:\t1\n")
 @example("a: 1\t# c\n")
 @example('{\n\t"a": 1\n}\n')
@@ -212,7 +213,7 @@ values_of_entries = st.dictionaries(st.sampled_from(["a", "0b1", "on", "key: x",
 
 @given(st.lists(values_of_entries, min_size=1, max_size=4), st.sampled_from([None, True, False]),
        st.sampled_from([None, '"', "'", "|", ">"]), st.integers(0, 3), st.booleans(), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=samples.examples(100), deadline=None)
 def test_what_a_yaml_library_writes_with_anchors_means_the_same_when_it_is_cut(
         found: list[dict[str, object]], flow: bool | None, style: str | None, choice: int, explicit: bool, last: bool,
 ) -> None:

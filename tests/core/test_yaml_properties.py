@@ -10,6 +10,7 @@ from agentex_operator.core import yaml_text
 from agentex_operator.core.environments import expected_namespace, render_environments
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.manifest import Manifest
+from agentex_testkit import samples
 from agentex_testkit.builders import a_manifest
 
 ENVIRONMENTS = "schema_version: v1\nenvironments:\n  dev:\n    auth: {principal: {user_id: u}}\n    helm_overrides:\n"
@@ -57,7 +58,7 @@ def test_no_message_has_a_copy_of_the_value(value: str) -> None:
     assert secret not in caught.value.message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples.examples(300), deadline=None)
 @given(st.one_of(st.text(max_size=200), st.lists(QUOTED, max_size=6).map(
     lambda values: "".join(f"k{number}: {value}\n" for number, value in enumerate(values)))))
 def test_any_text_is_a_value_or_invalid_input(text: str) -> None:
@@ -66,7 +67,7 @@ def test_any_text_is_a_value_or_invalid_input(text: str) -> None:
         _read_or_refused(read)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=samples.examples(300), deadline=None)
 @given(QUOTED)
 def test_any_value_in_environments_is_read_or_invalid_input(value: str) -> None:
     text = f"{ENVIRONMENTS}      debug: {value}\n"

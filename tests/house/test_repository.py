@@ -6,6 +6,8 @@ import ast
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -133,7 +135,13 @@ def libraries(package: Path) -> set[str]:
 
 def distributions(library: str) -> list[str]:
     """The names under which a library may be installed."""
-    return [name.lower() for name in metadata.packages_distributions().get(library, [])]
+    return [name.lower() for name in installed().get(library, [])]
+
+
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """The distributions of each library that is installed; to find them takes a tenth of a second."""
+    return metadata.packages_distributions()
 
 
 def locked(lock: str) -> dict[str, tuple[str, frozenset[str]]]:

@@ -25,6 +25,7 @@ from agentex_operator.kube.kinds import (
     SECRET,
     Kind,
 )
+from agentex_testkit import samples
 from agentex_testkit.api_server import condition, gone, ready, says
 from agentex_testkit.builders import a_build, a_context, a_deployment, a_secret, an_account, an_image, from_build
 from agentex_testkit.fake_cluster.faults import Fault
@@ -42,6 +43,8 @@ REMOTE = [AGENT_BUILD, AGENT_DEPLOYMENT]
 def named(value: object) -> str:
     if isinstance(value, Kind):
         return value.kind
+    if isinstance(value, tuple):
+        return "-".join(map(str, value))
     return type(value).__name__ if isinstance(value, ExternalError) else str(value)
 
 
@@ -49,12 +52,11 @@ def no_bug(harness: Harness) -> bool:
     return harness.engine is not None and harness.engine.bugs == 0
 
 
-@pytest.mark.parametrize("kind", REMOTE, ids=named)
-@pytest.mark.parametrize("error", ERRORS, ids=named)
-@pytest.mark.parametrize(("verb", "skip"), WRITES)
+@pytest.mark.parametrize(("kind", "error", "write"), samples.matrix(REMOTE, ERRORS, WRITES, every=4), ids=named)
 async def test_a_write_that_fails_is_made_up_for(
-    harness: Harness, kind: Kind, error: ExternalError, verb: Verb, skip: int
+    harness: Harness, kind: Kind, error: ExternalError, write: tuple[Verb, int]
 ) -> None:
+    verb, skip = write
     fault = harness.cluster.fail(Fault(verb, kind, error=error, skip=skip, times=2))
     harness.apply(a_context(), a_build(), a_deployment())
 
@@ -78,8 +80,7 @@ async def test_a_write_whose_answer_is_lost_is_not_taken_for_another_writers(
     assert no_bug(harness)
 
 
-@pytest.mark.parametrize("kind", REMOTE, ids=named)
-@pytest.mark.parametrize("error", ERRORS, ids=named)
+@pytest.mark.parametrize(("kind", "error"), samples.matrix(REMOTE, ERRORS, every=2), ids=named)
 async def test_a_finalizer_that_cannot_be_removed_is_removed_later(
     harness: Harness, kind: Kind, error: ExternalError
 ) -> None:

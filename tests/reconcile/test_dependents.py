@@ -15,6 +15,7 @@ from agentex_operator.reconcile.engine import Engine
 from agentex_operator.reconcile.references import build_references, deployment_references
 from agentex_operator.reconcile.views import Key, View
 from agentex_operator.reconcile.work_queue import Outcome
+from agentex_testkit import samples
 from agentex_testkit.clocks import HandClock
 
 KEY: Key = ("Target", "team", "t")
@@ -168,7 +169,7 @@ def scan(engine: Engine, target: Key) -> set[str]:
             if references(view) & wanted}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples.examples(200), deadline=None)
 @given(STEPS)
 def test_the_index_answers_as_a_scan_of_all_views_would(
         steps: list[tuple[str, str, str, str, int, dict[str, Any]]]) -> None:

@@ -14,6 +14,7 @@ from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.metadata import Resource
 from agentex_operator.core.invalid import InvalidObject
 from agentex_operator.reconcile.parsing import parsed
+from agentex_testkit import samples
 from agentex_testkit.builders import a_deployment, an_account, an_image
 
 METADATA = {"name": "quote", "namespace": "team", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
@@ -68,7 +69,7 @@ def put(value: Any, path: tuple[str, ...], new: object) -> Any:
     return {**value, path[0]: put(value[path[0]], path[1:], new)}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=samples.examples(400), deadline=None)
 @given(st.data())
 def test_any_json_in_any_member_is_a_resource_or_a_finding(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(list(KINDS)))
@@ -81,7 +82,7 @@ def test_any_json_in_any_member_is_a_resource_or_a_finding(data: st.DataObject) 
     assert isinstance(found, kind | InvalidObject)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=samples.examples(200), deadline=None)
 @given(st.dictionaries(st.sampled_from(["preview", "timeout", "retries", "source", "manifest", "image", "buildArgs",
                                         "endpoint", "limits", "namespaceSelector", "deletionPolicy"]), JSON))
 def test_any_json_in_many_members_is_a_resource_or_a_finding(members: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentex_operator.reconcile.reference_versions import ReferenceVersions
+from agentex_testkit import samples
 
 QUOTE = ("team", "quote")
 ASKED = frozenset({QUOTE})
@@ -66,7 +67,7 @@ class Story:
                     self.step("answer", reader)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=samples.examples(500), deadline=None)
 @example([("write", "x"), ("send", "x"), ("write", "x"), ("send", "y"), ("answer", "y"), ("cut", "x")])
 @example([("send", "x"), ("write", "x"), ("cut", "x"), ("send", "y"), ("answer", "y")])
 @example([("write", "x"), ("send", "x"), ("answer", "x"), ("write", "x"), ("send", "y"), ("answer", "y"), ("cut", "x")])

@@ -18,6 +18,7 @@ from tests.reconcile.conftest import MakeHarness
 from tests.sources.archives import a_link, a_tar_gz
 from tests.sources.servers import Server, serving
 
+from agentex_testkit import samples
 from agentex_testkit.api_server import Object, condition, says
 from agentex_testkit.builders import DOCKERFILE, a_build, a_manifest
 from agentex_testkit.harness import Harness
@@ -237,11 +238,11 @@ async def test_text_in_the_place_of_an_archive_is_named(harness: Harness) -> Non
     assert ("binaryData" in message(harness), posts(harness)) == (True, 0)
 
 
-@pytest.mark.parametrize(("content", "reason"), ARCHIVES.values(), ids=ARCHIVES)
-@pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
+@pytest.mark.parametrize(("kind", "archive"), samples.matrix(["ConfigMap", "Secret"], list(ARCHIVES), every=2))
 async def test_an_archive_that_cannot_be_used_is_named_and_the_build_follows_once_it_can(
-    harness: Harness, kind: str, content: bytes, reason: str
+    harness: Harness, kind: str, archive: str
 ) -> None:
+    content, reason = ARCHIVES[archive]
     harness.apply(holding(kind, content), held_by(kind))
     found = await harness.wait("AgentBuild", "quote", says("Stalled", "True", reason))
     assert (posts(harness), condition(found, "Ready")["status"]) == (0, "False")

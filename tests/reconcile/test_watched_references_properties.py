@@ -18,6 +18,7 @@ from agentex_operator.reconcile.views import Key, View
 from agentex_operator.reconcile.watched_references import WatchedReferences
 from agentex_operator.reconcile.work_queue import Outcome
 from agentex_operator.settings import Settings
+from agentex_testkit import samples
 from agentex_testkit.clocks import HandClock, run_ready_tasks
 from agentex_testkit.fake_cluster.cluster import FakeCluster
 from agentex_testkit.fake_cluster.faults import Fault
@@ -29,7 +30,7 @@ THINGS = ("x", "y", "z")
 POLL = timedelta(seconds=60)
 NEVER = timedelta(days=1000)  # a resource whose references are watched has no look of its own
 HEALED = 1000.0               # seconds: longer than any delay of the watch, and a poll
-THOROUGH = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(deadline=None, max_examples=samples.examples(150), suppress_health_check=list(HealthCheck))
 
 CHANGES = ("write", "write", "delete", "stranger", "point", "drop", "wait")
 FAILURES = ("cut", "end", "forget", "unavailable", "deny", "allow", "restore", "write during a read", "long wait",

@@ -26,6 +26,7 @@ from agentex_operator.sources.addresses import AddressPolicy, Target, redirected
 from agentex_operator.sources.download import Downloader, DownloadRequest, Timeouts
 from agentex_operator.sources.gunzip import Gunzip
 from agentex_operator.sources.limits import ContextLimits
+from agentex_testkit import samples
 
 TRUST = Trust()
 REASONS = {"InvalidContext", "CorruptContext", "ContextTooLarge", "UnsafeSymlink"}
@@ -67,7 +68,7 @@ members = st.lists(st.binary(max_size=300), min_size=1, max_size=4)
 any_bytes = st.one_of(st.binary(max_size=200), st.binary(max_size=200).map(b"\x1f\x8b\x08\x00".__add__))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(members, st.integers(0, 600), st.integers(1, 400))
 def test_members_one_after_the_other_with_zeros_between_are_their_contents(
     contents: list[bytes], padding: int, size: int
@@ -75,7 +76,7 @@ def test_members_one_after_the_other_with_zeros_between_are_their_contents(
     assert inflated(bytes(padding).join(map(gzip.compress, contents)) + bytes(padding), size) == b"".join(contents)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(members, st.data())
 def test_an_archive_that_is_cut_off_within_a_member_is_refused(contents: list[bytes], data: st.DataObject) -> None:
     packed = [gzip.compress(one) for one in contents]
@@ -86,7 +87,7 @@ def test_an_archive_that_is_cut_off_within_a_member_is_refused(contents: list[by
     assert inflated(whole[:at]) is None
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=samples.examples(80), deadline=None)
 @given(any_bytes, st.binary(max_size=100))
 def test_any_bytes_are_unpacked_as_zlib_does_or_refused(before: bytes, content: bytes) -> None:
     for packed in (before, before + gzip.compress(content), gzip.compress(content) + before):
@@ -114,7 +115,7 @@ VALID = [
 changes = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=samples.examples(40), deadline=None)
 @given(st.sampled_from(VALID), changes, st.booleans(), st.integers(0, 3000))
 def test_an_archive_with_changed_bytes_is_read_or_refused(
     raw: bytes, changed: list[tuple[int, int]], checksums: bool, cut: int
@@ -131,7 +132,7 @@ def test_an_archive_with_changed_bytes_is_read_or_refused(
         read(gz(one))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=samples.examples(50), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(b"0157xXgLKVS2\0"), st.binary(max_size=100)), max_size=5))
 def test_any_order_of_headers_with_any_content_is_read_or_refused(entries: list[tuple[int, bytes]]) -> None:
     blocks = b"".join(a_header(b"a", b"%011o\0" % len(content), bytes([flag])) + content
@@ -139,7 +140,7 @@ def test_any_order_of_headers_with_any_content_is_read_or_refused(entries: list[
     read(gz(blocks + END))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=4), st.binary(max_size=20))
 def test_any_records_of_an_extended_header_are_read_or_refused(records: list[bytes], rest: bytes) -> None:
     content = b"".join(b"%d %s\n" % (len(one) + 4 + (len(one) + 4 > 9), one) for one in records) + rest
@@ -174,7 +175,7 @@ locations = st.one_of(st.text(max_size=40), st.text("/\\:@[]#?%.0123456789abcdef
                           "https://{}/x".format))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(locations)
 def test_any_redirect_leads_to_a_checked_https_address_or_is_refused(location: str) -> None:
     try:
@@ -185,7 +186,7 @@ def test_any_redirect_leads_to_a_checked_https_address_or_is_refused(location: s
     assert joined.lower().startswith("https://")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(locations)
 async def test_any_url_is_a_target_of_one_public_host_or_refused(url: str) -> None:
     async def resolve(_host: str, _port: int) -> list[str]:
@@ -206,7 +207,7 @@ async def test_any_url_is_a_target_of_one_public_host_or_refused(url: str) -> No
 header_values = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"), max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 @given(st.sampled_from((200, 301, 302, 307, 308, 429, 503)), st.dictionaries(st.sampled_from(
     ("Content-Length", "Location", "Retry-After", "Content-Type", "Content-Encoding", "Set-Cookie", "Content-Range")),
     st.one_of(header_values, st.integers().map(str), st.sampled_from(("²", "1e9", "+1", "9" * 400, "/x")))),

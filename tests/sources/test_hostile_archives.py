@@ -30,6 +30,7 @@ from tests.sources.hostile_archives import END, FILE, GOOD, LIMITED, REFUSED, gz
 
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.sources.tree import Blobs, Directory, File, Link
+from agentex_testkit import samples
 
 
 @pytest.mark.parametrize(("packed", "reason"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
@@ -225,7 +226,7 @@ archived = st.dictionaries(st.lists(components, min_size=1, max_size=4).map("/".
 
 
 @given(archived, st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=samples.examples(60), deadline=None)
 def test_what_python_writes_is_read_with_all_of_its_files(files: Files, form: int, is_cut_at_the_end: bool) -> None:
     raw = a_tar(*(an_entry(name, content, mode=mode) for name, (content, mode) in files.items()), form=form)
     whole = raw[:-(1024 * is_cut_at_the_end)] if is_cut_at_the_end else raw
