@@ -205,7 +205,7 @@ def make_runtime(settings: Settings, cluster: KubeCluster, crds: CrdCheck, redac
     """All clients and adapters that the reconcilers need, made once."""
     routes, engine = routes_of(settings, redactor), crds.engine
     watched = WatchedReferences(engine, cluster, settings, clock, random.random)
-    objects = CheckedObjects(cluster, watched.take_read, consent_required=settings.require_secret_consent)
+    objects = CheckedObjects(cluster, watched.take_read, watched.digests, settings.require_secret_consent)
     undone = UndoneWrites(clock)
     for kind in registry.kinds:
         engine.subscribe(kind.kind, undone.follow)

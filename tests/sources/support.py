@@ -35,6 +35,9 @@ class Namespace:
     config_maps: dict[str, dict[str, Any]] = field(default_factory=dict)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def config_map_digests(self, namespace: str, name: str) -> None:
+        """Nothing tells of changes here."""
+
     async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         return self.config_maps.get(name) if namespace == "team" else None
 

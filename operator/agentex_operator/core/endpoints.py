@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
@@ -16,6 +17,7 @@ from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import InvalidInput
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+SPELLINGS_KEPT: Final = 256  # endpoints whose one spelling is remembered: each pass asks for it several times
 _ANY_PORT: Final = "*"
 _LABEL: Final = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"({_LABEL}\.)*{_LABEL}")
@@ -138,6 +140,7 @@ def are_the_same(one: str, another: str) -> bool:
     return one_spelling(one) == one_spelling(another)
 
 
+@lru_cache(maxsize=SPELLINGS_KEPT)
 def one_spelling(text: str) -> str:
     """The URL of an endpoint in its one spelling; text that `parse` refuses as it is."""
     try:

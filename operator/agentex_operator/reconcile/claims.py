@@ -31,14 +31,16 @@ class AccountClaims:
     def __init__(self, engine: Engine, cluster: Cluster, account: AccountKey, run: type[AnyPass],
                  skew: timedelta) -> None:
         self._engine, self._cluster, self._account, self._run, self._skew = engine, cluster, account, run, skew
+        self._owners: dict[str, str] = {}  # by the uid of the resource, of those in the last filter
 
     async def record_filter(self) -> RecordFilter:
         """The filter of the owners and the recorded ids of the resources. Raises as Cluster does."""
         cluster_uid = await self._cluster.cluster_uid()
         views = self._views()
         ids = (id_ for view in views for id_ in holders.recorded_ids(_status(view), self._run.id_members))
-        owners = (self._run.owner_in(cluster_uid, view.uid) for view in views)
-        return RecordFilter(frozenset(owners), frozenset(ids), frozenset())
+        known = self._owners
+        self._owners = {view.uid: known.get(view.uid) or self._run.owner_in(cluster_uid, view.uid) for view in views}
+        return RecordFilter(frozenset(self._owners.values()), frozenset(ids), frozenset())
 
     def oldest(self) -> datetime | None:
         """The moment before which none of the resources can own a record; None where there is no resource."""

@@ -60,6 +60,11 @@ class MetadataWatch:
         self._logged = False                   # whether the log says that this watch is not live
         self.live = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a watch is open at this moment; between two attempts it is not, although changes count as told."""
+        return self._opened_at is not None
+
     async def run(self) -> None:
         """Follow for ever."""
         while True:

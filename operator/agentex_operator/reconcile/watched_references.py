@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator.kube.kinds import CONFIG_MAP, SECRET
 from agentex_operator.kube.metadata import MetadataReader
+from agentex_operator.reconcile.config_map_digests import ConfigMapDigests
 from agentex_operator.reconcile.metadata_watch import MetadataWatch
 from agentex_operator.reconcile.reference_versions import ReferenceVersions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 
     from agentex_operator.clock import Clock
     from agentex_operator.kube.cluster import KubeCluster
@@ -33,6 +34,7 @@ class WatchedReferences:
         self._engine, self._cluster = engine, cluster
         self._poll = settings.reference_resync
         self._versions = ReferenceVersions(self._is_named)
+        self._digests = ConfigMapDigests()
         reader = MetadataReader(cluster.api, CONFIG_MAP)
         scopes: tuple[str | None, ...] = settings.watch_namespaces or (None,)
         self._watches = {scope: MetadataWatch(reader, self, scope, clock, jitter) for scope in scopes}
@@ -55,8 +57,14 @@ class WatchedReferences:
     def take_read(self, namespace: str, name: str, found: Mapping[str, Any] | None) -> None:
         """Take in a ConfigMap as a pass has read it, or that there is none."""
         version = str(found["metadata"].get("resourceVersion", "")) if found else None
+        self._digests.take_read((namespace, name), version)
         if self._versions.take_read((namespace, name), version):
             self._wake((namespace, name))
+
+    def digests(self, namespace: str, name: str) -> MutableMapping[str, str] | None:
+        """The digests of values of a ConfigMap, by key, as ConfigMapDigests; None while its changes are not told."""
+        watch = self._watch_of(namespace)
+        return self._digests.of((namespace, name)) if watch is not None and watch.is_open else None
 
     # -- what the watches tell (Receiver) --------------------------------------------------------------------------
 
@@ -68,6 +76,7 @@ class WatchedReferences:
     def listed(self, namespace: str | None, asked: frozenset[Name], found: Mapping[Name, str]) -> None:
         """Wake those that name a ConfigMap that changed unseen. No read from before the list is used any more."""
         self._cluster.forget_config_maps()
+        self._digests.forget_all()
         for name in self._versions.take_list(asked, found, self.named(namespace)):
             self._wake(name)
 
@@ -75,6 +84,7 @@ class WatchedReferences:
         """Wake those that name the ConfigMap; their reads must not be older than the change."""
         found = change.object
         self._cluster.forget_config_map(*found.name)
+        self._digests.forget(found.name)
         if self._versions.take_change(found.name, None if change.type == "DELETED" else found.resource_version):
             self._wake(found.name)
 
@@ -94,6 +104,9 @@ class WatchedReferences:
         """Whether a change of the object is told; that of every kind but these two is told by kopf's watch."""
         kind, namespace, _ = key
         if kind == CONFIG_MAP.kind:
-            watch = self._watches.get(namespace) or self._watches.get(None)
+            watch = self._watch_of(namespace)
             return watch is not None and watch.live
         return kind != SECRET.kind
+
+    def _watch_of(self, namespace: str | None) -> MetadataWatch | None:
+        return self._watches.get(namespace) or self._watches.get(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +22,12 @@ class ObjectReader(Protocol):
 
     The answer was requested after `since` (of the monotonic clock).
     """
+
+    def config_map_digests(self, namespace: str, name: str) -> MutableMapping[str, str] | None:
+        """The digests of values of a ConfigMap, by key, to read and to add to; None while its changes are not told.
+
+        They hold until the ConfigMap changes. Ask for them before the read whose digest is added.
+        """
 
     async def config_map(self, namespace: str, name: str, since: float = 0.0) -> Mapping[str, Any] | None:
         """The ConfigMap of this name."""
