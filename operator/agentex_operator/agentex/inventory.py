@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol
 from agentex_operator.agentex.coalescing import Round, SharedRounds
 from agentex_operator.agentex.listing_cache import ListingCache
 from agentex_operator.agentex.listing_reader import ListingReader
-from agentex_operator.agentex.poller import DueFollowers, PollClock, Poller
+from agentex_operator.agentex.poller import PollClock, Poller
 from agentex_operator.agentex.watch_request import EVERYTHING_DROPPED, Coverage, FreshnessBound, RecordFilter
 from agentex_operator.core import errors
 from agentex_operator.core.errors import Unavailable
@@ -169,17 +169,17 @@ class Inventory(Generic[Record]):
         claimed = await self._claims.record_filter()
         began = self._clock.monotonic()
         due = self._poller.due_at(began)
-        requests = [*self._poller.requests, *(request for request, _ in round_.asked)]
-        needs = [*self._poller.needs(due, began), *(back_to for _, back_to in round_.asked)]
+        asked = RecordFilter.for_requests(request for request, _ in round_.asked)
+        needs = [*due.needs, *(back_to for _, back_to in round_.asked)]
         if not self._cache.listings and (oldest_claim := self._claims.oldest()) is not None:
             needs.append(oldest_claim)
-        record_filter = claimed | RecordFilter.for_requests(requests)
-        round_.coverage = Coverage(self._clock.now(), began, min(needs, default=None), record_filter)
+        round_.coverage = Coverage(self._clock.now(), began, min(needs, default=None),
+                                   claimed | self._poller.record_filter | asked)
         read = await self._reader.read(round_.coverage)
-        self._cache.apply_listing(read.coverage, read.records)
+        changed = self._cache.apply_listing(read.coverage, read.records)
         self._creates -= created
         self._agents |= read.tally.agents
         if len(self._cache.listings) == 1:
             self._counts = read.tally.counts
-        self._poller.notify({request.owner for request, _ in round_.asked}, DueFollowers.of(due, began))
+        self._poller.notify({request.owner for request, _ in round_.asked}, due, changed)
         self._poller.record_success()

@@ -9,10 +9,10 @@ A frequent poll of running objects reads the first page only; older records are 
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
 
+from agentex_operator.agentex.record_index import RecordIndex
 from agentex_operator.agentex.wire import UNDATED
 from agentex_operator.core.remote import Record
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from agentex_operator.agentex.record_index import AttributedRecord
     from agentex_operator.agentex.record_kind import RecordKind
     from agentex_operator.agentex.watch_request import Coverage, FreshnessBound, RecordFilter, WatchRequest
 
@@ -35,15 +36,14 @@ class LastSeen(Generic[Record]):
 class ListingCache(Generic[Record]):
     """The records of all listings, each as the newest listing that covers it showed it.
 
-    Up to `capacity` records are cached regardless of owner; beyond that, only those that pass a listing's filter.
+    Up to `capacity` records are cached beside those that are asked for: whenever there are more than that, the records
+    that do not pass the filter of the newest listing are dropped.
     """
 
     def __init__(self, kind: RecordKind[Record], capacity: int) -> None:
-        self._kind = kind
         self._capacity = capacity
-        self._records: dict[str, Record] = {}
-        self._by_owner: dict[str | None, list[Record]] = {}
-        self._by_fingerprint: dict[str | None, list[Record]] = {}
+        self._records = RecordIndex(kind)
+        self._passed = 0  # how many records passed the filter when the others were last dropped
         self.listings: tuple[Coverage, ...] = ()  # newest first, each deeper than the one before
 
     @property
@@ -51,32 +51,28 @@ class ListingCache(Generic[Record]):
         """The ids of all cached records."""
         return tuple(self._records)
 
-    def apply_listing(self, coverage: Coverage, records: Iterable[Record]) -> None:
-        """Take in a new listing. Within its reach only this listing counts: records it did not show are dropped."""
-        known: dict[str, Record] = {
-            id_: record for id_, record in self._records.items() if not coverage.reaches(record.created_at)
-        }
-        known.update((record.id, record) for record in records)
-        self.listings = (coverage, *(older for older in self.listings if not coverage.reaches(older.back_to)))
-        self._records = known
-        if len(known) > self._capacity or not coverage.keeps_all:
-            self._keep_only(coverage.record_filter)
-        self._index()
+    def apply_listing(self, coverage: Coverage, records: Iterable[Record]) -> list[AttributedRecord[Record]]:
+        """Take in a new listing. Within its reach only this listing counts: records it did not show are dropped.
 
-    def _keep_only(self, record_filter: RecordFilter) -> None:
-        self._records = {
-            id_: record for id_, record in self._records.items() if self._kind.matches(record, record_filter)
-        }
+        Returns the records that came, changed or went; of a changed record, the former and the new one. Records that
+        are dropped because nobody asks for them are not among them.
+        """
+        changed = self._records.update(coverage.back_to, records)
+        self.listings = (coverage, *(older for older in self.listings if not coverage.reaches(older.back_to)))
+        if len(self._records) > self._capacity + self._passed:
+            self._records.keep_only(coverage.record_filter)
+            self._passed = len(self._records)
+            self._narrow(coverage.record_filter)
+        elif not coverage.keeps_all:
+            self._narrow(coverage.record_filter)
+        return changed
+
+    def _narrow(self, record_filter: RecordFilter) -> None:
+        """Note that records which do not pass this filter were dropped: no listing proves their absence any more."""
         self.listings = tuple(
             replace(coverage, keeps_all=False, record_filter=coverage.record_filter & record_filter)
             for coverage in self.listings
         )
-
-    def _index(self) -> None:
-        self._by_owner, self._by_fingerprint = defaultdict(list), defaultdict(list)
-        for record in self._records.values():
-            self._by_owner[self._kind.owner_of(record)].append(record)
-            self._by_fingerprint[self._kind.fingerprint_of(record)].append(record)
 
     # --- which listing answers a request --------------------------------------------------------------------------
 
@@ -126,8 +122,4 @@ class ListingCache(Generic[Record]):
 
     def records_of(self, request: WatchRequest) -> tuple[Record, ...]:
         """The cached records of this request, oldest first, then by id."""
-        found = {record.id: record for record in self._by_owner.get(request.owner, ())}
-        found |= {id_: self._records[id_] for id_ in request.ids if id_ in self._records}
-        if request.fingerprint:
-            found |= {record.id: record for record in self._by_fingerprint.get(request.fingerprint, ())}
-        return tuple(sorted(found.values(), key=lambda record: (record.created_at, record.id)))
+        return self._records.asked_for(request)

@@ -47,24 +47,34 @@ class ListingReader(Generic[Record]):
     async def read(self, needed: Coverage) -> ReadListing[Record]:
         """The listing that covers at least what is needed. Raises what the list call raises, and Unavailable."""
         scan = Scan(self._kind.fetch_page, self._page_size, ordered=needed.began >= self._unsorted_until)
-        records: list[Record] = []
+        kept: list[Record] = []
         tally = Tally(self._kind)
         async with aclosing(scan.pages(needed.back_to)) as pages:
             async for page in pages:
-                tally.add(page.records)
                 listed: list[Record] = [
                     await self._with_fingerprint(record, page.texts, needed.record_filter) for record in page.records
                 ]
-                records = self._within_capacity(records + listed, needed.record_filter, tally)
+                self._keep(kept, listed, needed.record_filter, tally)
         if not scan.sorts and self._unsorted_until <= needed.began:
             self._unsorted_until = needed.began + UNSORTED_SECONDS
         coverage = replace(needed, back_to=_reach(scan), keeps_all=tally.total <= self._capacity)
-        return ReadListing(coverage, records, tally)
+        return ReadListing(coverage, kept, tally)
 
-    def _within_capacity(self, records: list[Record], record_filter: RecordFilter, tally: Tally[Record]
-                         ) -> list[Record]:
-        if tally.total <= self._capacity:
-            return records
+    def _keep(self, kept: list[Record], listed: list[Record], record_filter: RecordFilter, tally: Tally[Record]
+              ) -> None:
+        """Count the records of a page, and keep them; beyond the capacity, keep only what passes the filter.
+
+        Each record is compared with the filter once.
+        """
+        was_within = tally.total <= self._capacity
+        tally.add(listed)
+        if tally.total > self._capacity:
+            if was_within:
+                kept[:] = self._passing(kept, record_filter)
+            listed = self._passing(listed, record_filter)
+        kept += listed
+
+    def _passing(self, records: list[Record], record_filter: RecordFilter) -> list[Record]:
         return [record for record in records if self._kind.matches(record, record_filter)]
 
     async def _with_fingerprint(self, record: Record, texts: Mapping[str, EchoedTexts], record_filter: RecordFilter

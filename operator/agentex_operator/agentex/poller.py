@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from agentex_operator import logs
+from agentex_operator.agentex.followers import Follower, Followers
 from agentex_operator.agentex.gate import MonotonicClock
+from agentex_operator.agentex.poll_schedule import NEVER, SPREAD, PollSchedule
 from agentex_operator.core.errors import ExternalError, Throttled
 from agentex_operator.core.remote import Record
 
@@ -16,13 +18,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.agentex.listing_cache import LastSeen, ListingCache
-    from agentex_operator.agentex.watch_request import WatchRequest
+    from agentex_operator.agentex.record_index import AttributedRecord
+    from agentex_operator.agentex.watch_request import RecordFilter, WatchRequest
 
 log = logs.logger(__name__)
 
-SPREAD = 0.1  # the interval varies by this part of itself, up and down
 FIRST_DELAY, LONGEST_DELAY = 1.0, 60.0  # seconds between failed listings
-NEVER = float("inf")
 
 
 class PollClock(MonotonicClock, Protocol):
@@ -33,29 +34,16 @@ class PollClock(MonotonicClock, Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Follower:
-    """A resource that is woken when its records change. `due` and `deep_due` are on the monotonic clock (seconds)."""
-
-    uid: str
-    request: WatchRequest
-    due: float
-    deep_due: float
-
-
 @dataclass(frozen=True, slots=True)
 class DueFollowers:
-    """The followers that were due when a listing began; `deep_uids`: those due for a listing back to `back_to`."""
+    """The followers that were due when a listing began; `deep_uids`: those due for a listing back to `back_to`.
+
+    `needs`: the moments to which the listing must go back for them.
+    """
 
     uids: frozenset[str]
     deep_uids: frozenset[str]
-
-    @staticmethod
-    def of(followers: Iterable[Follower], began: float) -> DueFollowers:
-        """The uids of these followers, as of a listing that began then (monotonic, seconds)."""
-        followers = tuple(followers)
-        deep = frozenset(follower.uid for follower in followers if follower.deep_due <= began)
-        return DueFollowers(frozenset(follower.uid for follower in followers), deep)
+    needs: tuple[datetime, ...]
 
 
 class Poller(Generic[Record]):
@@ -78,8 +66,10 @@ class Poller(Generic[Record]):
         self._jitter = jitter
         self._wake = wake
         self._next_listing = next_listing
-        self._followers: dict[str, Follower] = {}
-        self._last_seen: dict[str, LastSeen[Record]] = {}
+        self._followers: Followers[Record] = Followers()
+        self._schedule = PollSchedule(self._when_due)
+        self._unchecked: set[str] = set()  # the uids of followers whose records may differ from what they have seen
+        self._shown: dict[str, LastSeen[Record]] = {}  # by owner: what was shown, since the last listing, to others
         self._failures = 0
         self._not_before = 0.0
         self._changed = asyncio.Event()
@@ -87,27 +77,32 @@ class Poller(Generic[Record]):
     # --- who is followed ------------------------------------------------------------------------------------------
 
     @property
-    def requests(self) -> tuple[WatchRequest, ...]:
-        """The requests of all followers."""
-        return tuple(follower.request for follower in self._followers.values())
+    def record_filter(self) -> RecordFilter:
+        """The filter that lets through every record that a follower asks for."""
+        return self._followers.record_filter
 
     def follow(self, uid: str, request: WatchRequest) -> None:
         """List for this request every `every`, and wake `uid` on changes; the newest request of a uid counts."""
-        follower = self._followers.get(uid)
-        if follower is not None and follower.request == request:
+        former = self._followers.get(uid)
+        if former is not None and former.request == request:
             return
         due = self._clock.monotonic() + request.every.total_seconds()
         deep_due = self._clock.monotonic() + request.deep_every.total_seconds()
-        if follower is not None:
-            due, deep_due = min(due, follower.due), min(deep_due, follower.deep_due)
-        self._followers[uid] = Follower(uid, request, due, deep_due)
+        if former is None:
+            follower = Follower(uid, request, due, deep_due, 1.0, self._shown.pop(request.owner, None))
+        else:
+            follower = Follower(uid, request, min(due, self._due(former)), min(deep_due, self._deep_due(former)),
+                                former.factor, former.seen)
+        self._followers.put(follower)
+        self._unchecked.add(uid)
+        self._schedule.put(uid, request.every)
         self._changed.set()
 
     def unfollow(self, uid: str) -> None:
         """Stop following for this uid; does nothing if it does not follow."""
-        follower = self._followers.pop(uid, None)
-        if follower is not None:
-            self._last_seen.pop(follower.request.owner, None)
+        self._followers.remove(uid)
+        self._unchecked.discard(uid)
+        self._schedule.discard(uid)
 
     # --- when a listing is due ------------------------------------------------------------------------------------
 
@@ -129,15 +124,28 @@ class Poller(Generic[Record]):
         """Let the next failure back off from the shortest delay."""
         self._failures = 0
 
-    def due_at(self, moment: float) -> list[Follower]:
-        """The followers that are due then, or within a tenth of their interval: one listing serves both."""
-        return [follower for follower in self._followers.values()
-                if min(follower.due, follower.deep_due) <= moment + SPREAD * follower.request.every.total_seconds()]
+    def due_at(self, began: float) -> DueFollowers:
+        """The followers that a listing serves which begins then: those that are due, or will be soon."""
+        due = [self._followers[uid] for uid in self._schedule.due_at(began)]
+        deep = frozenset(follower.uid for follower in due if self._deep_due(follower) <= began)
+        needs = tuple(
+            one.request.back_to if one.uid in deep else self._cache.oldest_recorded(one.request) for one in due
+        )
+        return DueFollowers(frozenset(follower.uid for follower in due), deep, needs)
 
-    def needs(self, due: Iterable[Follower], began: float) -> list[datetime]:
-        """The moments to which a listing that begins then must go back for these followers."""
-        return [one.request.back_to if one.deep_due <= began else self._cache.oldest_recorded(one.request)
-                for one in due]
+    def _when_due(self, uid: str) -> float:
+        follower = self._followers[uid]
+        return min(self._due(follower), self._deep_due(follower))
+
+    def _due(self, follower: Follower[Record]) -> float:
+        """An interval after the newest listing that covered the records of the recorded ids, and those after them."""
+        covered, every = self._cache.recent(follower.request), follower.request.every.total_seconds()
+        return max(follower.due, covered.began + every * follower.factor) if covered else follower.due
+
+    def _deep_due(self, follower: Follower[Record]) -> float:
+        """An interval of deep listings after the newest listing that covered the request."""
+        covered, every = self._cache.complete(follower.request), follower.request.deep_every.total_seconds()
+        return max(follower.deep_due, covered.began + every * follower.factor) if covered else follower.deep_due
 
     async def _list_once(self) -> None:
         try:
@@ -156,8 +164,7 @@ class Poller(Generic[Record]):
         self._not_before = self._clock.monotonic() + delay
 
     def _seconds_until_due(self) -> float:
-        first = min((min(follower.due, follower.deep_due) for follower in self._followers.values()), default=NEVER)
-        return max(first, self._not_before) - self._clock.monotonic()
+        return max(self._schedule.next_due(), self._not_before) - self._clock.monotonic()
 
     async def _sleep_until_changed(self, seconds: float) -> None:
         """Sleep for that long; a new request or `retry_now` ends the sleep."""
@@ -180,37 +187,43 @@ class Poller(Generic[Record]):
     def record_shown(self, request: WatchRequest) -> LastSeen[Record]:
         """What the cache has for this request; the owner of the request has seen it, and is not woken for it."""
         seen = self._cache.last_seen(request)
-        self._last_seen[request.owner] = seen
+        followers = self._followers.of_owner(request.owner)
+        for follower in followers:
+            follower.seen = seen
+            if follower.request != request:
+                self._unchecked.add(follower.uid)
+        if not followers:
+            self._shown[request.owner] = seen
         return seen
 
-    def notify(self, asked: set[str], due: DueFollowers) -> None:
-        """After a listing: set each follower's next due times, and wake those whose records changed.
+    def notify(self, asked: set[str], due: DueFollowers, changed: Iterable[AttributedRecord[Record]]) -> None:
+        """After a listing: set when those that were due are due again, and wake the followers whose records changed.
 
         `asked`: owners whose requests joined this listing. They get its result, and are not woken.
         """
         factor = 1 + SPREAD * (2 * self._jitter() - 1)
-        wanted = {follower.request.owner for follower in self._followers.values()} | asked
-        self._last_seen = {owner: seen for owner, seen in self._last_seen.items() if owner in wanted}
-        for follower in tuple(self._followers.values()):
-            self._reschedule(follower, factor, due)
-            if follower.request.owner not in asked:
+        self._shown = {owner: self._shown[owner] for owner in asked if owner in self._shown}
+        uids = self._unchecked | due.uids | self._followers.asking_for(changed)
+        self._unchecked = set()
+        for follower in filter(None, map(self._followers.get, sorted(uids))):
+            if follower.uid in due.uids:
+                self._reschedule(follower, factor, deep=follower.uid in due.deep_uids)
+            self._schedule.put(follower.uid, follower.request.every)  # due earlier, if its oldest record is gone
+            if follower.request.owner in asked or self._cache.recent(follower.request) is None:
+                self._unchecked.add(follower.uid)
+            else:
                 self._wake_if_changed(follower, due=follower.uid in due.uids)
 
-    def _reschedule(self, follower: Follower, factor: float, served: DueFollowers) -> None:
+    def _reschedule(self, follower: Follower[Record], factor: float, *, deep: bool) -> None:
         """Due an interval after the listing that covered the request; if none did, an interval from now."""
-        request, now = follower.request, self._clock.monotonic()
-        recent, complete = self._cache.recent(request), self._cache.complete(request)
-        every, deep = request.every.total_seconds() * factor, request.deep_every.total_seconds() * factor
-        due = recent.began + every if recent else follower.due
-        deep_due = complete.began + deep if complete else follower.deep_due
-        follower.due = now + every if due <= now and follower.uid in served.uids else due
-        follower.deep_due = now + deep if deep_due <= now and follower.uid in served.deep_uids else deep_due
+        request, now, follower.factor = follower.request, self._clock.monotonic(), factor
+        if self._due(follower) <= now:
+            follower.due = now + request.every.total_seconds() * factor
+        if deep and self._deep_due(follower) <= now:
+            follower.deep_due = now + request.deep_every.total_seconds() * factor
 
-    def _wake_if_changed(self, follower: Follower, *, due: bool) -> None:
-        request = follower.request
-        if self._cache.recent(request) is None:
-            return
-        seen = self._cache.last_seen(request)
-        if seen != self._last_seen.get(request.owner) or (due and seen.missing):
-            self._last_seen[request.owner] = seen
+    def _wake_if_changed(self, follower: Follower[Record], *, due: bool) -> None:
+        seen = self._cache.last_seen(follower.request)
+        if seen != follower.seen or (due and seen.missing):
+            follower.seen = seen
             self._wake(follower.uid)

@@ -51,5 +51,4 @@ class RecordKind(Generic[Record]):
 
     def matches(self, record: Record, record_filter: RecordFilter) -> bool:
         """Whether the record passes the filter: by its owner, its id or its fingerprint."""
-        return (self.owner_of(record) in record_filter.owners or record.id in record_filter.ids
-                or self.fingerprint_of(record) in record_filter.fingerprints)
+        return record_filter.passes(record.id, self.owner_of(record), self.fingerprint_of(record))

@@ -54,15 +54,25 @@ class RecordFilter:
 
     def __or__(self, other: RecordFilter) -> RecordFilter:
         """The filter that lets through what either of the two does."""
-        return RecordFilter(self.owners | other.owners, self.ids | other.ids, self.fingerprints | other.fingerprints)
+        return RecordFilter(_union(self.owners, other.owners), _union(self.ids, other.ids),
+                            _union(self.fingerprints, other.fingerprints))
 
     def __and__(self, other: RecordFilter) -> RecordFilter:
         """The filter that lets through no record that one of the two drops."""
         return RecordFilter(self.owners & other.owners, self.ids & other.ids, self.fingerprints & other.fingerprints)
 
+    def passes(self, id_: str, owner: str | None, fingerprint: str | None) -> bool:
+        """Whether a record of this id, owner and fingerprint passes."""
+        return id_ in self.ids or owner in self.owners or fingerprint in self.fingerprints
+
     def includes_fingerprint(self, fingerprint: str | None) -> bool:
         """Whether records of this fingerprint pass; True for None: no fingerprint was asked for."""
         return fingerprint is None or fingerprint in self.fingerprints
+
+
+def _union(names: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    """All names of both; if the first set has them all, that set itself, as a copy of ten thousand names takes time."""
+    return names if others <= names else names | others
 
 
 EVERYTHING_DROPPED: Final = RecordFilter(frozenset(), frozenset(), frozenset())
