@@ -99,6 +99,7 @@ class Watcher:
     request: WatchRequest
     due: float
     deep_due: float
+    since: float
     factor: float = 1.0
     seen: tuple[tuple[ToyRecord, ...], frozenset[str]] | None = None
 
@@ -141,7 +142,8 @@ class Reference:
         if former and former.request == request:
             return
         now = self.clock.monotonic()
-        new = Watcher(request, now + request.every.total_seconds(), now + request.deep_every.total_seconds())
+        new = Watcher(request, now + request.every.total_seconds(), now + request.deep_every.total_seconds(),
+                      self.listings[0].began if self.listings else -NEVER)
         if former:
             new.due, new.deep_due = min(new.due, self.due(former)), min(new.deep_due, self.deep_due(former))
             new.factor = former.factor
@@ -150,15 +152,16 @@ class Reference:
 
     def due(self, one: Watcher) -> float:
         """When a listing of the recent records is due."""
-        return self.later(one.due, self.recent(one.request), one.request.every * one.factor)
+        return self.later(one, one.due, self.recent(one.request), one.request.every)
 
     def deep_due(self, one: Watcher) -> float:
         """When a listing of all its records is due."""
-        return self.later(one.deep_due, self.complete(one.request), one.request.deep_every * one.factor)
+        return self.later(one, one.deep_due, self.complete(one.request), one.request.deep_every)
 
-    def later(self, due: float, covered: Coverage | None, interval: timedelta) -> float:
-        """An interval after the covering listing, no earlier than `due`."""
-        return max(due, covered.began + interval.total_seconds()) if covered else due
+    def later(self, one: Watcher, due: float, covered: Coverage | None, interval: timedelta) -> float:
+        """An interval after the covering listing, no earlier than `due`; `due` until there is one."""
+        is_new = covered is not None and covered.began > one.since
+        return max(due, covered.began + interval.total_seconds() * one.factor) if covered and is_new else due
 
     def seconds_until_due(self) -> float:
         """How long until the next listing."""

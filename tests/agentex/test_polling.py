@@ -182,6 +182,22 @@ async def test_a_shorter_interval_takes_effect_at_once(
         await poll(2)
 
 
+async def test_a_longer_interval_takes_effect_after_the_listing_that_was_due(
+    simulator: SimulatorThread, client: AgentexClient, inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    (build,) = await some_builds(client, "a")
+    await followed(inventory, [build])
+
+    async with polling(inventory, clock, simulator) as poll:
+        await poll(5)
+        inventory.follow("a", a_request("a", build.id, every=RESTING))
+        await poll(5)
+        before = lists(simulator)
+        await clock.advance(299)
+        assert lists(simulator) == before
+        await poll(1)
+
+
 async def test_polling_continues_with_backoff_after_errors(
     simulator: SimulatorThread,
     client: AgentexClient,

@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 class Follower(Generic[Record]):
     """A resource that is woken when its records change.
 
-    `due` and `deep_due` are on the monotonic clock (seconds): no listing is due for it earlier; it is due later if a
-    listing has covered its request since. `factor`, about 1: by how much its intervals are longer or shorter. `seen`:
-    what it was last shown or woken for; None before the first time.
+    `due` and `deep_due` are on the monotonic clock (seconds): no listing is due for it earlier; it is due later if its
+    request was covered by a listing that began after `since`: after the newest one that had ended when it asked.
+    `factor`, about 1: by how much its intervals are longer or shorter. `seen`: what it was last shown or woken for, or
+    None.
     """
 
     uid: str
     request: WatchRequest
     due: float
     deep_due: float
+    since: float
     factor: float
     seen: LastSeen[Record] | None
 

@@ -15,11 +15,11 @@ from agentex_operator.core.remote import Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from agentex_operator.agentex.listing_cache import LastSeen, ListingCache
     from agentex_operator.agentex.record_index import AttributedRecord
-    from agentex_operator.agentex.watch_request import RecordFilter, WatchRequest
+    from agentex_operator.agentex.watch_request import Coverage, RecordFilter, WatchRequest
 
 log = logs.logger(__name__)
 
@@ -88,11 +88,12 @@ class Poller(Generic[Record]):
             return
         due = self._clock.monotonic() + request.every.total_seconds()
         deep_due = self._clock.monotonic() + request.deep_every.total_seconds()
+        since = self._cache.listings[0].began if self._cache.listings else -NEVER
         if former is None:
-            follower = Follower(uid, request, due, deep_due, 1.0, self._shown.pop(request.owner, None))
+            follower = Follower(uid, request, due, deep_due, since, 1.0, self._shown.pop(request.owner, None))
         else:
-            follower = Follower(uid, request, min(due, self._due(former)), min(deep_due, self._deep_due(former)),
-                                former.factor, former.seen)
+            due, deep_due = min(due, self._due(former)), min(deep_due, self._deep_due(former))
+            follower = Follower(uid, request, due, deep_due, since, former.factor, former.seen)
         self._followers.put(follower)
         self._unchecked.add(uid)
         self._schedule.put(uid, request.every)
@@ -139,13 +140,12 @@ class Poller(Generic[Record]):
 
     def _due(self, follower: Follower[Record]) -> float:
         """An interval after the newest listing that covered the records of the recorded ids, and those after them."""
-        covered, every = self._cache.recent(follower.request), follower.request.every.total_seconds()
-        return max(follower.due, covered.began + every * follower.factor) if covered else follower.due
+        return _put_off(follower, follower.due, self._cache.recent(follower.request), follower.request.every)
 
     def _deep_due(self, follower: Follower[Record]) -> float:
         """An interval of deep listings after the newest listing that covered the request."""
-        covered, every = self._cache.complete(follower.request), follower.request.deep_every.total_seconds()
-        return max(follower.deep_due, covered.began + every * follower.factor) if covered else follower.deep_due
+        return _put_off(follower, follower.deep_due, self._cache.complete(follower.request),
+                        follower.request.deep_every)
 
     async def _list_once(self) -> None:
         try:
@@ -227,3 +227,10 @@ class Poller(Generic[Record]):
         if seen != follower.seen or (due and seen.missing):
             follower.seen = seen
             self._wake(follower.uid)
+
+
+def _put_off(follower: Follower[Record], due: float, covered: Coverage | None, interval: timedelta) -> float:
+    """When the follower is due that was due then: an interval after a listing that covered its request since."""
+    if covered is None or covered.began <= follower.since:
+        return due
+    return max(due, covered.began + interval.total_seconds() * follower.factor)
