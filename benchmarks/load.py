@@ -49,8 +49,17 @@ class Results:
         folder.mkdir(parents=True, exist_ok=True)
         runs = ",\n".join(json.dumps(run) for run in self.runs)
         (folder / RESULTS).write_text(f'{{"about": {json.dumps(self.about)},\n"runs": [\n{runs}\n]}}\n')
-        for name, drawing in plots(self.runs).items():
+        for name, drawing in plots(self.runs, times=self.times).items():
             (folder / name).write_text(drawing)
+
+    @property
+    def times(self) -> bool:
+        """Whether times on the clock are shown."""
+        return bool(self.about.get("times", True))
+
+    def tables(self) -> str:
+        """The figures as Markdown."""
+        return markdown(self.runs, times=self.times)
 
     @staticmethod
     def read(folder: Path) -> Results:
@@ -110,6 +119,8 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
                        help="with commas between them; by default both: " + ",".join(IMPLEMENTATIONS))
     flags.add_argument("--out", type=Path, default=Path("build/load"), help="the folder for the results")
     flags.add_argument("--redraw", action="store_true", help="only make tables and plots again, from the results there")
+    flags.add_argument("--without-times", action="store_true",
+                       help="leave out times on the clock: for a machine that did other work meanwhile")
     for one in fields(Wishes):
         if one.name != "size":
             value = getattr(usual, one.name)
@@ -141,8 +152,9 @@ def main() -> int:
     """Measure or redraw, print, and judge."""
     told = parsed(sys.argv[1:])
     results = Results.read(told.out) if told.redraw else measured(told)
+    results.about["times"] = not told.without_times
     results.write(told.out)
-    print(markdown(results.runs))
+    print(results.tables())
     wrong = [one for run in results.runs if run["implementation"] == OPERATOR for one in complaints(run)]
     for one in wrong:
         print(f"Promise broken at {one}")

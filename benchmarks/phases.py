@@ -134,10 +134,11 @@ class Measurement:
         ready = self._await_first_passes(marks, Start(len(names), changed, (), ()), began)
         seconds, calls = time.monotonic() - began, counted(self._since(marks)[1])
         self._await_quiet()
+        writes = audit_log.writes(self._since(marks)[0])
         asked = len(changed) if self.implementation.name == OPERATOR else 0
         return {"resources": len(names), "seconds_to_readyz": ready, "seconds_to_first_pass_of_all": round(seconds, 1),
                 "list_pages": pages(calls), "gets": calls[f"GET {ITEM}"], "remote_calls": calls,
-                "writes": audit_log.writes(self._since(marks)[0]).total() - asked,
+                "writes": writes.total() - asked, "writes_with_those_asked_for": writes,
                 "cpu_seconds": round(self.process.cpu_seconds(), 2), "memory_mb": self.process.memory()}
 
     # --- how ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.implementations import NAIVE, OPERATOR
 from benchmarks.svg import Chart, Series, drawn
-from benchmarks.table import number_at, run_of, sizes_of
+from benchmarks.table import is_time, number_at, run_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,10 +25,12 @@ BY_SIZE = (
 )
 
 
-def plots(runs: Sequence[Run]) -> dict[str, str]:
-    """SVG documents by file name, for the figures that the runs have."""
-    found = {f"{name}.svg": _by_size(runs, path, title, label) for name, path, title, label in BY_SIZE}
-    found["latency.svg"] = _latency(runs)
+def plots(runs: Sequence[Run], *, times: bool = True) -> dict[str, str]:
+    """SVG documents by file name, for the figures that the runs have; `times`: also for times on the clock."""
+    found = {f"{name}.svg": _by_size(runs, path, title, label) for name, path, title, label in BY_SIZE
+             if times or not is_time(path)}
+    if times:
+        found["latency.svg"] = _latency(runs)
     return {name: drawn(chart) for name, chart in found.items() if any(one.points for one in chart.series)}
 
 

@@ -26,6 +26,11 @@ class Row:
     goal: str = NOTHING
     most: float | None = None
 
+    @property
+    def is_time(self) -> bool:
+        """Whether the figure is a time on the clock, which other work on the machine makes longer."""
+        return is_time(self.path)
+
 
 ROWS = (
     Row("seconds to all Ready", FIRST_ROW, f"≤ {GROWTH} times the 1,000 of the same run"),
@@ -54,10 +59,19 @@ ROWS = (
 )
 
 
-def markdown(runs: Sequence[Run]) -> str:
-    """The tables: the operator with its goals, the naive poller, the ratio of both, and the growth with the size."""
-    parts = [_operator(runs), _naive(runs), _ratios(runs), _growth(runs)]
+def markdown(runs: Sequence[Run], *, times: bool = True) -> str:
+    """The tables: the operator with its goals, the naive poller, the ratio of both, and the growth with the size.
+
+    `times`: whether the figures that are times on the clock are among them.
+    """
+    rows = [row for row in ROWS if times or not row.is_time]
+    parts = [_operator(runs, rows), _naive(runs, rows), _ratios(runs, rows), _growth(runs, rows)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def is_time(path: str) -> bool:
+    """Whether the figure at this path is a time on the clock."""
+    return path.startswith("latency.") or ".late_by." in path or ".seconds" in path
 
 
 def number_at(run: Run | None, path: str) -> float | None:
@@ -95,43 +109,44 @@ def shown(value: float | None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _operator(runs: Sequence[Run]) -> str:
+def _operator(runs: Sequence[Run], rows_shown: Sequence[Row]) -> str:
     sizes = sizes_of(runs, OPERATOR)
     if not sizes:
         return ""
     heads = ["operator", *(f"{size:,}" for size in sizes), "goal at 10,000", f"met at {sizes[-1]:,}"]
     words = {True: "yes", False: "**no**", None: NOTHING}
     rows = [[row.label, *_numbers(runs, OPERATOR, sizes, row), row.goal, words[is_met(row, runs, sizes[-1])]]
-            for row in ROWS]
+            for row in rows_shown]
     return _grid(heads, rows)
 
 
-def _naive(runs: Sequence[Run]) -> str:
+def _naive(runs: Sequence[Run], rows_shown: Sequence[Row]) -> str:
     sizes = sizes_of(runs, NAIVE)
     if not sizes:
         return ""
     return _grid([NAIVE, *(f"{size:,}" for size in sizes)],
-                 [[row.label, *_numbers(runs, NAIVE, sizes, row)] for row in ROWS])
+                 [[row.label, *_numbers(runs, NAIVE, sizes, row)] for row in rows_shown])
 
 
-def _ratios(runs: Sequence[Run]) -> str:
+def _ratios(runs: Sequence[Run], rows_shown: Sequence[Row]) -> str:
     """The figure of the operator divided by that of the naive poller, at each size that has both."""
     sizes = [size for size in sizes_of(runs, OPERATOR) if run_of(runs, NAIVE, size)]
     if not sizes:
         return ""
     rows = [[row.label, *(ratio(number_at(run_of(runs, OPERATOR, size), row.path),
-                                number_at(run_of(runs, NAIVE, size), row.path)) for size in sizes)] for row in ROWS]
+                                number_at(run_of(runs, NAIVE, size), row.path)) for size in sizes)]
+            for row in rows_shown]
     return _grid([f"{OPERATOR} / {NAIVE}", *(f"{size:,}" for size in sizes)], _with_figures(rows))
 
 
-def _growth(runs: Sequence[Run]) -> str:
+def _growth(runs: Sequence[Run], rows_shown: Sequence[Row]) -> str:
     """The figures of the largest size divided by those of each smaller one, of the operator."""
     *smaller, largest = sizes_of(runs, OPERATOR) or [0]
     if not smaller:
         return ""
     last = run_of(runs, OPERATOR, largest)
     rows = [[row.label, *(ratio(number_at(last, row.path), number_at(run_of(runs, OPERATOR, size), row.path))
-                          for size in smaller)] for row in ROWS]
+                          for size in smaller)] for row in rows_shown]
     return _grid([OPERATOR, *(f"{largest:,} / {size:,}" for size in smaller)], _with_figures(rows))
 
 

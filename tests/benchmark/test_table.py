@@ -101,3 +101,16 @@ def test_only_figures_that_were_measured_are_drawn() -> None:
     assert set(plots([a_run(busy__cpu_ms_per_life=20)])) == {"cpu.svg"}
     assert set(plots([a_run() | latency])) == {"latency.svg"}
     assert plots([]) == {}
+
+
+def test_times_on_the_clock_can_be_left_out() -> None:
+    latency = {"latency": {"5s": {"p99": 3.0, "all": [1.0, 3.0]}}}
+    run = a_run(busy__seconds_to_all_ready=9, busy__late_by__p99=3, busy__cpu_ms_per_life=20,
+                restart__seconds_to_readyz=2, idle__percent_of_a_core=4) | latency
+
+    text = markdown([run], times=False)
+
+    assert set(plots([run], times=False)) == {"cpu.svg", "idle.svg"}
+    assert not any(word in text for word in ("seconds", "late by", "latency"))
+    assert line_of(text, "CPU a life, ms")[1] == "20"
+    assert line_of(text, "idle CPU, % of a core")[1] == "4"
