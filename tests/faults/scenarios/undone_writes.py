@@ -20,6 +20,7 @@ from tests.faults.scenarios.deployments import of_build
 from tests.faults.scenarios.other_client import ANNOTATIONS, REQUEST, OtherClient
 from tests.faults.scenarios.scenario import BUILD, DEPLOYMENT, PATIENCE, on_record, written_down
 
+from agentex_operator.api.metadata import FINALIZER
 from agentex_testkit.api_server import PLURALS, Object, condition, eventually, gone, ready
 from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_manifest, a_preview
 from agentex_testkit.fault_proxy.calls import KUBE
@@ -30,12 +31,14 @@ KINDS = {"build": BUILD, "deployment": DEPLOYMENT, "preview": DEPLOYMENT, "accou
 STEPS = ("new", "announced", "recorded", "ready", "edited", "deleted")  # what has just happened when it begins
 TIMES = {"once": 1, "thrice": 3, "while": 10_000}
 FOR_LONG = 15.0    # seconds: six writes at once, then pauses of 1, 2, 4 and 8 seconds
-MOST_WRITES = 40   # in that time, of all sorts; without the pauses there are hundreds
+MOST_WRITES = 60   # in that time, of all sorts; without the pauses there are hundreds
+FEW_WRITES = 12    # those of one request
+MOST_CREATES = 14  # by repetitions: the first ones, six at once, and one after each pause
 GROWN = 2.0        # seconds: the least pause in the end
 FOR_SHORT = 6.0    # seconds in which the operator gives it enough to undo for `once` and `thrice`
 # What the operator writes after that is judged when the other client has stopped; in between, its own writes carry on
-# from what the other client left: conditions without Ready, an observedGeneration that begins anew.
-EXCUSED = {"report": ("I19",), "status": ("I9", "I19")}
+# from what the other client left: conditions without Ready, an observedGeneration that begins anew, the oldest id.
+EXCUSED = {"report": ("I19",), "status": ("I6", "I9", "I19")}
 GATE = ("build/announced/status/once", "deployment/ready/finalizer/while")
 
 
@@ -57,11 +60,12 @@ class UndoneWrites:
     def _plans(self) -> Iterator[str]:
         for life in ("build", "deployment"):
             for step in STEPS:
-                yield from (f"{life}/{step}/status/{times}" for times in TIMES)
+                often = ("once", "while") if step == "deleted" else TIMES  # a deletion writes less than three times
+                yield from (f"{life}/{step}/status/{times}" for times in often)
                 yield f"{life}/{step}/report/while"
                 # who removes the finalizer of what is deleted ends it, and the operator is not asked
                 yield from (f"{life}/{step}/finalizer/{times}" for times in ("once", "while") if step != "deleted")
-        yield from (f"preview/{step}/status/{times}" for step in ("edited", "deleted") for times in TIMES)
+        yield from (f"preview/{step}/status/{times}" for step in ("edited", "deleted") for times in ("once", "while"))
         yield from (f"{life}/requested/{what}/while" for life in ("build", "preview")
                     for what in ("acknowledgement", "request"))
         yield "deployment/waiting/finalizer/while"
@@ -110,12 +114,15 @@ class UndonePlan:
             world.simulator.fault("slow", match={"method": "POST"}, header_delay=0.7)
         if self.step not in ("new", "waiting") and self.wish:
             self._make()
-        until = {"announced": written_down, "recorded": on_record(self.kind)}.get(self.step, ready)
-        if self.step == "deleted" and self.life == "build":
-            until = on_record(self.kind)
         if self.step not in ("new", "waiting"):
-            world.wait(self.kind, self.name, until, PATIENCE)
+            world.wait(self.kind, self.name, self._is_at_step, PATIENCE)
         self.written_before = self._writes()
+
+    def _is_at_step(self, obj: Object | None) -> bool:
+        if self.step == "announced":
+            return written_down(obj)
+        runs = self.step == "recorded" or (self.step, self.life) == ("deleted", "build")
+        return on_record(self.kind)(obj) if runs else ready(obj)
 
     def _wish(self) -> Object:
         world = self.runner.world
@@ -139,34 +146,36 @@ class UndonePlan:
             case "new" | "waiting":
                 self._make()
             case "edited":
-                world.explain(self.kind, NAME, creates=2)
+                world.explain(self.kind, NAME, creates=2 + self._repeated_builds())
                 world.apply(self._edited())
             case "deleted":
                 world.delete(self.kind, NAME)
             case "requested":
-                world.explain(self.kind, NAME, creates=self._requested_creates())
+                creates = 2 if self.what == "request" else MOST_CREATES
+                world.explain(self.kind, NAME, creates=creates, returns=creates - 1)
                 named = dict.fromkeys(ANNOTATIONS[self.life != "build":][:1], REQUEST)
                 world.patch(self.kind, NAME, metadata={"annotations": named})
             case _:  # the remote goes on by itself
                 pass
 
-    def _requested_creates(self) -> int:
-        """The first one, and one for the request; six more at once, and one after each pause, if that is undone."""
-        return 2 if self.what == "request" else MOST_CREATES
+    def _repeated_builds(self) -> int:
+        """How many more builds may be made: without a status the oldest build is taken for that of the spec."""
+        return min(self.other.times, MOST_CREATES) if (self.what, self.life) == ("status", "build") else 0
 
     def _edited(self) -> Object:
         changed: dict[str, Any] = {"manifest": {"inline": a_manifest(NAME, "answers better")}}
         return {**self.wish, "spec": {**self.wish["spec"], **(ANOTHER if self.life == "build" else changed)}}
 
     def _healed(self, obj: Object | None) -> bool:
-        return ready(obj) and condition(obj, "Ready").get("reason") != REASON
+        """Whether it is Ready, and held: what is deleted without the finalizer leaves its remote object behind."""
+        return ready(obj) and FINALIZER in obj["metadata"].get("finalizers", ())
 
     # --- while it goes on -----------------------------------------------------------------------------------------
 
     def _while_it_goes_on(self) -> Iterator[Finding]:
         """Findings where writes do not become rarer, or where nothing tells of the other client."""
         writes = self._writes() - self.written_before
-        if writes > (0 if self.what == "request" else MOST_WRITES):
+        if writes > (FEW_WRITES if self.what == "request" else MOST_WRITES):
             yield Finding("I11", f"{writes} writes in {FOR_LONG:g} s while another client undid them", Harm.OTHER)
         obj = self.runner.world.get(self.kind, self.name)
         if self.what == "request" or obj is None:
@@ -190,6 +199,3 @@ class UndonePlan:
         what = f"{PLURALS[self.kind]}/{self.name}"
         return sum((call.server, call.verb) == (KUBE, "PATCH") and call.what in (what, f"{what}/status")
                    for call in tuple(self.runner.proxy.trace))
-
-
-MOST_CREATES = 14
