@@ -27,7 +27,7 @@ ERRORS = {"RuntimeError before": (RuntimeError, False), "OverflowError after": (
 
 # Why a method is not called by a pass of these three objects.
 NOT_IN_A_PASS = {
-    "KubeCluster.list": "once, before the first pass",
+    "KubeCluster.pages": "once, before the first pass",
     "KubeCluster.served": "no pass: the check of the CRDs (tests/reconcile/test_crds.py)",
     "KubeCluster.schemas": "no pass, unless a CRD is old: the check of the CRDs (tests/reconcile/test_crds.py)",
     "KubeCluster.storage_version": "no pass: the check of the storage (tests/reconcile/test_storage_check.py)",
