@@ -22,7 +22,7 @@ PARSERS = frozenset({"aiohttp", "base64", "binascii", "datetime", "email", "fnma
 NO_PARSERS = frozenset({
     "__future__", "abc", "agentex_operator", "asyncio", "bisect", "collections", "contextlib", "contextvars",
     "dataclasses", "enum", "errno", "fcntl", "functools", "hashlib", "heapq", "http", "importlib", "itertools",
-    "logging", "os", "pathlib", "random", "shutil", "signal", "socket", "sys", "tempfile", "threading", "time",
+    "logging", "math", "os", "pathlib", "random", "shutil", "signal", "socket", "sys", "tempfile", "threading", "time",
     "traceback", "typing", "uuid",
     "click", "kopf",  # frameworks that call the operator, and parse flags and watch events before they do
 })

@@ -137,7 +137,7 @@ class Engine:
         elif self._cache.remember(seen) and is_edited(before, seen):
             self.wake(seen.uid)
 
-    def _seen(self, kind: str, obj: Mapping[str, Any]) -> View | None:
+    def _seen(self, kind: str, obj: Mapping[str, object]) -> View | None:
         view = view_of(kind, obj)
         return None if view is None else self._strings.view(view)
 

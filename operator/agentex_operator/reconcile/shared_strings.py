@@ -6,9 +6,11 @@ A JSON parser makes each string anew for each answer, and each event of a watch 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agentex_operator.reconcile.views import View
 
 CAPACITY: Final = 16_384  # strings that are remembered; when there are more, all are forgotten at once
@@ -30,15 +32,18 @@ class SharedStrings:
         namespace = None if view.namespace is None else self._text(view.namespace)
         return replace(view, kind=self._text(view.kind), uid=self._text(view.uid), namespace=namespace,
                        name=self._text(view.name), resource_version=self._text(view.resource_version),
-                       obj=self._value(view.obj))
+                       obj=self._members(view.obj))
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, value: object) -> object:
         """A copy of a JSON value with shared strings."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, dict):
-            return {self._text(key): self._value(member) for key, member in value.items()}
+            return self._members(value)
         return [self._value(member) for member in value] if isinstance(value, list) else value
+
+    def _members(self, obj: Mapping[str, object]) -> dict[str, object]:
+        return {self._text(key): self._value(member) for key, member in obj.items()}
 
     def _text(self, text: str) -> str:
         if len(text) > LONGEST:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from agentex_operator.reconcile.views import View
 
 ROUTINE_DELAY = timedelta(minutes=1)  # a pass that was put off for so long, or longer, is no step of work in progress
@@ -42,7 +40,7 @@ def _rests(status: object) -> bool:
     return any(_is_true(one) for one in conditions) if isinstance(conditions, list) else False
 
 
-def _is_true(condition: Mapping[str, Any]) -> bool:
+def _is_true(condition: object) -> bool:
     """Whether the condition says that nothing is in progress (kstatus: Ready, or Stalled)."""
     return (isinstance(condition, dict) and condition.get("type") in ("Ready", "Stalled")
             and condition.get("status") == "True")

@@ -37,7 +37,9 @@ class View:
 
 def view_of(kind: str, obj: Mapping[str, Any]) -> View | None:
     """The view of a raw object; None if the object has no uid or no name."""
-    metadata = _kept_metadata(obj.get("metadata") or {})
+    metadata = {key: value for key, value in (obj.get("metadata") or {}).items() if key != "managedFields"}
+    if LAST_APPLIED in (annotations := metadata.get("annotations") or {}):
+        metadata["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
     if not metadata.get("uid") or not metadata.get("name"):
         return None
     return View(
@@ -48,13 +50,6 @@ def view_of(kind: str, obj: Mapping[str, Any]) -> View | None:
         resource_version=metadata.get("resourceVersion", ""),
         obj={**obj, "metadata": metadata},
     )
-
-
-def _kept_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in metadata.items() if key != "managedFields"}
-    if LAST_APPLIED in (annotations := kept.get("annotations") or {}):
-        kept["annotations"] = {key: value for key, value in annotations.items() if key != LAST_APPLIED}
-    return kept
 
 
 def is_newer(version: str, than: str) -> bool:
