@@ -277,7 +277,7 @@ MUTANTS = (
     Mutant("M10", "remove a duplicate without condemning it first by a conditional write",
            ("build:2:K1:late=1", "preview:2:K2:late=1"), ("I3",), remove_unwritten),
     Mutant("M11", "no intent is written before the POST",
-           ("build:2:K3:delete=1", "production:2:K3:delete=1"), ("I8",), no_intent, look_away("I5")),
+           ("build:1:K4:delete=1,lost=1", "production:1:K4:delete=1,late=1"), ("I8",), no_intent, look_away("I5")),
     Mutant("M12", "the client repeats a POST whose answer is lost",
            ("build:1:K4:lost=1", "production:1:K4:lost=1"), ("I1",), laws=Laws(client_retries=True)),
     Mutant("M13", "the intent is written once, not before every POST",
