@@ -26,9 +26,11 @@ from tests.faults.scenarios import reference
 from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.reference import Reference
 
+from agentex_operator.api.metadata import FINALIZER
 from agentex_testkit.api_server import Object
 from agentex_testkit.fault_proxy.calls import KUBE, Call
 from agentex_testkit.judge.findings import Finding, Harm
+from agentex_testkit.ledger import REMOTE
 from agentex_testkit.thrown_exceptions import CANARY, ERRORS, SOURCE, TEXT, THROWN, ThrownException
 
 SPELL = 3         # seconds
@@ -122,10 +124,13 @@ def unreported(runner: Runner, wanted: ThrownException) -> Iterator[Finding]:
     told = list(entries(log))
     raised = [entry for entry in told if "reference" in entry and entry["msg"].startswith("a pass")]
     shown = {found for of_one in versions.values() for one in of_one for found in references(one)}
+    there = {one["metadata"]["uid"] for one in runner.world.resources()}
     if TEXT not in log:
         yield Finding("I26", "the log does not tell of the exception", Harm.OTHER)
     for entry in raised:
-        if entry["reference"] not in shown and not cannot_be_written(wanted, entry, told, versions):
+        vanished = entry["controllerKind"] in REMOTE and entry["uid"] not in there
+        vanished = vanished and not was_held(versions.get(entry["uid"], ()))
+        if entry["reference"] not in shown and not (vanished or cannot_be_written(wanted, entry, told, versions)):
             yield Finding("I26", f"no status tells of {entry['reference']}: {entry.get('name')}", Harm.STUCK)
     for uid, number in Counter(entry["uid"] for entry in raised).items():
         if number > MOST_PASSES:
@@ -161,6 +166,11 @@ def cannot_be_written(wanted: ThrownException, entry: Mapping[str, Any], log: It
     same = [one for one in log if one.get("reconcileID") == entry["reconcileID"]]
     return any(one["msg"] == "call failed" and one["error"] == "Conflict" for one in same) or (
         wanted.call.server == KUBE and any(one["msg"] == "an internal error could not be reported" for one in same))
+
+
+def was_held(versions: Sequence[Object]) -> bool:
+    """Whether the object ever had the operator's finalizer: without one, it is gone at the moment of its deletion."""
+    return any(FINALIZER in one["metadata"].get("finalizers", ()) for one in versions)
 
 
 def forgotten(versions: Mapping[str, Sequence[Object]]) -> Iterator[Finding]:
