@@ -255,9 +255,9 @@ def test_a_pause_that_was_asked_for_is_kept(trouble: ClusterFixture, kind: str) 
     calls = one.calls(trouble)
     (throttled,) = [call for call in calls if call["status"] == 429]
     after = [call["elapsed"] - throttled["elapsed"] for call in calls if call["seq"] > throttled["seq"]]
-    sent_before_the_answer_arrived = [delay for delay in after if delay < 0.25]
-    assert len(sent_before_the_answer_arrived) <= 1
-    assert min(delay for delay in after if delay >= 0.25) >= 2
+    sent_before_the_answer_was_read = [delay for delay in after if delay < 2]  # seconds, as the answer asked for
+    assert len(sent_before_the_answer_was_read) <= 1
+    assert len(after) > 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
