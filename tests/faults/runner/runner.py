@@ -143,10 +143,24 @@ class Runner:
         """While this lasts, no other worker has objects of these kinds, where they belong to no namespace: every
         operator sees such an account, and the keys of all of them lie in one namespace.
         """
+        with self._locking(kinds, fcntl.LOCK_EX):
+            yield
+
+    @contextmanager
+    def sparing_other_workers(self) -> Iterator[None]:
+        """While this lasts, no worker has objects that belong to no namespace: this operator would mistreat them, too.
+
+        Several workers may do this at the same time.
+        """
+        with self._locking(CLUSTER_SCOPED, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _locking(self, kinds: Iterable[str], how: int) -> Iterator[None]:
         with ExitStack() as stack:
             for kind in sorted(set(kinds).intersection(CLUSTER_SCOPED)):
                 held = stack.enter_context((self.access.folder / f"{kind}.lock").open("w"))
-                fcntl.flock(held, fcntl.LOCK_EX)
+                fcntl.flock(held, how)
             yield
 
     # --- a plan ---------------------------------------------------------------------------------------------------

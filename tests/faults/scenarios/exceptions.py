@@ -67,7 +67,7 @@ class Exceptions:
         for plan in plans:
             _, scenario, name = plan.split("/", 2)
             wanted = ThrownException.parse(name)
-            with throwing(runner, wanted):
+            with runner.sparing_other_workers(), throwing(runner, wanted):
                 findings = reference.run_with_faults(runner, scenario, self._found[scenario], late=wanted.seconds)
                 thrown = (runner.operator.folder / THROWN).exists()
                 yield Outcome(plan, (*findings, *(unreported(runner, wanted) if thrown else ())), reached=thrown)
