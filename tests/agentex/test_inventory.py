@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -156,6 +158,23 @@ async def test_a_request_for_a_later_listing_waits_for_the_next_one(
     assert [listing.records for listing in later] == [(build,)] * 3
     assert len({(await look).began_at for look in [*early, joined]}) == 1
     assert lists(simulator) == 2
+
+
+async def test_a_request_that_the_cache_answers_waits_for_nothing(
+    inventory: Inventory[BuildRecord], clock: HandClock
+) -> None:
+    waits: list[str] = []
+
+    @asynccontextmanager
+    async def waiting() -> AsyncIterator[None]:
+        waits.append("begin")
+        yield
+        waits.append("end")
+
+    await inventory.find(a_request("bot"), fresh_since=clock.now(), waiting=waiting)
+    assert waits == ["begin", "end"]
+    await inventory.find(a_request("bot"), fresh_since=clock.now(), waiting=waiting)
+    assert waits == ["begin", "end"]
 
 
 async def test_a_clock_that_was_set_back_or_forward_makes_no_listing_younger(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol
 
@@ -23,6 +24,7 @@ from agentex_operator.core.remote import Listing, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from agentex_operator.agentex.counts import RecordCounts
@@ -108,25 +110,32 @@ class Inventory(Generic[Record]):
         """Stop following for this uid; does nothing if it does not follow."""
         self._poller.unfollow(uid)
 
-    async def find(self, request: WatchRequest, *, fresh_since: datetime | None) -> Listing[Record]:
+    async def find(self, request: WatchRequest, *, fresh_since: datetime | None,
+                   waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext) -> Listing[Record]:
         """The records of this request, from a listing that began at `fresh_since` or later.
 
         With None, recent records may be `every` old, and those older than the recorded ids five minutes. Concurrent
         requests share one listing. Raises what the listing raises, and Unavailable if it does not reach `back_to`.
+        `waiting` makes a context that is entered while a listing is awaited, not where the cache answers.
         """
         with errors.of_account():
-            return await self._find(request, fresh_since)
+            recent, deep = self._freshness(request, fresh_since)
+            if request.owner not in self._creates and (coverage := self._cache.fresh(request, recent, deep)):
+                return self._shown(request, coverage)
+            async with waiting():
+                return await self._listed(request, recent, deep)
 
-    async def _find(self, request: WatchRequest, fresh_since: datetime | None) -> Listing[Record]:
-        recent, deep = self._freshness(request, fresh_since)
+    async def _listed(self, request: WatchRequest, recent: FreshnessBound, deep: FreshnessBound) -> Listing[Record]:
+        """The records of this request as a listing shows them that is under way, or begins now."""
         created = request.owner in self._creates
-        coverage = None if created else self._cache.fresh(request, recent, deep)
-        if coverage is None:
-            bound = recent.not_before(math.inf) if created else recent  # a listing under way began before the create
-            await self._rounds.listed(request, self._cache.missing_back_to(request, deep), bound)
-            coverage = self._cache.fresh(request, recent, deep)
+        bound = recent.not_before(math.inf) if created else recent  # a listing under way began before the create
+        await self._rounds.listed(request, self._cache.missing_back_to(request, deep), bound)
+        coverage = self._cache.fresh(request, recent, deep)
         if coverage is None:
             raise Unavailable(f"The list could not be read back to {request.back_to:%Y-%m-%dT%H:%M:%SZ}.")
+        return self._shown(request, coverage)
+
+    def _shown(self, request: WatchRequest, coverage: Coverage) -> Listing[Record]:
         return Listing(coverage.began_at, coverage.back_to, self._poller.record_shown(request).records)
 
     def counts(self) -> RecordCounts | None:

@@ -210,8 +210,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         request = WatchRequest(call.owner, call.ids, call.back_to, call.every, call.fingerprint)
         now = self.runtime.clock.now()
         since = min(call.fresh_since, now) if call.fresh_since else None  # the API server's clock may be ahead
-        async with self.runtime.engine.without_a_slot():
-            listing = await self.inventory.find(request, fresh_since=since)
+        listing = await self.inventory.find(request, fresh_since=since, waiting=self.runtime.engine.without_a_slot)
         self.saw_everything = listing.reaches_back_to is None
         return listing
 

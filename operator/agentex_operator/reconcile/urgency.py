@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from agentex_operator.core import conditions
+
 if TYPE_CHECKING:
     from agentex_operator.reconcile.views import View
 
@@ -36,11 +38,11 @@ def of_delay(delay: timedelta) -> Urgency:
 
 
 def _rests(status: object) -> bool:
-    conditions = status.get("conditions") if isinstance(status, dict) else None
-    return any(_is_true(one) for one in conditions) if isinstance(conditions, list) else False
+    stored = status.get("conditions") if isinstance(status, dict) else None
+    return any(_is_true(one) for one in stored) if isinstance(stored, list) else False
 
 
 def _is_true(condition: object) -> bool:
     """Whether the condition says that nothing is in progress (kstatus: Ready, or Stalled)."""
-    return (isinstance(condition, dict) and condition.get("type") in ("Ready", "Stalled")
+    return (isinstance(condition, dict) and condition.get("type") in (conditions.READY, conditions.STALLED)
             and condition.get("status") == "True")
