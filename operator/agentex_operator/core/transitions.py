@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from agentex_operator.core import conditions, reasons
+from agentex_operator.core import conditions, reasons, steps
 from agentex_operator.core.plan import Notice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentex_operator.api.status import Condition
-
-STEPS: Final = frozenset({reasons.QUEUED, reasons.BUILDING, reasons.DEPLOYING})  # of one operation that goes well
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,4 +49,4 @@ def event_of(before: Readiness | None, after: Readiness | None) -> Notice | None
 def _means_the_same(before: Readiness, after: Readiness) -> bool:
     if before.status != after.status:
         return False
-    return before.reason == after.reason or (not after.stalled and {before.reason, after.reason} <= STEPS)
+    return before.reason == after.reason or (not after.stalled and {before.reason, after.reason} <= steps.STEPS)

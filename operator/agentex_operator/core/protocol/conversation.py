@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Never, TypeVar
 
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, grace, reasons
+from agentex_operator.core import calls, conditions, grace, reasons, steps
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Fact, Plan, Progress, Verdict
 from agentex_operator.core.protocol.observed import AnyObserved, Observed, ObservedT, StatusT
@@ -35,11 +35,18 @@ def first_answer(observed: ObservedT, rules: tuple[Rule[ObservedT, CallT], ...],
 
 def report(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterable[Fact],
            now: datetime) -> Plan[SaveStatus[StatusT]]:
-    """Write the verdict into the status; if the status says the same already, the pass is over (zero idle writes)."""
+    """Write the verdict into the status; if the status says the same already, the pass is over (zero idle writes).
+
+    A short step of an operation that goes well is not written (see `steps`).
+    """
     status = with_verdict(observed, verdict, facts, now)
+    look_again = verdict.look_again
     if status_as_dict(status) != status_as_dict(observed.stored):
-        return Plan(calls.SaveStatus(status, verdict.notices))
-    return Plan(None, look_again=verdict.look_again, follow=verdict.follow, failed=verdict.failed)
+        wait = None if verdict.notices else steps.until_written(observed.stored, status, observed.follow, now)
+        if wait is None:
+            return Plan(calls.SaveStatus(status, verdict.notices))
+        look_again = min(wait, look_again or wait)
+    return Plan(None, look_again=look_again, follow=verdict.follow, failed=verdict.failed)
 
 
 def with_verdict(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterable[Fact],
