@@ -19,11 +19,11 @@ from agentex_testkit import builders
 from agentex_testkit.api_server import ready
 from agentex_testkit.harness import Harness
 
-BUILDS = 120
+BUILDS = 300
 AGENTS = 12
-SIZES = ListSizes(page=12, capacity=24)
+SIZES = ListSizes(page=30, capacity=60)
 PAGES = math.ceil(BUILDS / SIZES.page)  # of a listing of all records
-SETTLED = 360  # seconds after which all records were listed again, and counted in the account's status
+SETTLED = 60  # seconds after which the account's status shows the present counts
 LIST, CREATE = "GET /v5/builds", "POST /v5/builds"
 
 pytestmark = pytest.mark.exhaustive

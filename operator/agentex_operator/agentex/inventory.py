@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol
 
 from agentex_operator.agentex.coalescing import Round, SharedRounds
+from agentex_operator.agentex.counts import CountsOfAccount
 from agentex_operator.agentex.listing_cache import ListingCache
 from agentex_operator.agentex.listing_reader import ListingReader
 from agentex_operator.agentex.poller import PollClock, Poller
@@ -91,7 +92,7 @@ class Inventory(Generic[Record]):
         self._reader = ListingReader(kind, sizes.page, sizes.capacity)
         self._rounds = SharedRounds(self._read_listing, clock)
         self._poller = Poller(self._cache, clock, jitter, wake, self._rounds.next_listing)
-        self._counts: RecordCounts | None = None
+        self._counted = CountsOfAccount()
         self._agents: dict[str, str] = {}
         self._creates: Counter[str] = Counter()  # by owner: creates that have ended since the last listing began
 
@@ -139,8 +140,8 @@ class Inventory(Generic[Record]):
         return Listing(coverage.began_at, coverage.back_to, self._poller.record_shown(request).records)
 
     def counts(self) -> RecordCounts | None:
-        """The counts of the whole account, as its newest deepest listing showed them; None before the first listing."""
-        return self._counts
+        """The counts of the account as far back as it was listed; None before the first listing."""
+        return self._counted.counts
 
     def agent_id(self, name: str) -> str | None:
         """The id of the agent of this name, if a record of that agent was listed; else None."""
@@ -188,7 +189,6 @@ class Inventory(Generic[Record]):
         changed = self._cache.apply_listing(read.coverage, read.records)
         self._creates -= created
         self._agents |= read.tally.agents
-        if len(self._cache.listings) == 1:
-            self._counts = read.tally.counts
+        self._counted.apply_listing(read.coverage.back_to, read.tally)
         self._poller.notify({request.owner for request, _ in round_.asked}, due, changed)
         self._poller.record_success()
