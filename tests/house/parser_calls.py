@@ -20,10 +20,10 @@ PARSERS = frozenset({"aiohttp", "base64", "binascii", "datetime", "email", "fnma
                      "json", "kubernetes", "pydantic", "re", "ssl", "struct", "tarfile", "urllib", "yaml", "zlib"})
 # Modules that read nothing from outside; a module in neither set fails the test, so that it is sorted in when it comes.
 NO_PARSERS = frozenset({
-    "__future__", "abc", "agentex_operator", "asyncio", "bisect", "collections", "contextlib", "contextvars",
+    "__future__", "abc", "agentex_operator", "array", "asyncio", "bisect", "collections", "contextlib", "contextvars",
     "dataclasses", "enum", "errno", "fcntl", "functools", "hashlib", "heapq", "http", "importlib", "itertools",
-    "logging", "math", "os", "pathlib", "random", "shutil", "signal", "socket", "sys", "tempfile", "threading", "time",
-    "traceback", "typing", "uuid",
+    "logging", "math", "operator", "os", "pathlib", "random", "shutil", "signal", "socket", "sys", "tempfile",
+    "threading", "time", "traceback", "typing", "uuid",
     "click", "kopf",  # frameworks that call the operator, and parse flags and watch events before they do
 })
 HARMLESS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections import Counter
@@ -77,7 +78,7 @@ class CountsOfAccount:
 
     def apply_listing(self, back_to: datetime | None, tally: Tally[Record]) -> None:
         """Count the records of a listing anew. `back_to`: since when it shows all records; None: from the first on."""
-        bound = float("-inf") if back_to is None else back_to.timestamp()
+        bound = -math.inf if back_to is None else back_to.timestamp()
         first = bisect_left(self._times, bound)
         self._numbers.subtract(self._counted[first:])
         del self._times[first:], self._counted[first:]
