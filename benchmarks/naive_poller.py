@@ -212,7 +212,7 @@ class NaivePoller:
         return self._poll_interval if build.said in RUNNING else self._resync
 
     async def _create(self, build: Build) -> dict[str, Any]:
-        source = build.spec["source"]["configMap"]
+        source = build.spec["source"]["configMapKeyRef"]
         archive = await self._cluster.archive(source["name"], source["key"])
         return await self._remote.create(build.spec["agentName"], build.spec["image"]["name"], build.uid, archive)
 

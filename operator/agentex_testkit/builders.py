@@ -62,7 +62,7 @@ def an_account(endpoint: str, name: str = "default", kind: str = "AgentexAccount
 
 def a_build(name: str = "quote", **spec: Any) -> Object:
     """An AgentBuild of the agent of this name from `a_context(name)`; a member is replaced, or removed by None."""
-    source = {"configMap": {"name": name, "key": "context.tar.gz"}}
+    source = {"configMapKeyRef": {"name": name, "key": "context.tar.gz"}}
     return _ours("AgentBuild", name, {"agentName": name, "image": {"name": name}, "source": source, **spec})
 
 

@@ -11,7 +11,7 @@ SPECS: dict[str, Object] = {
     "AgentBuild": {
         "agentName": "quote-bot",
         "image": {"name": "quote-bot"},
-        "source": {"configMap": {"name": "quote-bot", "key": "context.tar.gz"}},
+        "source": {"configMapKeyRef": {"name": "quote-bot", "key": "context.tar.gz"}},
     },
     "AgentDeployment": {
         "buildRef": {"name": "quote-bot"},

@@ -35,7 +35,7 @@ WELCOME: dict[str, Object] = {
     "a source of http": source(http=HTTP),
     "a source of http with credentials": source(http={**HTTP, "secretRef": {"name": "files"}}),
     "a source of an image": source(image={"url": "registry.example.com:5000/team/quote-bot:v1"}),
-    "a source of a Secret": source(secret={"name": "quote-bot", "key": "context.tar.gz"}),
+    "a source of a Secret": source(secretKeyRef={"name": "quote-bot", "key": "context.tar.gz"}),
     "an image in a folder": a_build(image={"name": "team/quote_bot", "tag": "v1.2-rc.3"}),
     "an agent in a folder": a_build(context={"path": "agents/quote..bot", "manifest": "deploy/manifest.yaml"}),
     "a name of 63 characters": an_object("AgentBuild", "b" * 63),
@@ -70,8 +70,9 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "an agent by name and by id": (a_build(agentID="agent-7"), "set exactly one of agentName or agentID"),
     "an agent name in capitals": (a_build(agentName="QuoteBot"), "spec.agentName"),
     "an agent name of 64 characters": (a_build(agentName="b" * 64), "spec.agentName: Too long"),
-    "no source": (source(), "set exactly one of configMap, secret, http or image"),
-    "two sources": (source(http=HTTP, image={"url": "x"}), "set exactly one of configMap, secret, http or image"),
+    "no source": (source(), "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
+    "two sources": (source(http=HTTP, image={"url": "x"}),
+                    "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
     "an image without a tag": (source(image={"url": "registry.example.com:5000/quote-bot"}), "an image with its tag"),
     "an image for a platform": (a_build(source={"image": {"url": "x:1"}}, platform="linux/arm64"), NO_PLACE),
     "an image with build arguments": (a_build(source={"image": {"url": "x:1"}}, buildArgs=[{"name": "A", "value": ""}]),
@@ -194,7 +195,7 @@ def test_the_wide_table_says_why(user: User) -> None:
 
 
 @pytest.mark.parametrize(("path", "word"), [
-    ("agentbuild.spec.source", "exactly one of configMap, secret, http and image"),
+    ("agentbuild.spec.source", "exactly one of configMapKeyRef, secretKeyRef, http and image"),
     ("ab.spec.source.http.digest", "64 hex digits"),
     ("ad.spec.preview.ttl", "Without ttl and expiresAt: 8h"),
     ("aga.spec.pollInterval", "between 1s and 5m"),

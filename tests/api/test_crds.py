@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -71,6 +72,16 @@ def test_every_kind_is_described_with_an_example_of_itself(crd: Schema) -> None:
     example = yaml.safe_load(schema_of(crd)["description"].partition("For example:")[2])
 
     assert example["kind"] == crd["spec"]["names"]["kind"]
+
+
+@KINDS
+def test_a_reference_to_a_key_is_called_by_the_kind_of_its_object(crd: Schema) -> None:
+    members = {path.rpartition(".")[2]: schema for path, schema in walk(schema_of(crd)["properties"]["spec"])}
+    keyed = {name for name, schema in members.items() if {"name", "key"} <= schema.get("properties", {}).keys()}
+
+    assert keyed
+    assert all(re.fullmatch(r"configMapKeyRef|secretKeyRef|[a-z][A-Za-z]*SecretRef", name) for name in keyed), keyed
+    assert all(members[name]["required"] == ["name", "key"] for name in keyed)
 
 
 @KINDS

@@ -37,7 +37,7 @@ def built(cluster: ClusterUnderTest, folder: Path) -> dict[str, dict[str, Any]]:
 def names(objects: dict[str, dict[str, Any]]) -> set[str]:
     """The name of the ConfigMap, and those that the resources give it."""
     build, deployment = objects["AgentBuild"]["spec"], objects["AgentDeployment"]["spec"]
-    return {objects["ConfigMap"]["metadata"]["name"], build["source"]["configMap"]["name"],
+    return {objects["ConfigMap"]["metadata"]["name"], build["source"]["configMapKeyRef"]["name"],
             deployment["environments"]["configMapKeyRef"]["name"]}
 
 
@@ -62,7 +62,8 @@ def test_the_names_of_secrets_are_followed_too(cluster: ClusterUnderTest, folder
     group = {"apiVersion": "agentex.scale.com/v1alpha1"}
     objects = [
         {**group, "kind": "AgentexAccount", "metadata": {"name": "a"}, "spec": {"apiKeySecretRef": {"name": "key"}}},
-        {**group, "kind": "AgentBuild", "metadata": {"name": "b"}, "spec": {"source": {"secret": {"name": "archive"}}}},
+        {**group, "kind": "AgentBuild", "metadata": {"name": "b"},
+         "spec": {"source": {"secretKeyRef": {"name": "archive"}}}},
         {**group, "kind": "AgentBuild", "metadata": {"name": "c"},
          "spec": {"source": {"http": {"secretRef": {"name": "token"}}}}},
     ]
@@ -71,7 +72,7 @@ def test_the_names_of_secrets_are_followed_too(cluster: ClusterUnderTest, folder
 
     secrets = {one["metadata"]["name"] for one in made if one["kind"] == "Secret"}
     specs = {one["metadata"]["name"]: one["spec"] for one in made if one["kind"] != "Secret"}
-    assert {specs["a"]["apiKeySecretRef"]["name"], specs["b"]["source"]["secret"]["name"],
+    assert {specs["a"]["apiKeySecretRef"]["name"], specs["b"]["source"]["secretKeyRef"]["name"],
             specs["c"]["source"]["http"]["secretRef"]["name"]} == secrets
 
 

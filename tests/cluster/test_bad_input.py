@@ -148,11 +148,11 @@ REFERENCES = {
     "text instead of binaryData": named(
         "InvalidContext", "under binaryData", a_text("text", **{"context.tar.gz": "x"}), a_build("text")),
     "no such source Secret": waiting("SecretNotFound", "Create it, or correct", a_build(
-        "no-secret", source={"secret": {"name": "no-secret", "key": "context.tar.gz"}})),
+        "no-secret", source={"secretKeyRef": {"name": "no-secret", "key": "context.tar.gz"}})),
     "no such key in the source Secret": named("KeyNotFound", "Add it", raw_secret("no-key", x=b"x"), a_build(
-        "no-key", source={"secret": {"name": "no-key", "key": "context.tar.gz"}})),
+        "no-key", source={"secretKeyRef": {"name": "no-key", "key": "context.tar.gz"}})),
     "a source Secret with garbage": named("CorruptContext", "tar -czf", raw_secret("junk", junk=b"\xff\x00"), a_build(
-        "junk", source={"secret": {"name": "junk", "key": "junk"}})),
+        "junk", source={"secretKeyRef": {"name": "junk", "key": "junk"}})),
     "no such build to deploy": waiting("BuildNotFound", "correct spec.buildRef", a_deployment("buildless")),
     "no such build id to deploy": waiting("BuildNotFound", "spec.buildID", a_deployment(
         "no-build-id", buildRef=None, buildID="b-nobody")),
@@ -413,7 +413,7 @@ def test_nothing_remote_is_made_of_it(judged: Scene, name: str) -> None:
 
 HTTP = {"url": "https://files.example.com/a.tar.gz", "digest": "sha256:" + "0" * 64}
 REFUSED: dict[str, tuple[Object, str]] = {
-    "no source": (a_build("x", source={}), "set exactly one of configMap, secret, http or image"),
+    "no source": (a_build("x", source={}), "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
     "two sources": (a_build("x", source={"http": HTTP, "image": {"url": "x:1"}}), "set exactly one of"),
     "a label of 31 characters": (a_deployment("x", preview={"label": "x" * 31}), "spec.preview.label: Too long"),
     "a manifest of 1.4 MB": (a_deployment("x", manifest={"inline": "#" * 1_400_000}), "spec.manifest.inline: Too long"),

@@ -56,7 +56,7 @@ def test_get_lists_all_with_their_state(walked: ClusterFixture, kubectl: Cluster
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        ("agentbuild.spec.source", ("configMap", "secret", "http", "image", "exactly one")),
+        ("agentbuild.spec.source", ("configMapKeyRef", "secretKeyRef", "http", "image", "exactly one")),
         ("agentdeployment.spec.preview", ("label", "ttl", "expiresAt", "onExpiry")),
         ("aga.spec", ("endpoint", "accountID", "apiKeySecretRef")),
     ],
@@ -79,7 +79,7 @@ def test_describe_shows_conditions_and_events(walked: ClusterFixture, kubectl: C
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ({"source": {}}, "set exactly one of configMap, secret, http or image"),
+        ({"source": {}}, "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
         ({"agentID": "a-1"}, "set exactly one of agentName or agentID"),
         ({"timeout": "soon"}, "timeout"),
     ],

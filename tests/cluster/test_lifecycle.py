@@ -229,7 +229,7 @@ def test_what_somebody_else_deleted_is_deployed_again_where_the_spec_says_so(sha
 
 
 def test_two_builds_of_one_new_agent_both_succeed(shared: ClusterFixture) -> None:
-    same = {"agentName": "twins", "source": {"configMap": {"name": "twins", "key": "context.tar.gz"}}}
+    same = {"agentName": "twins", "source": {"configMapKeyRef": {"name": "twins", "key": "context.tar.gz"}}}
     shared.apply(a_context("twins"), a_build("one-twin", **same), a_build("other-twin", **same))
 
     agents = {shared.wait("AgentBuild", name)["status"]["agentID"] for name in ("one-twin", "other-twin")}

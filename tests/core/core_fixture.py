@@ -310,7 +310,8 @@ def an_object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 def a_build(**spec: Any) -> CoreFixture:
     """A world with one AgentBuild."""
-    usual = {"agentName": "quote", "image": {"name": "quote"}, "source": {"configMap": {"name": "quote", "key": "ctx"}}}
+    usual = {"agentName": "quote", "image": {"name": "quote"},
+             "source": {"configMapKeyRef": {"name": "quote", "key": "ctx"}}}
     return CoreFixture(an_object("AgentBuild", "quote", usual | spec))
 
 

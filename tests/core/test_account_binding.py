@@ -144,7 +144,7 @@ def test_the_key_of_a_cluster_account_has_no_namespace(kind: str, key: AccountKe
 def test_the_request_of_a_resource_is_read_from_its_spec_and_status(model: Any) -> None:
     bound = {"kind": NAMESPACED, "name": "prod", "accountID": "acct-1", "endpoint": "https://api.example"}
     spec = {"accountRef": {"name": "other"}, "buildID": "b-1", "agentID": "a-1", "image": {"name": "quote"},
-            "source": {"configMap": {"name": "quote", "key": "ctx"}}, "manifest": {"inline": "x"},
+            "source": {"configMapKeyRef": {"name": "quote", "key": "ctx"}}, "manifest": {"inline": "x"},
             "environments": {"inline": "y"}}
     known = {name: spec[name] for name in (("accountRef", "agentID", "image", "source") if model is AgentBuild else
                                            ("accountRef", "buildID", "manifest", "environments"))}

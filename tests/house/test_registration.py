@@ -27,7 +27,7 @@ def test_no_code_branches_on_a_registered_kind() -> None:
 
 @pytest.mark.parametrize("code", [
     "if spec.source.http is not None: pass",
-    "found = source.config_map or source.secret",
+    "found = source.config_map_key_ref or source.secret_key_ref",
     "isinstance(record, DeploymentRecord)",
     "isinstance(record, (BuildRecord, Other))",
     "noun = 'build' if self.kind is AGENT_BUILD else 'deployment'",

@@ -49,7 +49,7 @@ class Build(Kind):
 
     def __init__(self) -> None:
         super().__init__()
-        usual = {"image": {"name": NAME}, "source": {"configMap": {"name": NAME, "key": "ctx"}}} | self.more
+        usual = {"image": {"name": NAME}, "source": {"configMapKeyRef": {"name": NAME, "key": "ctx"}}} | self.more
         make = adapter(AgentBuildSpec).validate_python
         self.specs = tuple(make(usual | {"buildArgs": [{"name": "N", "value": str(n)}], "suspend": mode == PAUSED,
                                          "cancel": mode == CANCELLING}) for mode in self.modes for n in range(WISHES))

@@ -42,7 +42,7 @@ NAMED_BUILD = BuildRecord("build-1", SUCCEEDED, "success", ORIGIN, NAME, "a-1", 
 @cache
 def built(source: int) -> AgentBuild:
     """The AgentBuild that is followed: of that version of its source; a broken one has not built its newest wish."""
-    spec = {"agentName": NAME, "image": {"name": NAME}, "source": {"configMap": {"name": NAME, "key": "ctx"}}}
+    spec = {"agentName": NAME, "image": {"name": NAME}, "source": {"configMapKeyRef": {"name": NAME, "key": "ctx"}}}
     done = Condition(type="Succeeded", status="True", reason=reasons.SUCCEEDED, message="-", observed_generation=1,
                      last_transition_time=ORIGIN)
     version, generation = source % BROKEN, 2 if source >= BROKEN else 1

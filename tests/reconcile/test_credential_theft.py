@@ -129,7 +129,7 @@ async def test_a_secret_of_another_use_is_never_sent_to_a_source(
 
 @pytest.mark.parametrize("kind", FOR_THE_CLUSTER)
 async def test_a_secret_for_the_cluster_is_never_an_archive(harness: Harness, kind: str) -> None:
-    source = {"secret": {"name": "login", "key": "context.tar.gz"}}
+    source = {"secretKeyRef": {"name": "login", "key": "context.tar.gz"}}
     harness.apply(a_secret_of_type(kind, "login"), a_build(source=source))
 
     await harness.wait("AgentBuild", "quote", says("Ready", "False", "SecretInvalid"))
@@ -142,10 +142,10 @@ async def test_a_value_that_is_no_archive_is_not_told_by_its_digest(harness: Har
     data = {"password": value.encode("latin-1"), "archive": GOOD}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
               "data": {name: base64.b64encode(one).decode() for name, one in data.items()}}
-    harness.apply(secret, a_build(source={"secret": {"name": "db", "key": "password"}}),
-                  a_build("other", agentName="quote", source={"secret": {"name": "db", "key": "archive"}}))
+    harness.apply(secret, a_build(source={"secretKeyRef": {"name": "db", "key": "password"}}),
+                  a_build("other", agentName="quote", source={"secretKeyRef": {"name": "db", "key": "archive"}}))
     await harness.wait("AgentBuild", "other", within=1200)
-    harness.edit("AgentBuild", "other", spec={"source": {"secret": {"name": "db", "key": "password"}}})
+    harness.edit("AgentBuild", "other", spec={"source": {"secretKeyRef": {"name": "db", "key": "password"}}})
 
     found = [await harness.wait("AgentBuild", name, says("Ready", "False", "CorruptContext"))
              for name in ("quote", "other")]
@@ -203,7 +203,7 @@ async def test_without_consent_no_archive_is_read(make_harness: MakeHarness) -> 
     harness = make_harness(require_secret_consent=True)
     async with harness.running():
         await labelled_account(harness)
-        source: dict[str, Any] = {"secret": {"name": "login", "key": "context.tar.gz"}}
+        source: dict[str, Any] = {"secretKeyRef": {"name": "login", "key": "context.tar.gz"}}
         harness.apply(a_secret_of_type("Opaque", "login"), a_build(source=source))
         await harness.wait("AgentBuild", "quote", says("Ready", "False", "SecretInvalid"))
         assert ("kubectl label secret login" in message(harness, "AgentBuild", "quote"), posts(harness)) == (True, 0)

@@ -115,13 +115,13 @@ ACCOUNTS: Mapping[str, Place] = {
         ("spec.endpoint", "spec.accountID", "create another account"), False),
 }
 SOURCES: Mapping[str, Place] = {
-    "no ConfigMap": Place(BUILD, "ConfigMapNotFound", given(a_build()), ("spec.source.configMap.name",)),
+    "no ConfigMap": Place(BUILD, "ConfigMapNotFound", given(a_build()), ("spec.source.configMapKeyRef.name",)),
     "no key in the ConfigMap": Place(BUILD, "KeyNotFound", given(
-        {**a_context(), "binaryData": {}}, a_build()), ("ConfigMap 'quote'", "spec.source.configMap.key")),
+        {**a_context(), "binaryData": {}}, a_build()), ("ConfigMap 'quote'", "spec.source.configMapKeyRef.key")),
     "no Secret": Place(BUILD, "SecretNotFound", given(
-        a_build(source={"secret": {"name": "packed", "key": "c"}})), ("spec.source.secret.name",)),
+        a_build(source={"secretKeyRef": {"name": "packed", "key": "c"}})), ("spec.source.secretKeyRef.name",)),
     "no key in the Secret": Place(BUILD, "KeyNotFound", given(secret("packed", other="x"), a_build(
-        source={"secret": {"name": "packed", "key": "c"}})), ("Secret 'packed'", "spec.source.secret.key")),
+        source={"secretKeyRef": {"name": "packed", "key": "c"}})), ("Secret 'packed'", "spec.source.secretKeyRef.key")),
     "401 without a Secret": Place(BUILD, "SourceUnauthorized", over_http("/401"), (
         "Name a Secret with credentials in spec.source.http.secretRef.",)),
     "403 with a Secret": Place(BUILD, "SourceUnauthorized", over_http("/403", LOGIN, **CREDENTIALS), (

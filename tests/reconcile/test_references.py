@@ -36,8 +36,8 @@ def a_view(kind: str = "AgentBuild", namespace: str | None = "team", **members: 
 
 
 @pytest.mark.parametrize(("source", "expected"), [
-    ({"configMap": {"name": "context", "key": "k"}}, ("ConfigMap", "team", "context")),
-    ({"secret": {"name": "context", "key": "k"}}, ("Secret", "team", "context")),
+    ({"configMapKeyRef": {"name": "context", "key": "k"}}, ("ConfigMap", "team", "context")),
+    ({"secretKeyRef": {"name": "context", "key": "k"}}, ("Secret", "team", "context")),
     ({"http": {"url": "https://x", "secretRef": {"name": "login"}}}, ("Secret", "team", "login")),
 ])
 def test_a_build_refers_to_the_object_that_its_source_names(source: dict[str, Any], expected: Key) -> None:
@@ -100,8 +100,8 @@ def test_a_cluster_account_refers_to_a_secret_of_the_namespace_of_the_operator()
 
 # --- whatever an object looks like ----------------------------------------------------------------------------------
 
-MEMBERS = ["spec", "status", "source", "configMap", "secret", "http", "secretRef", "accountRef", "account", "buildRef",
-           "manifest", "environments", "configMapKeyRef", "apiKeySecretRef", "kind", "name"]
+MEMBERS = ["spec", "status", "source", "configMapKeyRef", "secretKeyRef", "http", "secretRef", "accountRef", "account",
+           "buildRef", "manifest", "environments", "apiKeySecretRef", "kind", "name"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3) | st.just("AgentexAccount"),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(MEMBERS), inner, max_size=6),

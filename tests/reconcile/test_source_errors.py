@@ -208,7 +208,7 @@ def holding(kind: str, archive: bytes, key: str = KEY) -> Object:
 
 
 def held_by(kind: str) -> Object:
-    return a_build(source={"configMap" if kind == "ConfigMap" else "secret": {"name": "quote", "key": KEY}})
+    return a_build(source={"configMapKeyRef" if kind == "ConfigMap" else "secretKeyRef": {"name": "quote", "key": KEY}})
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])

@@ -336,7 +336,7 @@ async def test_the_right_to_list_alone_is_not_enough(make_harness: MakeHarness) 
 async def test_secrets_are_polled_and_never_listed_or_watched(polling: Harness) -> None:
     archive = a_context()["binaryData"]
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "quote"}, "data": archive}
-    polling.apply(secret, a_build(source={"secret": {"name": "quote", "key": "context.tar.gz"}}))
+    polling.apply(secret, a_build(source={"secretKeyRef": {"name": "quote", "key": "context.tar.gz"}}))
     await built(polling)
 
     polling.apply({**secret, "data": another_context()["binaryData"]})

@@ -51,8 +51,8 @@ def a_namespace(content: bytes = CONTENT) -> Namespace:
                       "token": {"data": {"token": encoded("canary")}}})
 
 
-CONFIG_MAP = BuildSource(config_map=KeyRef(name="ctx", key="c.tar.gz"))
-SECRET = BuildSource(secret=KeyRef(name="ctx", key="c.tar.gz"))
+CONFIG_MAP = BuildSource(config_map_key_ref=KeyRef(name="ctx", key="c.tar.gz"))
+SECRET = BuildSource(secret_key_ref=KeyRef(name="ctx", key="c.tar.gz"))
 IMAGE = BuildSource(image=ImageSource(url="r/x:1"))
 HERE = Context()
 

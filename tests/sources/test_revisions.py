@@ -32,11 +32,11 @@ async def test_revisions_are_the_pinned_digest_the_digest_of_the_bytes_or_the_im
 
 
 @pytest.mark.parametrize(("source", "kind", "reason"), [
-    (BuildSource(config_map=KeyRef(name="no", key="k")), NotReady, "ConfigMapNotFound"),
-    (BuildSource(secret=KeyRef(name="no", key="k")), NotReady, "SecretNotFound"),
-    (BuildSource(config_map=KeyRef(name="ctx", key="no")), NotReady, "KeyNotFound"),
-    (BuildSource(secret=KeyRef(name="ctx", key="no")), NotReady, "KeyNotFound"),
-    (BuildSource(config_map=KeyRef(name="text", key="c.tar.gz")), InvalidInput, "InvalidContext"),
+    (BuildSource(config_map_key_ref=KeyRef(name="no", key="k")), NotReady, "ConfigMapNotFound"),
+    (BuildSource(secret_key_ref=KeyRef(name="no", key="k")), NotReady, "SecretNotFound"),
+    (BuildSource(config_map_key_ref=KeyRef(name="ctx", key="no")), NotReady, "KeyNotFound"),
+    (BuildSource(secret_key_ref=KeyRef(name="ctx", key="no")), NotReady, "KeyNotFound"),
+    (BuildSource(config_map_key_ref=KeyRef(name="text", key="c.tar.gz")), InvalidInput, "InvalidContext"),
     (over_http(secret="no"), NotReady, "SecretNotFound"),
     (over_http(secret="ctx"), NotReady, "SecretInvalid"),
     (BuildSource(), InvalidInput, "InvalidSpec"),
@@ -49,7 +49,7 @@ async def test_a_missing_or_unusable_object_has_its_reason(source: BuildSource, 
 
 
 async def test_a_missing_key_names_those_there_are_and_no_values(tmp_path: Path) -> None:
-    error = await failure_of(tmp_path, BuildSource(secret=KeyRef(name="ctx", key="no")))
+    error = await failure_of(tmp_path, BuildSource(secret_key_ref=KeyRef(name="ctx", key="no")))
 
     assert "it has: c.tar.gz, other" in error.message
 

@@ -36,7 +36,8 @@ def version(status: Object | None = None, *, deleted: bool = False, generation: 
                         "creationTimestamp": "2026-11-24T12:00:00Z", "finalizers": [FINALIZER], "resourceVersion": "1"}
     if deleted:
         metadata["deletionTimestamp"] = "2026-11-24T12:00:00Z"
-    spec = {"agentName": "quote", "image": {"name": "quote"}, "source": {"configMap": {"name": "quote", "key": "k"}}}
+    spec = {"agentName": "quote", "image": {"name": "quote"},
+            "source": {"configMapKeyRef": {"name": "quote", "key": "k"}}}
     said = {"observedGeneration": generation, "conditions": [condition(generation)], **(status or {})}
     return {"kind": "AgentBuild", "metadata": metadata, "spec": spec, "status": said}
 

@@ -77,14 +77,16 @@ class ImageSource:
         "runs.")]
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, config=model(exactly_one("configMap", "secret", "http", "image")))
+@dataclass(frozen=True, kw_only=True, repr=False, config=model(
+    exactly_one("configMapKeyRef", "secretKeyRef", "http", "image"),
+))
 class BuildSource:
-    """Where the build context comes from: exactly one of configMap, secret, http and image."""
+    """Where the build context comes from: exactly one of configMapKeyRef, secretKeyRef, http and image."""
 
-    config_map: Annotated[KeyRef | None, Field(
+    config_map_key_ref: Annotated[KeyRef | None, Field(
         description="A key in the binaryData of a ConfigMap of this namespace that holds a tar.gz; for small contexts, "
         "up to 1 MiB.")] = None
-    secret: Annotated[KeyRef | None, Field(
+    secret_key_ref: Annotated[KeyRef | None, Field(
         description="A key of a Secret of this namespace that holds a tar.gz; for small contexts, up to 1 MiB.")] = None
     http: Annotated[HttpSource | None, Field(
         description="A tar.gz to download, pinned by its digest.")] = None
@@ -187,8 +189,8 @@ class AgentBuildSpec:
         "namespace, else the default ClusterAgentexAccount.")] = None
     image: Annotated[ImageTarget, Field(description="What the built image is called.")]
     source: Annotated[BuildSource, Field(
-        description="Where the build context comes from: exactly one of configMap, secret, http and image. Other "
-        "content means another build.")]
+        description="Where the build context comes from: exactly one of configMapKeyRef, secretKeyRef, http and "
+        "image. Other content means another build.")]
     context: Annotated[Context, Field(
         description="Where the agent lies in the source; by default at its top, with the manifest `manifest.yaml`.",
     )] = Context()
@@ -288,7 +290,7 @@ class AgentBuild(Resource):
     spec:
       agentName: quote-bot
       image: {name: quote-bot}
-      source: {configMap: {name: quote-bot, key: context.tar.gz}}
+      source: {configMapKeyRef: {name: quote-bot, key: context.tar.gz}}
     """
 
     names: ClassVar[Names] = AGENT_BUILD

@@ -32,7 +32,8 @@ IMAGE: Final = SourceFacts(has_context=False, is_pinned=True)
 WITHOUT_MEMBER: Final = SourceFacts(is_pinned=True)  # an empty source has no revision that could change
 NOT_DECLARED: Final = SourceFacts()                  # a member that api/build.py does not declare
 
-BY_MEMBER: Final[Mapping[str, SourceFacts]] = {"configMap": CONFIG_MAP, "secret": SECRET, "http": HTTP, "image": IMAGE}
+BY_MEMBER: Final[Mapping[str, SourceFacts]] = {
+    "configMapKeyRef": CONFIG_MAP, "secretKeyRef": SECRET, "http": HTTP, "image": IMAGE}
 
 
 def facts_of(source: BuildSource) -> SourceFacts:

@@ -1,4 +1,4 @@
-"""Source kind `configMap`: a tar.gz under a key of a ConfigMap's binaryData."""
+"""Source kind `configMapKeyRef`: a tar.gz under a key of a ConfigMap's binaryData."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class ConfigMapSourceKind(ObjectKeySource):
     """The archive is `binaryData[key]`."""
 
-    member: Final = "configMap"
+    member: Final = "configMapKeyRef"
     facts: Final = source_facts.CONFIG_MAP
     references: Final = (ObjectReference("ConfigMap"),)
 
@@ -41,9 +41,9 @@ class ConfigMapSourceKind(ObjectKeySource):
         found = await access.cluster.config_map(access.namespace, ref.name, access.since)
         if found is None:
             raise NotReady(reasons.CONFIG_MAP_NOT_FOUND, f"There is no ConfigMap {ref.name!r} in this namespace. "
-                                                         "Create it, or correct spec.source.configMap.name.")
+                                                         "Create it, or correct spec.source.configMapKeyRef.name.")
         if ref.key in (found.get("data") or {}):
             raise InvalidInput(reasons.INVALID_CONTEXT, f"Key {ref.key!r} of ConfigMap {ref.name!r} is text, and no "
                                "tar.gz. Put the archive under binaryData, as `kubectl create configmap --from-file` "
                                "does.")
-        return decoded(found.get("binaryData") or {}, ref, f"ConfigMap {ref.name!r}", "spec.source.configMap")
+        return decoded(found.get("binaryData") or {}, ref, f"ConfigMap {ref.name!r}", "spec.source.configMapKeyRef")

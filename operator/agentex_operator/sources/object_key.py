@@ -1,4 +1,4 @@
-"""What the source kinds `configMap` and `secret` share: the archive is the bytes under one key of an object."""
+"""What the source kinds `configMapKeyRef` and `secretKeyRef` share: the archive is under one key of an object."""
 
 from __future__ import annotations
 

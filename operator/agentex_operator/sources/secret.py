@@ -1,4 +1,4 @@
-"""Source kind `secret`: a tar.gz under a key of a Secret."""
+"""Source kind `secretKeyRef`: a tar.gz under a key of a Secret."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from agentex_operator.sources.source_kind import SourceAccess
 
 
-_MEMBER: Final = "spec.source.secret"
+_MEMBER: Final = "spec.source.secretKeyRef"
 
 
 class SecretSourceKind(ObjectKeySource):
     """The archive is `data[key]`."""
 
-    member: Final = "secret"
+    member: Final = "secretKeyRef"
     facts: Final = source_facts.SECRET
     references: Final = (ObjectReference("Secret"),)
 

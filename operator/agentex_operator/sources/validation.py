@@ -28,5 +28,5 @@ def _problem(error: Exception, member: str) -> str:
 
 def no_context() -> InvalidInput:
     """The error for a source without a build context."""
-    return InvalidInput(reasons.INVALID_SPEC, "The source has no build context. Set spec.source.configMap, "
-                                              "spec.source.secret or spec.source.http.")
+    return InvalidInput(reasons.INVALID_SPEC, "The source has no build context. Set spec.source.configMapKeyRef, "
+                                              "spec.source.secretKeyRef or spec.source.http.")

@@ -35,7 +35,7 @@ class Property:
 
     @property
     def name(self) -> str:
-        """The property as a person writes it: `source.configMap.key`, `buildArgs[].name`."""
+        """The property as a person writes it: `source.configMapKeyRef.key`, `buildArgs[].name`."""
         return ".".join(self.path).replace(f".{ITEM}", ITEM)
 
     @property

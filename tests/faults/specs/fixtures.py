@@ -130,7 +130,7 @@ class Fixtures:
 
     def _built(self, name: str) -> list[Object]:
         context = holding("ConfigMap", f"{name}-built", {"context.tar.gz": a_context("first", agent=name)})
-        source = {"configMap": {"name": f"{name}-built", "key": "context.tar.gz"}}
+        source = {"configMapKeyRef": {"name": f"{name}-built", "key": "context.tar.gz"}}
         return [context, a_build(f"{name}-built", agentName=name, source=source, image={"name": name})]
 
     def words_for(self, kind: str, name: str) -> dict[str, str]:

@@ -108,14 +108,14 @@ def key_of(holder: str, key: str = "context.tar.gz") -> dict[str, str]:
     return {"name": holder, "key": key}
 
 
-FROM_MAP = {"configMap": key_of("contexts")}
+FROM_MAP = {"configMapKeyRef": key_of("contexts")}
 A_BUILD: dict[str, Any] = {"agentName": "quote", "image": {"name": "quote"}, "source": FROM_MAP}
-FROM_SECRET: dict[str, Any] = {**A_BUILD, "source": {"secret": key_of("contexts")}}
+FROM_SECRET: dict[str, Any] = {**A_BUILD, "source": {"secretKeyRef": key_of("contexts")}}
 FROM_HTTP: dict[str, Any] = {**A_BUILD, "source": {"http": {"url": "{sources}/first.tar.gz", "digest": "{digest}"}}}
 FROM_IMAGE: dict[str, Any] = {**A_BUILD, "source": {"image": {"url": "elsewhere.invalid/quote:1"}}}
 BY_ID = {"agentID": "{agent}", "image": {"name": "quote"}, "source": FROM_MAP}
-ERRING = {**A_BUILD, "source": {"configMap": key_of("contexts", "erring.tar.gz")}}
-STUCK = {**A_BUILD, "source": {"configMap": key_of("contexts", "stuck.tar.gz")}}
+ERRING = {**A_BUILD, "source": {"configMapKeyRef": key_of("contexts", "erring.tar.gz")}}
+STUCK = {**A_BUILD, "source": {"configMapKeyRef": key_of("contexts", "stuck.tar.gz")}}
 TIMED_OUT = "BuildTimedOut"
 WITH_ARGS = {**A_BUILD, "buildArgs": [{"name": "BASE", "value": "3.13"}]}
 IN_ACCOUNT = {"accountRef": {"name": "default"}}
@@ -139,11 +139,12 @@ BUILD: dict[str, Known] = {
         "image": FROM_IMAGE["source"],
         "second http": {"http": {"url": "{sources}/second.tar.gz", "digest": "{digest-2}"}},
     }, refused={"none": {}, "two": {**FROM_MAP, **FROM_IMAGE["source"]}},
-        bad={"a map that is not there": ({"configMap": key_of("nobody")}, NO_MAP)}),
-    "source.configMap.name": Known(HOLDERS, bad={"missing": ("nobody", NO_MAP)}),
-    "source.configMap.key": Known(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}),
-    "source.secret.name": Known(HOLDERS, bad={"missing": ("nobody", NO_SECRET)}, setting=FROM_SECRET),
-    "source.secret.key": Known(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}, setting=FROM_SECRET),
+        bad={"a map that is not there": ({"configMapKeyRef": key_of("nobody")}, NO_MAP)}),
+    "source.configMapKeyRef.name": Known(HOLDERS, bad={"missing": ("nobody", NO_MAP)}),
+    "source.configMapKeyRef.key": Known(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT}),
+    "source.secretKeyRef.name": Known(HOLDERS, bad={"missing": ("nobody", NO_SECRET)}, setting=FROM_SECRET),
+    "source.secretKeyRef.key": Known(CONTEXTS, bad={"missing": ("none", NO_KEY), "broken": CORRUPT},
+                                     setting=FROM_SECRET),
     "source.http.url": Known({"here": "{sources}/first.tar.gz", "there": "{sources}/again/first.tar.gz"},
                              setting=FROM_HTTP,
                              bad={"gone": ("{sources}/none", "SourceNotFound"),

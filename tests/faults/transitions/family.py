@@ -3,7 +3,7 @@
     transitions/AgentBuild/image.tag/v1 -> v2           edited at rest; ends like one created so, at the least cost
     transitions/AgentBuild/image.tag/v1 -> v1           applied again, reordered and with labels: nothing happens
     transitions/AgentBuild/image.tag/v1 -> !too long    refused by the API server, and nothing happens
-    transitions/AgentBuild/source.configMap.key/first -> !missing   reported in a condition, then taken back
+    transitions/AgentBuild/source.configMapKeyRef.key/first -> !missing   reported in a condition, then taken back
     transitions/AgentBuild/image.tag/v1 -> v2 while created         edited during an operation
 
 The plans of a batch run step by step at the same time, each with a resource of its own.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TOGETHER = 48  # plans of one batch
 ARROW, WHILE = " -> ", " while "
 GATE = {  # a few of each sort, of every kind that lives in a namespace
-    "AgentBuild": ("image.tag", "source.configMap.key", "platform", "buildArgs[].value", "suspend"),
+    "AgentBuild": ("image.tag", "source.configMapKeyRef.key", "platform", "buildArgs[].value", "suspend"),
     "AgentDeployment": ("manifest.inline", "preview.label", "buildRef.name", "environment"),
 }
 GATE_PAIRS = 4  # plans of each of these edited_properties

@@ -105,7 +105,7 @@ def _mark(source: Mapping[str, Any], context: Mapping[str, Any]) -> str | None:
         return "another"
     if "http" in source:
         return str(source["http"]["url"].rpartition("/")[2].partition(".")[0])
-    ref = source.get("configMap") or source["secret"]
+    ref = source.get("configMapKeyRef") or source["secretKeyRef"]
     key = ref["key"].partition(".")[0]
     return {"context": "third" if HOLDERS[ref["name"]] is HOLDERS["contexts-too"] else "first"}.get(key, key)
 

@@ -152,10 +152,9 @@ class Observed(identity.Identity):
     @property
     def manifest(self) -> str | None:
         """The manifest text; None if it was not read in this pass."""
-        source = self.spec.manifest
-        if source.from_build:
+        if self.spec.manifest.from_build:
             return self.built_from[1] if self.built_from else None
-        return self._text(source)
+        return self._text(self.spec.manifest)
 
     @property
     def agent_to_deploy(self) -> str | None:
@@ -169,10 +168,10 @@ class Observed(identity.Identity):
         """The environments text; None if it was not read in this pass."""
         return self._text(self.spec.environments)
 
-    def _text(self, source: ManifestSource | EnvironmentsSource) -> str | None:
+    def _text(self, member: ManifestSource | EnvironmentsSource) -> str | None:
         """The text of a ConfigMap or of the spec, without a byte-order mark; None if it was not read in this pass."""
-        ref = source.config_map_key_ref
-        text = source.inline if ref is None else dict(self.texts).get(ref)
+        ref = member.config_map_key_ref
+        text = member.inline if ref is None else dict(self.texts).get(ref)
         return byte_order_mark.without_mark(text) if text is not None else None
 
     @property

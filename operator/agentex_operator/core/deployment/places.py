@@ -20,10 +20,10 @@ def of_text(observed: Observed, reason: str) -> str:
 
 def of_manifest(observed: Observed) -> str:
     """The place of the manifest."""
-    source, build = observed.spec.manifest, observed.spec.build_ref
-    if source.from_build and build is not None:
+    manifest, build = observed.spec.manifest, observed.spec.build_ref
+    if manifest.from_build and build is not None:
         return f"in the source of AgentBuild {build.name!r}"
-    return _place(source.config_map_key_ref, "spec.manifest.inline")
+    return _place(manifest.config_map_key_ref, "spec.manifest.inline")
 
 
 def of_environments(observed: Observed) -> str:
