@@ -213,10 +213,10 @@ class AgentBuildSpec:
     suspend: Annotated[bool, Field(
         description="True leaves the remote side alone, apart from deletion; a running build goes on and is reported. "
         "By default false.")] = False
-    deletion_policy: Annotated[Literal["Cancel", "Orphan"], Field(
-        description="What happens to a build that still runs when this resource is deleted: Cancel (the default) "
+    deletion_policy: Annotated[Literal["Delete", "Orphan"], Field(
+        description="What happens to a build that still runs when this resource is deleted: Delete (the default) "
         "cancels it and waits for its end, Orphan lets it run. Finished builds and images stay in any case.",
-    )] = "Cancel"
+    )] = "Delete"
     adopt: Annotated[AdoptBuild | None, Field(
         description="An existing remote build to take over, instead of a first build. Used only while the status names "
         "no build; afterwards it has no effect. Refused while another AgentBuild of this cluster holds the build.",

@@ -20,7 +20,7 @@ PLANS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         (edited, before, after, moment) for edited, before, after in (
             ("source.configMapKeyRef.key", "first", "second"), ("image.tag", "v1", "v2"), ("image.tag", "absent", "v1"),
             ("platform", "linux/amd64", "linux/arm64"), ("suspend", "false", "true"), ("cancel", "false", "true"),
-            ("retries", "0", "1"), ("source", "map", "image"), ("deletionPolicy", "Cancel", "Orphan"))
+            ("retries", "0", "1"), ("source", "map", "image"), ("deletionPolicy", "Delete", "Orphan"))
         for moment in (CREATED, DELETING, AT_ONCE, RUNNING)),
     "AgentDeployment": tuple(
         (edited, before, after, moment) for edited, before, after in (
