@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -150,6 +151,11 @@ def test_an_immutable_member_cannot_be_changed(user: User, before: Object, after
     assert why in user.apply(after)
 
 
+def set_status(user: User, kind: str, status: Object) -> None:
+    user.kubectl("patch", kind, "quote-bot", "--subresource=status", "--type=merge", "-p", json.dumps(
+        {"status": status}))
+
+
 def test_a_mutable_member_can_be_changed(user: User) -> None:
     user.apply(a_deployment(preview={"ttl": "1h"}))
     user.apply(a_deployment(preview={"ttl": "2h", "onExpiry": "Delete"}, buildRef={"name": "other"}))
@@ -182,18 +188,31 @@ def test_builds_are_found_by_the_field_of_their_agent(user: User) -> None:
         "agentbuild.agentex.scale.com/two"]
 
 
-def test_the_table_fits_the_screen_and_says_what_matters_first(user: User) -> None:
-    user.apply(a_build())
-    header = user.kubectl("get", "ab").splitlines()[0]
+COLUMNS = {
+    "AgentBuild": ("READY REASON IMAGE TAG AGE", "BUILD-ID ACCOUNT MESSAGE"),
+    "AgentDeployment": ("READY REASON BUILD ENVIRONMENT EXPIRES AGE", "DEPLOYMENT-ID NAMESPACE MESSAGE"),
+    "AgentexAccount": ("READY REASON ACCOUNT ENDPOINT AGE", "THROTTLED MESSAGE"),
+    "ClusterAgentexAccount": ("READY REASON ACCOUNT ENDPOINT DEFAULT AGE", "THROTTLED MESSAGE"),
+}
 
-    assert header.split() == ["NAME", "READY", "PHASE", "IMAGE", "TAG", "AGE"]
-    assert len(header) <= 80
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_the_table_says_what_matters_first_and_the_wide_one_the_rest(user: User, kind: str) -> None:
+    user.apply(an_object(kind))
+    usual, wide = (user.kubectl("get", kind, "quote-bot", *more).splitlines()[0] for more in ((), ("-o", "wide")))
+    user.kubectl("delete", kind, "quote-bot")
+
+    assert usual.split() == ["NAME", *COLUMNS[kind][0].split()]
+    assert wide.split() == ["NAME", *" ".join(COLUMNS[kind]).split()]
+    assert len(usual) <= 80
 
 
-def test_the_wide_table_says_why(user: User) -> None:
-    user.apply(a_deployment())
+def test_the_table_shows_the_end_of_a_preview_to_the_second(user: User) -> None:
+    user.apply(a_deployment(preview={"ttl": "1h"}, environment="dev"))
+    set_status(user, "ad", {"observedGeneration": 1, "expiresAt": "2093-01-31T18:00:07Z"})
 
-    assert user.kubectl("get", "ad", "-o", "wide").split("\n")[0].split()[-2:] == ["REASON", "MESSAGE"]
+    assert user.kubectl("get", "ad", "quote-bot").splitlines()[1].split()[1:-1] == [
+        "quote-bot", "dev", "2093-01-31T18:00:07Z"]
 
 
 @pytest.mark.parametrize(("path", "word"), [

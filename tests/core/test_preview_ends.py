@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.core.core_fixture import CoreFixture, a_deployment, a_preview, script
 from tests.core.test_build_decisions import built
 from tests.core.test_deployment_decisions import healthy, live
 
-from agentex_operator.core import calls
+from agentex_operator.api.deployment import Preview
+from agentex_operator.core import calls, expiry
 from agentex_operator.core.errors import NotReady, Rejected
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -212,3 +215,12 @@ def test_what_is_said_before_the_end_of_a_preview_can_keep_it(preview, step):
 
     (ready,) = [one["message"] for one in world.status["conditions"] if one["type"] == "Ready"]
     assert ready.endswith(step)
+
+
+@given(now=st.datetimes(datetime(2026, 1, 1), datetime(2093, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - naive by contract
+       ttl=st.integers(1_000, 31_536_000_000))
+def test_a_ttl_ends_at_the_next_whole_second_so_that_a_column_can_show_the_end(now: datetime, ttl: int) -> None:
+    ends = expiry.expires_at(Preview(ttl=f"{ttl}ms"), now)
+
+    assert ends.microsecond == 0
+    assert timedelta() <= ends - now - timedelta(milliseconds=ttl) < timedelta(seconds=1)

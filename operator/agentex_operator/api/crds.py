@@ -35,23 +35,22 @@ def _ready(part: str) -> str:
     return f'.status.conditions[?(@.type=="Ready")].{part}'
 
 
-FIRST: Final = (Column("Ready", _ready("status")), Column("Phase", ".status.phase"))
-LAST: Final = (
-    Column("Age", ".metadata.creationTimestamp", "date"),
-    Column("Reason", _ready("reason"), wide=True),
-    Column("Message", _ready("message"), wide=True),
-)
-REMOTE: Final = Column("Account", ".status.account.name", wide=True)
+FIRST: Final = (Column("Ready", _ready("status")), Column("Reason", _ready("reason")))
+AGE: Final = Column("Age", ".metadata.creationTimestamp", "date")
+MESSAGE: Final = Column("Message", _ready("message"), wide=True)
+ACCOUNT: Final = (Column("Account", ".spec.accountID"), Column("Endpoint", ".spec.endpoint"))
+THROTTLED: Final = Column("Throttled", ".status.throttled", "boolean", wide=True)
 COLUMNS: Final[dict[type[Resource], tuple[Column, ...]]] = {
-    AgentBuild: (Column("Image", ".spec.image.name"), Column("Tag", ".status.image.tag"),
-                 Column("Build", ".status.buildID", wide=True), REMOTE),
-    AgentDeployment: (Column("Agent", ".status.agentName"), Column("Expires", ".status.expiresAt"),
-                      Column("Deployment", ".status.deploymentID", wide=True), REMOTE),
-    AgentexAccount: (Column("Account", ".spec.accountID"), Column("Endpoint", ".spec.endpoint"),
-                     Column("Throttled", ".status.throttled", "boolean", wide=True)),
-    ClusterAgentexAccount: (Column("Account", ".spec.accountID"), Column("Endpoint", ".spec.endpoint"),
-                            Column("Default", ".spec.default", "boolean"),
-                            Column("Throttled", ".status.throttled", "boolean", wide=True)),
+    AgentBuild: (Column("Image", ".spec.image.name"), Column("Tag", ".status.image.tag"), AGE,
+                 Column("Build-ID", ".status.buildID", wide=True),
+                 Column("Account", ".status.account.name", wide=True), MESSAGE),
+    # The type `date` would show how long ago a moment was, and of a moment to come `<invalid>`.
+    AgentDeployment: (Column("Build", ".spec.buildRef.name"), Column("Environment", ".spec.environment"),
+                      Column("Expires", ".status.expiresAt"), AGE,
+                      Column("Deployment-ID", ".status.deploymentID", wide=True),
+                      Column("Namespace", ".status.namespace", wide=True), MESSAGE),
+    AgentexAccount: (*ACCOUNT, AGE, THROTTLED, MESSAGE),
+    ClusterAgentexAccount: (*ACCOUNT, Column("Default", ".spec.default", "boolean"), AGE, THROTTLED, MESSAGE),
 }
 SELECTABLE: Final[dict[type[Resource], tuple[str, ...]]] = {
     AgentBuild: (".spec.agentName", ".status.buildID"),
@@ -105,7 +104,7 @@ def _version(kind: type[Resource]) -> dict[str, Any]:
         "served": True,
         "storage": True,
         "subresources": {"status": {}},
-        "additionalPrinterColumns": [column.as_dict() for column in (*FIRST, *COLUMNS[kind], *LAST)],
+        "additionalPrinterColumns": [column.as_dict() for column in (*FIRST, *COLUMNS[kind])],
         "selectableFields": [{"jsonPath": path} for path in SELECTABLE[kind]],
         "schema": {"openAPIV3Schema": schema(kind)},
     }

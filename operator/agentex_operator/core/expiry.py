@@ -21,8 +21,11 @@ GITOPS_LABELS = frozenset({"argocd.argoproj.io/instance", "app.kubernetes.io/ins
 
 
 def expires_at(preview: Preview, now: datetime) -> datetime:
-    """The moment a preview created now ends."""
-    return preview.expires_at or now + duration(preview.ttl or DEFAULT_TTL)
+    """The moment a preview created now ends: after its ttl, at the next whole second."""
+    if preview.expires_at is not None:
+        return preview.expires_at
+    ends = now + duration(preview.ttl or DEFAULT_TTL)
+    return (ends + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 def soon_at(preview: Preview, ends: datetime) -> datetime:
