@@ -25,10 +25,16 @@ _OTHER_OBJECT: Final = re.compile(r"\b(anew|another|immutable|create)\b")
 
 
 @cache
+def _schema_of(kind: str) -> Mapping[str, Any]:
+    """The schema of a custom resource."""
+    crd = yaml.safe_load((CRDS / f"agentex.scale.com_{kind.lower()}s.yaml").read_text())
+    schema: Mapping[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
 def _spec_of(kind: str) -> Mapping[str, Any]:
     """The schema of the spec of a custom resource."""
-    crd = yaml.safe_load((CRDS / f"agentex.scale.com_{kind.lower()}s.yaml").read_text())
-    spec: Mapping[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec: Mapping[str, Any] = _schema_of(kind)["properties"]["spec"]
     return spec
 
 
@@ -43,9 +49,11 @@ def has_field(kind: str, path: str) -> bool:
 
 
 def immutable_fields(kind: str) -> frozenset[str]:
-    """The fields that the API server lets nobody change, add or remove."""
-    rules = _spec_of(kind).get("x-kubernetes-validations", [])
-    return frozenset(f"spec{rule['fieldPath']}" for rule in rules if rule.get("reason") == "FieldValueForbidden")
+    """The fields whose value the API server lets nobody change."""
+    rules = [(path, rule) for path, schema in (("", _schema_of(kind)), (".spec", _spec_of(kind)))
+             for rule in schema.get("x-kubernetes-validations", [])]
+    return frozenset(f"{path}{field}".removeprefix(".") for path, rule in rules
+                     if (field := rule["fieldPath"]) and f"self{field} == oldSelf{field}" in rule["rule"])
 
 
 def faults(obj: Object, others: Iterable[Object]) -> list[str]:

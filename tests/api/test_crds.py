@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 import yaml
@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.crds import crds, write_crds
-from agentex_operator.api.schema import model
+from agentex_operator.api.schema import Reason, model
 from agentex_operator.api.structural import structural
 
 COMMITTED = Path(__file__).parents[2] / "crds"
@@ -124,11 +124,28 @@ def test_only_the_operator_writes_the_status_so_nothing_in_it_has_a_default(crd:
 
 
 @KINDS
-def test_every_rule_has_a_message(crd: Schema) -> None:
-    rules = [rule for _, schema in walk(schema_of(crd)) for rule in schema.get("x-kubernetes-validations", ())]
+def test_every_rule_has_a_message_and_a_reason_and_names_its_field(crd: Schema) -> None:
+    rules = [(path, schema, rule) for path, schema in walk(schema_of(crd))
+             for rule in schema.get("x-kubernetes-validations", ())]
 
     assert rules
-    assert all(rule["message"] for rule in rules)
+    assert [path for path, schema, rule in rules if not (rule["message"] and names_a_field(schema, rule))] == []
+    assert {rule.get("reason") for _, _, rule in rules} <= set(get_args(Reason))
+
+
+def names_a_field(schema: Schema, rule: dict[str, str]) -> bool:
+    """Whether the error of the rule names a member of the object, or the scalar, which can have no path."""
+    if schema["type"] != "object":
+        return schema["type"] != "array" and "fieldPath" not in rule
+    start, *members = rule.get("fieldPath", "no path").split(".")
+    for member in members:
+        schema = schema.get("properties", {}).get(member, {})
+    return start == "" and bool(members) and "type" in schema
+
+
+@KINDS
+def test_no_enum_has_one_value_as_its_message_would_not_say_so(crd: Schema) -> None:
+    assert [path for path, schema in walk(schema_of(crd)) if len(schema.get("enum", (1, 2))) < 2] == []
 
 
 @KINDS

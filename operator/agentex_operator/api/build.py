@@ -161,6 +161,8 @@ class BuildArg:
 
 
 _ANOTHER: Final = "it says whose builds these are; create another AgentBuild"
+_IS_BUILT: Final = ("source.image registers an image that is built already: platform and buildArgs have no place "
+                    "beside it; leave them out")
 
 
 @dataclass(frozen=True, kw_only=True, config=model(
@@ -168,9 +170,9 @@ _ANOTHER: Final = "it says whose builds these are; create another AgentBuild"
     immutable("agentName", _ANOTHER),
     immutable("agentID", _ANOTHER),
     immutable("accountRef", "the remote builds live in the account; create another AgentBuild"),
-    rule("!has(self.source.image) || (!has(self.platform) && (!has(self.buildArgs) || self.buildArgs.size() == 0))",
-         "source.image registers an image that is built already: platform and buildArgs have no place beside it; leave "
-         "them out", "source.image"),
+    rule("!has(self.source.image) || !has(self.platform)", _IS_BUILT, "platform", "FieldValueForbidden"),
+    rule("!has(self.source.image) || !has(self.buildArgs) || self.buildArgs.size() == 0", _IS_BUILT, "buildArgs",
+         "FieldValueForbidden"),
 ))
 class AgentBuildSpec:
     """The image that is wanted, and what it is built from."""

@@ -18,6 +18,7 @@ from agentex_operator.api.scalars import (
     Duration,
     Generation,
     GivenID,
+    OnlyTrue,
     RemoteID,
     Sentence,
     Timestamp,
@@ -50,8 +51,9 @@ class ManifestSource:
     config_map_key_ref: Annotated[KeyRef | None, Field(
         description="A key of a ConfigMap of this namespace that holds the manifest; a change of it is rolled out.",
     )] = None
-    from_build: Annotated[Literal[True] | None, Field(
-        description="True takes the manifest that lies in the context of the build that spec.buildRef names.")] = None
+    from_build: Annotated[OnlyTrue | None, Field(
+        description="True, the only value, takes the manifest that lies in the context of the build that spec.buildRef "
+        "names. Set exactly one of inline, configMapKeyRef and fromBuild.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model(exactly_one("inline", "configMapKeyRef")))
@@ -89,10 +91,10 @@ class Preview:
     immutable("accountRef", "the remote deployments live in the account; create another AgentDeployment"),
     rule("has(self.preview) == has(oldSelf.preview)",
          "preview cannot be added or removed: a preview and a production deployment are different things; create "
-         "another AgentDeployment", "preview"),
+         "another AgentDeployment", "preview", "FieldValueForbidden"),
     rule("!has(self.manifest.fromBuild) || has(self.buildRef)",
          "manifest.fromBuild needs buildRef: only an AgentBuild has a context to read the manifest from",
-         "manifest.fromBuild"),
+         "manifest.fromBuild", "FieldValueForbidden"),
 ))
 class AgentDeploymentSpec:
     """What runs, with which configuration, and for how long."""

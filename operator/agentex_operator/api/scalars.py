@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from agentex_operator.api.schema import rule
+from agentex_operator.api.schema import Rule, rule
 
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 _PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
@@ -44,7 +44,7 @@ class Between:
         return f"must be a duration between {self.shortest} and {self.longest}"
 
     @property
-    def rules(self) -> list[dict[str, str]]:
+    def rules(self) -> list[Rule]:
         """The same check as a CEL rule, for the API server."""
         bounds = f"duration(self) >= duration('{self.shortest}') && duration(self) <= duration('{self.longest}')"
         return [rule(bounds, self.message)]
@@ -110,4 +110,7 @@ NAME_PATTERN: Final = r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$"
 TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
 Generation = Annotated[int, Field(ge=-1, json_schema_extra={"format": "int64"})]
+OnlyTrue = Annotated[Literal[True], WithJsonSchema({  # an enum of one value has a message that nobody understands
+    "type": "boolean", "x-kubernetes-validations": [
+        rule("self", "true is the only value; leave the field out instead of setting false")]})]
 AccountKind = Literal["AgentexAccount", "ClusterAgentexAccount"]

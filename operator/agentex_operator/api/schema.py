@@ -7,9 +7,9 @@ bounds and its `x-kubernetes-validations` (see crds.py).
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -19,6 +19,8 @@ VERSION: Final = "v1alpha1"
 CATEGORY: Final = "agentex"
 
 ModelT = TypeVar("ModelT")
+Rule = dict[str, str]  # an entry of x-kubernetes-validations
+Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,35 +39,48 @@ def yaml_name(field: str) -> str:
     return re.sub(r"(?<=[a-z])Id$", "ID", to_camel(field))
 
 
-def model(*rules: Mapping[str, str]) -> ConfigDict:
+def model(*rules: Rule | tuple[Rule, ...]) -> ConfigDict:
     """The configuration of a model, with the CEL rules that the API server checks on the whole object."""
-    extra: dict[str, Any] = {"x-kubernetes-validations": [dict(one) for one in rules]} if rules else {}
+    every = [dict(one) for given in rules for one in (given if isinstance(given, tuple) else (given,))]
+    extra: dict[str, Any] = {"x-kubernetes-validations": every} if every else {}
     return ConfigDict(alias_generator=yaml_name, populate_by_name=True, extra="ignore", json_schema_extra=extra)
 
 
-def rule(expression: str, message: str, field: str | None = None) -> dict[str, str]:
-    """A CEL rule; its message is what the user reads when the API server refuses the object."""
-    return {"rule": expression, "message": message} | ({"fieldPath": f".{field}"} if field else {})
+def rule(expression: str, message: str, field: str | None = None, reason: Reason = "FieldValueInvalid") -> Rule:
+    """A CEL rule; its message is what the user reads when the API server refuses the object.
+
+    `field`: the path of the member that the error names, for a rule on an object. A rule on a scalar has none:
+    Kubernetes refuses a `fieldPath` there, and the error names the scalar itself.
+    """
+    return {"rule": expression, "message": message, "reason": reason} | ({"fieldPath": f".{field}"} if field else {})
 
 
-def exactly_one(*fields: str) -> dict[str, str]:
-    """The rule that exactly one of these members is set."""
-    present = ", ".join(f"has(self.{field})" for field in fields)
-    return rule(f"[{present}].exists_one(set, set)", f"set exactly one of {_or(fields)}")
+def exactly_one(*fields: str) -> tuple[Rule, ...]:
+    """The rules that exactly one of these members is set."""
+    message = f"set exactly one of {_or(fields)}"
+    return (rule(_any_of(fields), message, fields[0], "FieldValueRequired"), *_no_second(fields, message))
 
 
-def at_most_one(*fields: str) -> dict[str, str]:
-    """The rule that at most one of these members is set."""
-    present = ", ".join(f"has(self.{field})" for field in fields)
-    return rule(f"[{present}].filter(set, set).size() <= 1", f"set at most one of {_or(fields)}")
+def at_most_one(*fields: str) -> tuple[Rule, ...]:
+    """The rules that at most one of these members is set."""
+    return _no_second(fields, f"set at most one of {_or(fields)}")
 
 
-def immutable(field: str, instead: str) -> dict[str, str]:
+def _no_second(fields: tuple[str, ...], message: str) -> tuple[Rule, ...]:
+    """For each member but the first, the rule that none before it is set: then the error names the second one."""
+    return tuple(rule(f"!has(self.{field}) || !({_any_of(fields[:number])})", message, field, "FieldValueForbidden")
+                 for number, field in enumerate(fields) if number)
+
+
+def _any_of(fields: tuple[str, ...]) -> str:
+    return " || ".join(f"has(self.{field})" for field in fields)
+
+
+def immutable(field: str, instead: str) -> Rule:
     """The rule that the member cannot be changed, added or removed; its message says what to do instead."""
     unchanged = (f"has(self.{field}) == has(oldSelf.{field})"
                  f" && (!has(self.{field}) || self.{field} == oldSelf.{field})")
-    return rule(unchanged, f"{field} cannot be changed, added or removed: {instead}", field) | {
-        "reason": "FieldValueForbidden"}
+    return rule(unchanged, f"{field} cannot be changed, added or removed: {instead}", field, "FieldValueForbidden")
 
 
 def _or(words: tuple[str, ...]) -> str:
