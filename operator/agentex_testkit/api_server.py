@@ -174,6 +174,12 @@ def handled(request: str) -> Callable[[Object | None], bool]:
     return lambda obj: obj is not None and obj["status"].get("lastHandledReconcileAt") == request
 
 
+def remembered(status: Object) -> Object:
+    """What the operator remembers in a status for itself; empty where it remembers nothing."""
+    found: Object = status.get("operator") or {}
+    return found
+
+
 def gone(obj: Object | None) -> bool:
     """Whether there is no such object any more."""
     return obj is None

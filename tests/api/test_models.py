@@ -130,7 +130,7 @@ def test_a_status_never_written_says_minus_one() -> None:
 
 
 def test_an_unwritten_status_has_only_its_generation() -> None:
-    assert status_as_dict(AgentDeploymentStatus()) == {"observedGeneration": -1, "attempt": 0}
+    assert status_as_dict(AgentDeploymentStatus()) == {"observedGeneration": -1}
 
 
 def test_a_status_is_read_back_as_it_was_written() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.cluster.conftest import MakeWorld
 
-from agentex_testkit.api_server import Object, eventually, gone, ready, says
+from agentex_testkit.api_server import Object, eventually, gone, ready, remembered, says
 from agentex_testkit.builders import STUCK, a_build, a_context, a_deployment, a_preview, an_image
 from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.installation import Installation, kubeconfig_through
@@ -107,17 +107,17 @@ def crash_committed_but_unanswered(between: Between, objects: tuple[Object, ...]
     between.world.apply(*objects)
     between.crash(*posts)
     assert [between.world.creates(kind, NAMES[kind]) for kind in KINDS] == [1, 1]
-    assert all("pendingCreate" in between.world.status(kind, NAMES[kind]) for kind in KINDS)
+    assert all("pendingCreate" in remembered(between.world.status(kind, NAMES[kind])) for kind in KINDS)
 
 
 def crash_answered_but_unrecorded(between: Between, objects: tuple[Object, ...]) -> None:
     between.crash(*answered(between, objects, "before"))
-    assert all("pendingCreate" in between.world.status(kind, NAMES[kind]) for kind in KINDS)
+    assert all("pendingCreate" in remembered(between.world.status(kind, NAMES[kind])) for kind in KINDS)
 
 
 def crash_when_recorded(between: Between, objects: tuple[Object, ...]) -> None:
     between.crash(*answered(between, objects, "after"))
-    assert not any("pendingCreate" in between.world.status(kind, NAMES[kind]) for kind in KINDS)
+    assert not any("pendingCreate" in remembered(between.world.status(kind, NAMES[kind])) for kind in KINDS)
 
 
 def answered(between: Between, objects: tuple[Object, ...], record: Point) -> list[Held]:

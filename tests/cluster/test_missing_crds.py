@@ -61,11 +61,14 @@ class Cluster:
         eventually(lambda: [self.api.http.get(path).status_code for path in OURS_ARE_SERVED],
                    lambda seen: set(seen) == {200})
 
-    def install_older(self, kind: str, field: str) -> None:
-        """The CRD of a kind as an older version had it: without a field of the status."""
+    def install_older(self, kind: str, *path: str) -> None:
+        """The CRD of a kind as an older version had it: without the field of the status at this path."""
         crd = yaml.safe_load((demo_access.CRDS / f"agentex.scale.com_{kind.lower()}s.yaml").read_text())
         (version,) = crd["spec"]["versions"]
-        del version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"][field]
+        schema = version["schema"]["openAPIV3Schema"]["properties"]["status"]
+        for name in path[:-1]:
+            schema = schema["properties"][name]
+        del schema["properties"][path[-1]]
         del version["selectableFields"]
         kubectl = self.installation.cluster.kubectl
         kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=json.dumps(crd))
@@ -225,9 +228,9 @@ def test_an_operator_that_starts_without_a_kind_is_complete_when_the_kind_comes(
 
 
 def test_nothing_is_created_while_a_crd_is_older_than_the_operator(cluster: Cluster) -> None:
-    cluster.install_older("AgentBuild", "pendingCreate")
+    cluster.install_older("AgentBuild", "operator", "pendingCreate")
     cluster.operator.start_unready()
-    cluster.not_ready("AgentBuild", "status.pendingCreate")
+    cluster.not_ready("AgentBuild", "status.operator.pendingCreate")
     cluster.account()
     cluster.apply(builders.an_image())
     told = cluster.wait("AgentBuild", "quote", says("Ready", "False", "CRDOutdated"))

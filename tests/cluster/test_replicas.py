@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentex_operator.reconcile.engine import Engine
-from agentex_testkit.api_server import Object, ready
+from agentex_testkit.api_server import Object, ready, remembered
 from agentex_testkit.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
 from agentex_testkit.clocks import HandClock
 from agentex_testkit.cluster_fixture import ClusterFixture
@@ -53,7 +53,7 @@ def became_another(digest: str) -> Callable[[Object | None], bool]:
 
 
 def digest_of(status: Object) -> str:
-    return str(status.get("inputsDigest") or status.get("configurationDigest"))
+    return str(status.get("inputsDigest") or remembered(status)["configurationDigest"])
 
 
 async def shown(engine: Engine, world: ClusterFixture, kind: str, name: str) -> None:

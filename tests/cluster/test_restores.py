@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from agentex_testkit import builders
-from agentex_testkit.api_server import Object, gone, ready, stalled
+from agentex_testkit.api_server import Object, gone, ready, remembered, stalled
 from agentex_testkit.cluster_fixture import ClusterFixture
 from agentex_testkit.clusters import ClusterUnderTest
 from agentex_testkit.ledger import REMOTE
@@ -75,7 +75,8 @@ def test_a_restored_resource_takes_its_object_over(
     world.inherits(kind, "quote", backup["status"][MEMBER[kind]])
     world.operator.start()
 
-    found = world.wait(kind, "quote", lambda obj: ready(obj) and obj["status"].get("writtenFor") == uid(obj))
+    found = world.wait(
+        kind, "quote", lambda obj: ready(obj) and remembered(obj["status"]).get("writtenFor") == uid(obj))
 
     assert uid(found) != uid(backup)
     assert (found["status"][MEMBER[kind]], remotes(world, kind)) == (backup["status"][MEMBER[kind]], before)

@@ -139,9 +139,9 @@ class CoreFixture:
         """Who asks which others hold a remote object."""
         assert self.obj is not None
         if self.obj["kind"] == "AgentBuild":
-            return Seeker(AGENT_BUILD, BuildPass.id_members, self.obj["metadata"]["uid"],
+            return Seeker(AGENT_BUILD, BuildPass.id_member, self.obj["metadata"]["uid"],
                           lambda uid: ownership.owner_of(CLUSTER, uid), 0.0)
-        return Seeker(AGENT_DEPLOYMENT, DeploymentPass.id_members, self.obj["metadata"]["uid"],
+        return Seeker(AGENT_DEPLOYMENT, DeploymentPass.id_member, self.obj["metadata"]["uid"],
                       lambda uid: f"{CLUSTER}/{uid}", 0.0)
 
     def write(self, call: Any) -> Meta | None:
@@ -221,6 +221,11 @@ class CoreFixture:
     def status(self) -> dict[str, Any]:
         assert self.obj is not None
         return self.obj.get("status", {})
+
+    @property
+    def memory(self) -> dict[str, Any]:
+        """What the operator remembers in the status for itself."""
+        return self.status.get("operator", {})
 
     def condition(self, kind: str) -> tuple[str, str] | None:
         """Status and reason of a condition."""

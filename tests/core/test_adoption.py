@@ -83,7 +83,7 @@ def test_a_restored_status_takes_its_object_over_and_creates_nothing(kind: str) 
 
     assert (recorded(world), creates(world)) == (recorded(before), 0)
     assert ready(world) == "True"
-    assert world.status["writtenFor"] == "uid-anew"
+    assert world.memory["writtenFor"] == "uid-anew"
     assert world.keeps_the_contract()
 
 
@@ -208,7 +208,7 @@ def test_a_resource_is_restored_twice(kind: str) -> None:
 def test_a_status_of_an_older_version_takes_its_object_over(kind: str) -> None:
     before = finished(kind)
     world = restored(before)
-    del world.there["status"]["writtenFor"]
+    del world.memory["writtenFor"]
     world.settle_down()
 
     assert (recorded(world), creates(world)) == (recorded(before), 0)
@@ -339,7 +339,8 @@ def test_a_refusal_names_the_object_that_the_other_resource_holds() -> None:
     holder = restored(before, status=False, uid="uid-holder", **adopting("preview", recorded(before))).settle_down()
     world = restored(before)
     world.records["newer"] = replace(world.records[recorded(before)], id="newer")
-    world.there["status"] |= {"deploymentID": "newer", "predecessorID": recorded(before)}
+    world.there["status"]["deploymentID"] = "newer"
+    world.memory["predecessorID"] = recorded(before)
     world.others = [holder.there]
     world.settle_down()
     stalled = next(one for one in world.status["conditions"] if one["type"] == "Stalled")

@@ -75,8 +75,8 @@ class Race:
     def held_by(self) -> list[int]:
         """Which of the two hold the object."""
         return [n for n, world in enumerate(self.worlds)
-                if self.id_ in (recorded(world), world.status.get("predecessorID"))
-                and world.status.get("writtenFor") == world.there["metadata"]["uid"]]
+                if self.id_ in (recorded(world), world.memory.get("predecessorID"))
+                and world.memory.get("writtenFor") == world.there["metadata"]["uid"]]
 
     def check(self) -> None:
         """At most one holds it."""
@@ -123,7 +123,7 @@ def a_race_for_the_predecessor(uids: tuple[str, str]) -> Race:
     before = finished("preview")
     id_ = str(recorded(before))
     before.records["older"] = replace(before.records[id_], id="older")
-    before.there["status"]["predecessorID"] = "older"
+    before.memory["predecessorID"] = "older"
     one = restored(before, uid=uids[0])
     two = restored(before, status=False, uid=uids[1], **adopting("preview", "older"))
     for world in (one, two):

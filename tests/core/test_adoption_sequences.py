@@ -76,13 +76,13 @@ class Resource(CoreFixture):
     def named(self) -> set[str]:
         """The ids that its status names."""
         ids = {self.status.get("buildID" if self.there["kind"] == "AgentBuild" else "deploymentID"),
-               self.status.get("predecessorID"), *self.status.get("condemned", ())}
+               self.memory.get("predecessorID"), *self.memory.get("condemned", ())}
         return {id_ for id_ in ids if id_}
 
     @property
     def held(self) -> set[str]:
         """The ids that it holds; a status of a backup holds nothing."""
-        return self.named if self.status.get("writtenFor") == self.uid else set()
+        return self.named if self.memory.get("writtenFor") == self.uid else set()
 
     def begin(self) -> Any:
         core, observed = super().begin()
@@ -283,10 +283,11 @@ class Sequences(RuleBasedStateMachine):
 
     def _wanted(self, one: Resource) -> set[str]:
         """The objects that it names to take over, and has not."""
-        if one.status.get("writtenFor") not in (None, one.uid):
+        if one.memory.get("writtenFor") not in (None, one.uid):
             return one.named
         adopted = one.there["spec"].get("adopt", {}).get(FIELD[self.sort])
-        return {adopted} if adopted and not one.status.get("attempt") and not one.held else set()
+        has_created = one.status.get("attempt") or one.memory.get("attempt")
+        return {adopted} if adopted and not has_created and not one.held else set()
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -302,9 +303,9 @@ class Sequences(RuleBasedStateMachine):
 
     def _removing(self, name: str, id_: str) -> None:
         """The resource is about to have this object removed: it must be its own, and nobody else's."""
-        one, status = self.there[name], self.there[name].status
+        one = self.there[name]
         assert not [it for it in self._others(name) if id_ in it.held], f"{name} removes {id_}, which another holds"
-        taken_over = {it["id"] for it in (status.get("adoption") or {}).get("objects", ())}
+        taken_over = {it["id"] for it in (one.memory.get("adoption") or {}).get("objects", ())}
         record = self.remote.records[id_]
         _, observed = one.begin()
         assert id_ in taken_over or observed.owner_named(record) == one.owner, f"{name} removes {id_}, not its own"

@@ -36,7 +36,7 @@ def test_a_new_build_is_created_once_and_followed():
 
     assert world.live() == ["remote-1"]
     assert world.status["buildID"] == "remote-1"
-    assert "pendingCreate" not in world.status
+    assert "pendingCreate" not in world.memory
     assert world.condition("Ready") == ("Unknown", "Queued")
     assert world.keeps_the_contract()
 

@@ -101,7 +101,7 @@ def test_a_correction_whose_answer_is_lost_or_a_refusal_counts_once(answer: Call
     world.settle_down(passes)
 
     assert len(live(world)) == 1
-    assert world.status["corrections"] == {"count": 2, "generation": 1}
+    assert world.memory["corrections"] == {"count": 2, "generation": 1}
 
 
 def test_another_configuration_is_no_correction():
@@ -112,7 +112,7 @@ def test_another_configuration_is_no_correction():
     world.edit(manifest={"inline": MANIFEST.replace("Answers", "Other")}).settle_down(3)
 
     assert len(world.records) == 7
-    assert world.status["corrections"] == {"count": 4, "generation": 1}
+    assert world.memory["corrections"] == {"count": 4, "generation": 1}
 
 
 def test_the_message_says_when_it_is_deployed_again_and_what_ends_the_loop():
@@ -132,6 +132,6 @@ def test_the_message_says_when_it_is_deployed_again_and_what_ends_the_loop():
 def test_a_status_with_any_count_gives_a_delay_within_bounds(count: int):
     world = corrected()
     assert world.obj is not None
-    world.obj["status"]["corrections"] = {"count": count, "generation": 1}
+    world.memory["corrections"] = {"count": count, "generation": 1}
 
     assert disturb(world) in (BASE, LONGEST)

@@ -79,7 +79,7 @@ def test_a_build_waits_for_a_duplicate_that_is_leaving_before_it_writes_down_the
     world.edit(buildArgs=[{"name": "N", "value": "2"}]).run()
 
     assert world.condition("Ready") == ("Unknown", "Replacing")
-    assert "pendingCreate" not in world.status
+    assert "pendingCreate" not in world.memory
 
 
 def test_a_late_twin_that_outlives_the_recorded_deployment_takes_its_place():
@@ -137,7 +137,7 @@ def test_cancel_starts_no_build_although_another_was_asked_for():
     world.annotate("rebuild-requested-at", "now").edit(cancel=True).run()
 
     assert world.condition("Ready") == ("False", "Cancelled")
-    assert "pendingCreate" not in world.status
+    assert "pendingCreate" not in world.memory
     assert world.status["buildID"] == "remote-1"
 
 

@@ -104,7 +104,7 @@ def test_a_server_that_drops_our_comment_is_seen_through(monkeypatch):
 
     def lose_and_strip(_call, perform):
         record = perform()
-        fingerprint = world.status["pendingCreate"]["fingerprint"]
+        fingerprint = world.memory["pendingCreate"]["fingerprint"]
         kept = {name: getattr(record, name) for name in record.__slots__}
         world.records[record.id] = type(record)(**kept | {"token": None, "fingerprint": fingerprint})
         return lose(None, lambda: None) if False else never(_call, perform)
@@ -127,7 +127,7 @@ def test_a_changed_production_deployment_supersedes_and_deletes_nothing():
     assert world.made(calls.Remove) == 0
     assert live(world) == ["remote-3"]
     assert world.condition("Ready") == ("True", "Healthy")
-    assert "predecessorID" not in world.status
+    assert "predecessorID" not in world.memory
 
 
 def test_while_the_new_one_rolls_out_the_old_one_is_available():

@@ -130,7 +130,7 @@ def test_an_ended_preview_is_nobodys_predecessor_and_not_available():
     world.run()
 
     assert world.condition("Available") == ("False", "Progressing")
-    assert "predecessorID" not in world.status
+    assert "predecessorID" not in world.memory
     world.settle_down(6)
     assert live(world) == ["remote-3"]
 
@@ -151,7 +151,7 @@ def test_an_ended_preview_that_gets_another_spec_is_not_available():
     world.edit(preview={"label": "pr-1", "ttl": "2h"}).run()
 
     assert world.condition("Available") == ("False", "Progressing")
-    assert "predecessorID" not in world.status
+    assert "predecessorID" not in world.memory
 
 
 def test_an_extension_after_the_end_needs_a_list_that_is_younger_than_it():

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from agentex_operator.api.build import AgentBuildStatus, BuiltImage
-from agentex_operator.api.status import Condition, PendingCreate
+from agentex_operator.api.operator_memory import BuildMemory, PendingCreate
+from agentex_operator.api.status import Condition
 from agentex_operator.core import steps
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -35,7 +36,8 @@ READY = in_flight("Building", "success", phase="Ready", conditions=(condition("R
 
 DUE: dict[str, tuple[AgentBuildStatus, AgentBuildStatus]] = {
     "the first status": (AgentBuildStatus(), QUEUED),
-    "the intent": (QUEUED, replace(BUILDING, pending_create=PendingCreate(token="a-1", attempt=2, started_at=T0))),
+    "the intent": (QUEUED, replace(BUILDING, operator=BuildMemory(
+        pending_create=PendingCreate(token="a-1", attempt=2, started_at=T0)))),
     "the id": (in_flight("Building", "queued", build_id=None), QUEUED),
     "the image": (QUEUED, replace(BUILDING, image=BuiltImage(name="quote", tag="1"))),
     "the end": (BUILDING, READY),

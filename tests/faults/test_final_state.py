@@ -23,16 +23,16 @@ def ago(seconds: float) -> str:
 
 
 def test_it_rests_though_a_create_was_never_answered_long_ago() -> None:
-    assert is_settled(ready(unansweredCreateAt=ago(LONGEST_LIFE)), 3)
+    assert is_settled(ready(operator={"unansweredCreateAt": ago(LONGEST_LIFE)}), 3)
 
 
 def test_it_does_not_rest_while_that_create_may_take_effect() -> None:
-    assert not is_settled(ready(unansweredCreateAt=ago(0)), 3)
+    assert not is_settled(ready(operator={"unansweredCreateAt": ago(0)}), 3)
 
 
-@pytest.mark.parametrize("status", [
+@pytest.mark.parametrize("kept", [
     {"pendingCreate": {"attempt": 2}},
     {"condemned": ["11111111-1111-4111-8111-111111111111"]},
 ])
-def test_it_does_not_rest_while_something_is_under_way(status: dict[str, Any]) -> None:
-    assert not is_settled(ready(**status), 3)
+def test_it_does_not_rest_while_something_is_under_way(kept: dict[str, Any]) -> None:
+    assert not is_settled(ready(operator=kept), 3)

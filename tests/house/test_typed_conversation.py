@@ -50,7 +50,7 @@ SEEDS = {
     "a call is answered by an outcome of another type": Seed(
         "reconcile/build.py", "return call.answer(await self._find_agent(call))", "return call.answer(42)", "arg-type"),
     "a field of a status is misspelt": Seed(
-        "core/protocol/settle.py", "else status.refused_at", "else status.refusd_at", "refusd_at"),
+        "core/protocol/settle.py", "else status.operator.refused_at", "else status.operator.refusd_at", "refusd_at"),
     "a field of a listing is misspelt": Seed(
         "core/protocol/settle.py", "in listing.records", "in listing.recordz", "recordz"),
     "a field is misspelt where it is replaced": Seed(

@@ -125,7 +125,7 @@ class Hasty(Build):
         return late or super().is_over(obj, status, one)
 
     def rests(self, held: Remote, remote: list[Remote], status: Any) -> bool:
-        spent = held.record.state is CANCELLED and status.retries_used == 1
+        spent = held.record.state is CANCELLED and status.operator.retries_used == 1
         return spent or super().rests(held, remote, status)
 
 

@@ -110,6 +110,6 @@ def _situation(model: Model, state: Any) -> list[str]:
         status = model.passes.statuses[newest.status]
         lines = [f"     the resource: uid-{newest.uid}, generation {newest.generation}, "
                  f"{'deleting, ' if newest.deleting else ''}{status.phase}, recorded {status.remote_id}, "
-                 f"condemned {list(status.condemned)}"]
+                 f"condemned {list(status.operator.condemned)}"]
     return lines + [f"     {one.record.id}: {one.record.state.value}, of uid-{one.uid}, wish {one.wish}"
                     for one in model.remotes(state)] + ["     a create is on its way" for _ in state.flights]

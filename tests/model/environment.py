@@ -127,7 +127,7 @@ class Model:
     def post_of(self, replica: Replica) -> Post:
         """The create that the pass is about to send."""
         observed, planned = self.passes.memories[replica.memory]
-        pending = observed.status.pending_create
+        pending = observed.status.operator.pending_create
         since = age(pending.started_at) if pending else 0
         return Post(planned.call, int(observed.meta.uid[-1]), self.kind.wish(observed), since,
                     accounts.remote_account(observed.account))

@@ -109,7 +109,8 @@ def _still_wanted(model: Model, state: State, observed: Any, target: Remote) -> 
         return None
     if status.remote_id == target.record.id:
         return f"I3: {target.record.id} is on record, and wanted"
-    needless = _is_replaced(model, state, status, status.condemned, target) or _others(model, state, target, ())
+    condemned = status.operator.condemned
+    needless = _is_replaced(model, state, status, condemned, target) or _others(model, state, target, ())
     return None if needless else f"I3: {target.record.id} is the only one of its wish"
 
 
@@ -143,7 +144,7 @@ def written(model: Model, state: State, before: Object, after: Any, observed: An
         return "I9: the status of another resource"
     if not old.observed_generation <= after.observed_generation <= before.generation:
         return f"I9: observedGeneration {after.observed_generation} after {old.observed_generation}"
-    if after.remote_id in {*old.condemned, *after.condemned} - {None}:
+    if after.remote_id in {*old.operator.condemned, *after.operator.condemned} - {None}:
         return f"I7: {after.remote_id} is condemned, and on record"
     if model.has_actor and (found := accounts.moved(old.account, after.account)) is not None:
         return found
@@ -154,12 +155,12 @@ def written(model: Model, state: State, before: Object, after: Any, observed: An
 def _condemned(model: Model, state: State, obj: Object, old: Any, new: Any) -> str | None:
     """I3 once more, where it is decided: the conditional write that condemns."""
     wanted = [] if obj.deleting else [
-        one for one in model.remotes(state) if one.record.id in {*new.condemned} - {*old.condemned}
+        one for one in model.remotes(state) if one.record.id in {*new.operator.condemned} - {*old.operator.condemned}
         and one.wish == model.kind.wanted(obj, state.source) and _useful(model, one)
         and not model.kind.is_over(obj, new, one)]
     return next((f"I3: {one.record.id} is condemned, the only one of its wish" for one in wanted
-                 if not _is_replaced(model, state, new, old.condemned, one)
-                 and not _others(model, state, one, new.condemned)), None)
+                 if not _is_replaced(model, state, new, old.operator.condemned, one)
+                 and not _others(model, state, one, new.operator.condemned)), None)
 
 
 def _given_up(model: Model, state: State, obj: Object, old: Any, new: Any) -> str | None:
@@ -253,7 +254,7 @@ def _not_let_alone(model: Model, state: State, obj: Object, held: Remote | None,
     what was condemned before, and what a create that was late brought. The state is still told.
     """
     status = model.passes.statuses[obj.status]
-    known = {status.remote_id, getattr(status, "predecessor_id", None), *status.condemned}
+    known = {status.remote_id, _predecessor(status), *status.operator.condemned}
     strays = [one.record.id for one in alive if one.record.id not in known and not (
         held is not None and model.kind.tolerated(held.record, None, one.record))]
     looks = _obstacle(model, state, obj) is None
@@ -284,15 +285,21 @@ def _not_as_wished(model: Model, state: State, obj: Object, held: Remote | None,
         return f"I20: {held.record.id} is on record, which is not what is wanted"
     if not model.kind.rests(held, model.remotes(state), status):
         return f"I20: {held.record.id} is {held.record.state.value}"
-    serving = getattr(status, "predecessor_id", None)
+    serving = _predecessor(status)
     extra = [one.record.id for one in alive
              if one is not held and not model.kind.tolerated(held.record, serving, one.record)]
     return f"I20: {extra[0]} lives beside {held.record.id}" if extra else _untold(obj, status, held)
 
 
+def _predecessor(status: Any) -> str | None:
+    """The id of what serves until the recorded one does; only a deployment has one."""
+    found: str | None = getattr(status.operator, "predecessor_id", None)
+    return found
+
+
 def _untold(obj: Object, status: Any, held: Remote) -> str | None:
     unsaid = _unsaid(obj, status, "True" if held.record.state is SUCCEEDED else "False")
-    return unsaid or ("I20: a create is still open on record" if status.pending_create is not None else None)
+    return unsaid or ("I20: a create is still open on record" if status.operator.pending_create is not None else None)
 
 
 def _unsaid(obj: Object, status: Any, expected: str, reason: str | None = None) -> str | None:

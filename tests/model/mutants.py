@@ -20,7 +20,7 @@ from tests.model.search import Counterexample
 from tests.model.states import Laws
 from tests.model.values import FAR
 
-from agentex_operator.api.status import Removal
+from agentex_operator.api.operator_memory import Removal
 from agentex_operator.core import account_binding, account_hold, build, calls, deployment, holders, memory
 from agentex_operator.core.build.observed import Observed as BuildObserved
 from agentex_operator.core.deployment.observed import Observed as DeploymentObserved
@@ -192,7 +192,8 @@ def remove_unwritten() -> list[Patch]:
         if not isinstance(call, calls.Remove):
             return after
         noted = Removal(id=call.id, reason="Duplicate", requested_at=now)
-        return dataclasses.replace(after, status=dataclasses.replace(after.status, removal=noted))
+        kept = dataclasses.replace(after.status.operator, removal=noted)
+        return dataclasses.replace(after, status=dataclasses.replace(after.status, operator=kept))
 
     return [(removal, "remove", remove), (settle, "settle", settle_and_note)]
 
@@ -202,7 +203,7 @@ def write_once(core: Any) -> Any:
     real = core.attempt.write_the_intent
 
     def write_the_intent(observed: Any, now: Any) -> Any:
-        pending = observed.status.pending_create
+        pending = observed.status.operator.pending_create
         written = pending is not None and pending.attempt == core.attempt.next_attempt(observed)
         return None if written else real(observed, now)
 
@@ -219,7 +220,7 @@ def unlisted_is_gone() -> list[Patch]:
 
     return [*without("confirm_missing", "wait_for_the_missing"),
             (ObservedRecords, "absent", absent),
-            (create, "is_lost", lambda observed, _now: observed.status.missing_since is not None)]
+            (create, "is_lost", lambda observed, _now: observed.status.operator.missing_since is not None)]
 
 
 def bound_to_nothing() -> list[Patch]:

@@ -11,6 +11,7 @@ from tests.model.values import ORIGIN
 
 from agentex_operator.api.build import AgentBuildStatus
 from agentex_operator.api.deployment import AgentDeploymentStatus
+from agentex_operator.api.operator_memory import BuildMemory, DeploymentMemory
 from agentex_operator.core import ownership, reasons
 from agentex_operator.core.holders import Holder
 from agentex_operator.core.remote import BuildRecord, DeploymentRecord
@@ -34,7 +35,8 @@ class Restored(Build):
     @property
     def first_status(self) -> Any:
         """The status of the backup."""
-        return AgentBuildStatus(observed_generation=1, build_id=FIRST, attempt=1, written_for=BEFORE)
+        return AgentBuildStatus(observed_generation=1, build_id=FIRST, attempt=1,
+                                operator=BuildMemory(written_for=BEFORE))
 
 
 class Adopting(Restored):
@@ -79,8 +81,8 @@ class Moved(Production):
     @property
     def first_status(self) -> Any:
         """The status of the backup."""
-        return AgentDeploymentStatus(observed_generation=1, deployment_id=FIRST, build_id="build-1", attempt=1,
-                                     written_for=BEFORE)
+        return AgentDeploymentStatus(observed_generation=1, deployment_id=FIRST, build_id="build-1",
+                                     operator=DeploymentMemory(attempt=1, written_for=BEFORE))
 
 
 RESTORES = (Restored, Adopting, Held, Moved)

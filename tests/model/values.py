@@ -116,5 +116,11 @@ def _plain(kind: str, status: Any, reason: str, generation: int) -> Condition:
 
 def plain(status: Any, unread: tuple[str, ...]) -> Any:
     """A status without the moments that no rule compares within the model's time."""
-    changed = {name: OLDEST for name in unread if getattr(status, name, None) not in (None, OLDEST)}
-    return dataclasses.replace(status, **changed) if changed else status
+    kept = _without_moments(status.operator, unread)
+    status = status if kept is status.operator else dataclasses.replace(status, operator=kept)
+    return _without_moments(status, unread)
+
+
+def _without_moments(value: Any, unread: tuple[str, ...]) -> Any:
+    changed = {name: OLDEST for name in unread if getattr(value, name, None) not in (None, OLDEST)}
+    return dataclasses.replace(value, **changed) if changed else value

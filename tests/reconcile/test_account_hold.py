@@ -139,7 +139,8 @@ async def bound_by_another_replica(harness: Harness) -> None:
     harness.edit(*BUILD, metadata={"finalizers": [FINALIZER]})
     harness.edit(*BUILD, status={
         "account": {"kind": ACCOUNT[0], "name": ACCOUNT[1], "accountID": "acct-1", "endpoint": harness.simulator.url},
-        "pendingCreate": {"token": "t", "attempt": 1, "startedAt": made["metadata"]["creationTimestamp"]}})
+        "operator": {"pendingCreate": {
+            "token": "t", "attempt": 1, "startedAt": made["metadata"]["creationTimestamp"]}}})
 
 
 @pytest.mark.parametrize("readable", [True, False], ids=["valid", "invalid"])

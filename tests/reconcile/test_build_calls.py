@@ -9,7 +9,7 @@ import pytest
 from agentex_operator.api.metadata import FINALIZER
 from agentex_operator.core.errors import Unavailable
 from agentex_operator.kube.kinds import AGENT_BUILD
-from agentex_testkit.api_server import Object, condition, gone, ready, says, stalled
+from agentex_testkit.api_server import Object, condition, gone, ready, remembered, says, stalled
 from agentex_testkit.builders import DOCKERFILE, FAILING, STUCK, a_build, a_context, a_manifest, an_image
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.harness import Harness
@@ -94,7 +94,7 @@ async def test_write_intent_whose_answer_is_lost_is_followed_by_one_create(harne
     harness.apply(an_image())
     await harness.settled()
     assert posts(harness) == 0
-    assert "pendingCreate" in harness.status("AgentBuild", "quote")
+    assert "pendingCreate" in remembered(harness.status("AgentBuild", "quote"))
 
     await harness.wait("AgentBuild", "quote")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentex_testkit.api_server import Object, condition, ready, says, stalled
+from agentex_testkit.api_server import Object, condition, ready, remembered, says, stalled
 from agentex_testkit.builders import a_deployment, a_manifest, a_preview, a_secret, an_account, an_image
 from agentex_testkit.harness import TEAM, Harness
 from agentex_testkit.kstatus import verdict
@@ -169,5 +169,5 @@ async def test_a_writer_outside_of_this_cluster_is_answered_ever_more_rarely(har
 
     assert waits[1:] == sorted(waits[1:])
     assert waits[-1] > 1800
-    assert harness.status(DEPLOYMENT, "one")["corrections"] == {"count": 7, "generation": 1}
+    assert remembered(harness.status(DEPLOYMENT, "one"))["corrections"] == {"count": 7, "generation": 1}
     assert TEAM not in message(harness.get(DEPLOYMENT, "one"))

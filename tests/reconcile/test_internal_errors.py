@@ -22,7 +22,7 @@ from agentex_testkit.harness import Harness
 OBJECTS = ((AGENTEX_ACCOUNT.kind, "default"), (AGENT_BUILD.kind, "quote"), (AGENT_DEPLOYMENT.kind, "quote"))
 RESOURCES = OBJECTS[1:]
 REFERENCE = re.compile(r"\(reference ([0-9a-f]{10})\)")
-IDS = ("buildID", "deploymentID", "account", "image", "contextDigest", "inputsDigest", "configurationDigest", "attempt")
+IDS = ("buildID", "deploymentID", "account", "image", "contextDigest", "inputsDigest", "attempt", "operator")
 ERRORS = {"RuntimeError before": (RuntimeError, False), "OverflowError after": (OverflowError, True)}
 
 # Why a method is not called by a pass of these three objects.

@@ -25,8 +25,9 @@ UNDONE: Mapping[str, dict[str, Any]] = {
     "finalizer": {"metadata": {"finalizers": None}},
     "phase": {"status": {"phase": "Mine"}},
     "conditions": {"status": {"conditions": None}},
-    "written for": {"status": {"writtenFor": None}},
-    "everything": {"status": {"conditions": None, "phase": None, "deploymentID": None, "attempt": None}},
+    "written for": {"status": {"operator": {"writtenFor": None}}},
+    "memory": {"status": {"operator": None}},
+    "everything": {"status": {"conditions": None, "phase": None, "deploymentID": None, "operator": {"attempt": None}}},
 }
 
 

@@ -11,6 +11,7 @@ from tests.reconcile.conftest import MakeHarness
 
 from agentex_operator.core.errors import Unauthorized, Unavailable
 from agentex_operator.kube.kinds import CONFIG_MAP, SECRET
+from agentex_testkit.api_server import remembered
 from agentex_testkit.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, a_manifest, from_build
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.harness import TEAM, Harness
@@ -101,7 +102,7 @@ async def test_a_changed_configuration_is_rolled_out_at_once(harness: Harness, m
     harness.edit("ConfigMap", "texts", data={member: f"# another\n{texts[member]}"})
     await harness.settled()
 
-    assert harness.status("AgentDeployment", "quote")["attempt"] == 2
+    assert remembered(harness.status("AgentDeployment", "quote"))["attempt"] == 2
 
 
 async def test_a_config_map_that_is_missing_at_first_is_used_as_soon_as_it_is_there(harness: Harness) -> None:

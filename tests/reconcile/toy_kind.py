@@ -52,6 +52,7 @@ class ToySpec:
 class ToyStatus(RemoteStatus):
     """The remote memory, with the id of the registration."""
 
+    attempt: int = 0
     toy_id: str | None = None
 
     @property

@@ -43,11 +43,11 @@ def version(status: Object | None = None, *, deleted: bool = False, generation: 
 
 
 def intent(attempt: int = 1) -> Object:
-    return {"pendingCreate": {"token": "t", "attempt": attempt, "startedAt": "2026-11-24T12:00:00Z"}}
+    return {"operator": {"pendingCreate": {"token": "t", "attempt": attempt, "startedAt": "2026-11-24T12:00:00Z"}}}
 
 
 def removal(id_: str, reason: str) -> Object:
-    return {"removal": {"id": id_, "reason": reason, "requestedAt": "2026-11-24T12:00:00Z"}}
+    return {"operator": {"removal": {"id": id_, "reason": reason, "requestedAt": "2026-11-24T12:00:00Z"}}}
 
 
 INNOCENT = [version(intent()), version({"buildID": "b-1"})]
@@ -71,8 +71,8 @@ BROKEN: dict[str, tuple[str, Harm, list[Object], list[Object]]] = {
     "an id that comes back": (
         "I6", Harm.OTHER, [version(intent()), version({"buildID": "b-1"}), version(), version({"buildID": "b-1"})],
         [entry()]),
-    "the condemned on record": ("I7", Harm.OTHER, [*INNOCENT, version({"buildID": "b-1", "condemned": ["b-1"]})],
-                                [entry()]),
+    "the condemned on record": (
+        "I7", Harm.OTHER, [*INNOCENT, version({"buildID": "b-1", "operator": {"condemned": ["b-1"]}})], [entry()]),
     "a generation that goes back": (
         "I9", Harm.OTHER, [*INNOCENT, version({"buildID": "b-1"}, generation=2), version({"buildID": "b-1"})],
         [entry()]),

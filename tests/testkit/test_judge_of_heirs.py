@@ -40,20 +40,22 @@ def version(revision: int, uid: str = "heir", status: Object | None = None, **me
     condition = {"type": "Ready", "status": "True", "reason": "Healthy", "message": "It serves.",
                  "observedGeneration": 1, "lastTransitionTime": NOW}
     spec = {"buildRef": {"name": "quote"}, "manifest": {"inline": "agent:"}, "environments": {"inline": "dev:"}}
-    said = {"observedGeneration": 1, "conditions": [condition], "writtenFor": uid, **(status or {})}
+    said = {"observedGeneration": 1, "conditions": [condition], **(status or {})}
+    said["operator"] = {"writtenFor": uid, **said.get("operator", {})}
     return {"kind": "AgentDeployment", "metadata": meta, "spec": spec, "status": said}
 
 
 def intent(attempt: int = 1) -> Object:
-    return {"pendingCreate": {"token": "t", "attempt": attempt, "startedAt": NOW}}
+    return {"operator": {"pendingCreate": {"token": "t", "attempt": attempt, "startedAt": NOW}}}
 
 
 def removal(id_: str) -> Object:
-    return {**HELD, "removal": {"id": id_, "reason": "Deleted", "requestedAt": NOW}}
+    return {**HELD, "operator": {"removal": {"id": id_, "reason": "Deleted", "requestedAt": NOW}}}
 
 
 def taken_over(id_: str = "d-1") -> Object:
-    return {"deploymentID": id_, "adoption": {"objects": [{"id": id_, "owner": f"{CLUSTER}/before"}]}}
+    objects = [{"id": id_, "owner": f"{CLUSTER}/before"}]
+    return {"deploymentID": id_, "operator": {"adoption": {"objects": objects}}}
 
 
 OF_BEFORE = [version(1, "before", intent()), version(2, "before", HELD), version(3, "before", HELD)]
@@ -105,13 +107,13 @@ def test_two_resources_hold_it_one_after_the_other() -> None:
 def test_of_two_that_name_it_the_one_that_gave_its_claim_up_answers_for_nothing() -> None:
     may = frozenset({"d-1"})
     other = (tracked("other", creates=0, may_inherit=may, gone=True),
-             [version(5, "other", {"adoption": {"claimed": "d-1"}}), version(6, "other")])
+             [version(5, "other", {"operator": {"adoption": {"claimed": "d-1"}}}), version(6, "other")])
 
     assert found((tracked(creates=0, may_inherit=may), OF_HEIR), other, ledger=[entry()]) == set()
 
 
 def test_a_status_from_a_backup_holds_nothing() -> None:
-    copy = (tracked("copy", creates=0), [version(5, "copy", {**HELD, "writtenFor": "before"})])
+    copy = (tracked("copy", creates=0), [version(5, "copy", {**HELD, "operator": {"writtenFor": "before"}})])
 
     assert found((HEIR, OF_HEIR), copy, ledger=[entry()]) == set()
 
@@ -137,7 +139,7 @@ def test_the_resource_before_is_not_blamed_for_what_its_heir_removed() -> None:
     assert of_the_heir(replaced, ledger, creates=1) == set()
 
 
-@pytest.mark.parametrize("versions", [OF_HEIR, [version(4, status={**HELD, "writtenFor": "before"})]],
+@pytest.mark.parametrize("versions", [OF_HEIR, [version(4, status={**HELD, "operator": {"writtenFor": "before"}})]],
                          ids=["taken over", "restored, and no pass yet"])
 def test_an_object_that_outlives_its_heir_is_leaked(versions: list[Object]) -> None:
     assert ("I8", Harm.LEAKED) in of_the_heir(versions, [entry()], gone=True)

@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from agentex_operator.api.adoption import AdoptBuild
 from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
+from agentex_operator.api.operator_memory import NOT_FOR_READERS, BuildMemory
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
 from agentex_operator.api.scalars import (
     NAME_PATTERN,
@@ -240,15 +241,14 @@ class SourceStatus:
 
     revision: Annotated[Url | None, Field(description="Which version of the source it was.")] = None
     digest: Annotated[Word | None, Field(description="Digest of the bytes that were read.")] = None
-    fingerprint: Annotated[Digest | None, Field(
-        description="Of the source, its version and spec.context: as long as it stays, the context is not staged anew.",
-    )] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
 class AgentBuildStatus(RemoteStatus):
     """Where the build is, and what the operator must not forget."""
 
+    attempt: Annotated[Count, Field(
+        description="How many remote builds were asked for, counted from 1; it never goes back.")] = 0
     build_id: Annotated[RemoteID | None, Field(
         description="Id of the remote build; it can be named in an AgentDeployment's spec.buildID.")] = None
     agent_id: Annotated[RemoteID | None, Field(description="Id of the agent the build belongs to.")] = None
@@ -259,18 +259,15 @@ class AgentBuildStatus(RemoteStatus):
     inputs_digest: Annotated[Digest | None, Field(
         description="Digest of everything the image depends on; another one means another build.")] = None
     source: Annotated[SourceStatus | None, Field(description="What was last read from the source.")] = None
-    retries_used: Annotated[Count, Field(description="How many of spec.retries were used for these inputs.")] = 0
     start_time: Annotated[Timestamp | None, Field(description="When the recorded build was created.")] = None
     completion_time: Annotated[Timestamp | None, Field(description="When it was seen to have ended.")] = None
-    cancelled_for: Annotated[Literal["Requested", "TimedOut"] | None, Field(
-        description="Why the operator cancelled the recorded build: the user asked (Requested), or it took too long "
-        "(TimedOut).")] = None
     failure_message: Annotated[Line | None, Field(
         description="The line of the build log that says why the build failed.")] = None
     log_tail: Annotated[Tail | None, Field(
         description="The end of a failed build's log, at most 4096 characters.")] = None
     last_handled_rebuild_at: Annotated[Word | None, Field(
         description=f"Value of the annotation {REBUILD_REQUESTED_AT} last acted upon.")] = None
+    operator: Annotated[BuildMemory, Field(description=NOT_FOR_READERS)] = BuildMemory()
 
     @property
     def remote_id(self) -> str | None:

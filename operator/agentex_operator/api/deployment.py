@@ -9,14 +9,12 @@ from pydantic.dataclasses import dataclass
 from agentex_operator.api.adoption import AdoptDeployment
 from agentex_operator.api.build import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
+from agentex_operator.api.operator_memory import NOT_FOR_READERS, DeploymentMemory
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
 from agentex_operator.api.scalars import (
     IN_UTC,
     Between,
-    Count,
-    Digest,
     Duration,
-    Generation,
     GivenID,
     OnlyTrue,
     RemoteID,
@@ -151,41 +149,28 @@ class DeployEvent:
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
-class Corrections:
-    """How often in a row the deployment was deployed again after somebody else replaced or deleted it."""
-
-    count: Annotated[Count, Field(
-        description="How many creates, counted up to the one after which the delay grows no more.")]
-    generation: Annotated[Generation, Field(
-        description="The metadata.generation in which they were counted; another generation is counted anew.")]
-
-
-@dataclass(frozen=True, kw_only=True, config=model())
 class AgentDeploymentStatus(RemoteStatus):
     """Where the rollout is, and what the operator must not forget."""
 
     deployment_id: Annotated[RemoteID | None, Field(description="Id of the remote deployment.")] = None
     build_id: Annotated[RemoteID | None, Field(description="Id of the remote build that is deployed.")] = None
-    configuration_digest: Annotated[Digest | None, Field(
-        description="Digest of everything that is deployed; another one means another rollout.")] = None
     agent_name: Annotated[Word | None, Field(description="Name of the agent, from its manifest.")] = None
     helm_release_name: Annotated[Word | None, Field(description="The Helm release in the agents' cluster.")] = None
     namespace: Annotated[Word | None, Field(description="The namespace in the agents' cluster.")] = None
     expires_at: Annotated[Timestamp | None, Field(description="When the preview ends.")] = None
-    predecessor_id: Annotated[RemoteID | None, Field(
-        description="Id of the remote deployment that serves while this one rolls out.")] = None
     last_healthy_deployment_id: Annotated[RemoteID | None, Field(
         description="Id of the last remote deployment that was healthy.")] = None
-    progressing_since: Annotated[Timestamp | None, Field(
-        description="When the present rollout began; spec.progressDeadline counts from here.")] = None
-    corrections: Annotated[Corrections | None, Field(
-        description="How often in a row spec.onExternalChange Correct deployed again; the delay before the next time "
-        "grows with the number.")] = None
     events: Annotated[tuple[DeployEvent, ...], Field(
         max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"},
         description="The last 10 things the remote reported of the rollout.")] = ()
     last_handled_extend_at: Annotated[Word | None, Field(
         description=f"Value of the annotation {EXTEND_REQUESTED_AT} last acted upon.")] = None
+    operator: Annotated[DeploymentMemory, Field(description=NOT_FOR_READERS)] = DeploymentMemory()
+
+    @property
+    def attempt(self) -> int:
+        """How many creates were written down for this resource."""
+        return self.operator.attempt
 
     @property
     def remote_id(self) -> str | None:

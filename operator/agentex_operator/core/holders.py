@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from datetime import datetime
 
 
@@ -73,11 +74,40 @@ class NamedObjects:
         return self.claimed is not None and not self.named.isdisjoint(ids)
 
 
-def recorded_ids(status: Mapping[str, object], members: Iterable[str]) -> frozenset[str]:
-    """The remote ids in a raw status: under these members, and the condemned ones. Other types are ignored."""
-    condemned = status.get("condemned")
-    values = [status.get(member) for member in members] + list(condemned if isinstance(condemned, list) else [])
-    return frozenset(value for value in values if isinstance(value, str))
+def named_objects(uid: str, owner: str, status: object, id_member: str) -> NamedObjects:
+    """What a raw status says of remote objects; members of another type count as unset.
+
+    `owner`: the owner that the tokens of this uid name. `id_member`: the member that holds the recorded id.
+    """
+    return NamedObjects(uid, owner, recorded_ids(status, id_member), _text(adoption_in(status).get("claimed")),
+                        _text(_memory_in(status).get("writtenFor")))
+
+
+def recorded_ids(status: object, id_member: str) -> frozenset[str]:
+    """The remote ids in a raw status: the recorded one, the predecessor's and the condemned ones."""
+    kept = _memory_in(status)
+    condemned = kept.get("condemned")
+    ids = [_members(status).get(id_member), kept.get("predecessorID"),
+           *(condemned if isinstance(condemned, list) else ())]
+    return frozenset(one for one in ids if isinstance(one, str))
+
+
+def adoption_in(status: object) -> Mapping[str, object]:
+    """What a raw status says of a take-over; empty if nothing was taken over."""
+    return _members(_memory_in(status).get("adoption"))
+
+
+def _memory_in(status: object) -> Mapping[str, object]:
+    """The operator's memory in a raw status."""
+    return _members(_members(status).get("operator"))
+
+
+def _members(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def in_the_way(holders: Iterable[Holder], rank: tuple[datetime, str]) -> Holder | None:

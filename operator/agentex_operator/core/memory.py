@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from agentex_operator.api.status import PendingCreate, RemoteStatus
+from agentex_operator.api.operator_memory import PendingCreate
+from agentex_operator.api.status import RemoteStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,14 +49,15 @@ class RemoteMemory:
 
 def from_status(status: RemoteStatus) -> RemoteMemory:
     """The memory that a status holds."""
-    return RemoteMemory(status.remote_id, status.pending_create, status.unanswered_create_at, status.condemned)
+    kept = status.operator
+    return RemoteMemory(status.remote_id, kept.pending_create, kept.unanswered_create_at, kept.condemned)
 
 
 def into_status(status: StatusT, memory: RemoteMemory) -> StatusT:
     """The status with that memory in it."""
-    changed = replace(status, pending_create=memory.pending, unanswered_create_at=memory.unanswered_at,
-                      condemned=memory.condemned)
-    return changed.with_remote_id(memory.id)
+    kept = replace(status.operator, pending_create=memory.pending, unanswered_create_at=memory.unanswered_at,
+                   condemned=memory.condemned)
+    return replace(status, operator=kept).with_remote_id(memory.id)
 
 
 # --- steps --------------------------------------------------------------------------------------------------------

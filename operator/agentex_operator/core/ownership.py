@@ -31,7 +31,7 @@ class BuildToken:
 
     @property
     def text(self) -> str:
-        """The token as status.pendingCreate and the audit log show it."""
+        """The token as status.operator.pendingCreate and the audit log show it."""
         return f"{self.digest or 'pinned'}-{self.owner}{self.attempt}"
 
 

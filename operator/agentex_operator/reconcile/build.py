@@ -28,7 +28,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
     core: shell.Decisions[Observed, BuildCall] = build
     kind = AGENT_BUILD
     remote = BUILDS
-    id_members = ("buildID",)
+    id_member = "buildID"
     staged: Staged | None = None
 
     def observe(self, resource: AgentBuild) -> Observed:
@@ -97,7 +97,7 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
     def end(self, observed: Observed | None) -> None:
         """Release the archive, and the agent's name unless its create is open, or may be: the pass raised."""
         self._drop_archive()
-        if observed is not None and observed.status.pending_create is None and self.has_session:
+        if observed is not None and observed.status.operator.pending_create is None and self.has_session:
             self.session.names.release(self.uid)
 
     def _drop_archive(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from agentex_operator.agentex.watch_request import RecordFilter
 from agentex_operator.core import guard, holders
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from agentex_operator.core.account_remedies import AccountKey
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class AccountClaims:
     """The claims of all resources of one kind that refer to one account, read from the newest views.
 
-    `run`: the pass of the kind, which knows the owners and the members of its status. `skew`: how far the clock of the
-    remote may be off.
+    `run`: the pass of the kind, which knows the owners, and which member of its status holds the recorded id. `skew`:
+    how far the clock of the remote may be off.
     """
 
     def __init__(self, engine: Engine, cluster: Cluster, account: AccountKey, run: type[AnyPass],
@@ -37,7 +37,7 @@ class AccountClaims:
         """The filter of the owners and the recorded ids of the resources. Raises as Cluster does."""
         cluster_uid = await self._cluster.cluster_uid()
         views = self._views()
-        ids = (id_ for view in views for id_ in holders.recorded_ids(_status(view), self._run.id_members))
+        ids = (id_ for view in views for id_ in holders.recorded_ids(view.obj.get("status"), self._run.id_member))
         known = self._owners
         self._owners = {view.uid: known.get(view.uid) or self._run.owner_in(cluster_uid, view.uid) for view in views}
         return RecordFilter(frozenset(self._owners.values()), frozenset(ids), frozenset())
@@ -54,11 +54,6 @@ class AccountClaims:
 def _created(view: View) -> Iterator[str]:
     """When the resource, and the remote object that it took over, were created, as text."""
     yield str(view.obj["metadata"].get("creationTimestamp"))
-    adoption = _status(view).get("adoption")
-    if isinstance(adoption, Mapping) and adoption.get("createdAt"):
-        yield str(adoption["createdAt"])
-
-
-def _status(view: View) -> Mapping[str, object]:
-    status = view.obj.get("status")
-    return status if isinstance(status, Mapping) else {}
+    taken_over_since = holders.adoption_in(view.obj.get("status")).get("createdAt")
+    if taken_over_since:
+        yield str(taken_over_since)

@@ -39,7 +39,7 @@ class DeploymentPass(RemotePass[AgentDeployment, Observed, DeploymentCall, Deplo
     core: shell.Decisions[Observed, DeploymentCall] = deployment
     kind = AGENT_DEPLOYMENT
     remote = DEPLOYMENTS
-    id_members = ("deploymentID", "predecessorID")
+    id_member = "deploymentID"
 
     def observe(self, resource: AgentDeployment) -> Observed:
         """The observed state before any call."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentex_operator.api.metadata import Meta
 from agentex_operator.core import guard, holders
-from agentex_operator.core.holders import Holder, NamedObjects
+from agentex_operator.core.holders import Holder
 from agentex_operator.kube.shared_reads import SharedReads
 from agentex_operator.reconcile.views import view_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from agentex_operator.clock import Clock
     from agentex_operator.core.calls import FindHolders
     from agentex_operator.kube.cluster import Cluster
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 class Seeker:
     """The resource that is about to take an object over.
 
-    `members`: those of a status that hold remote ids. `owner_of`: a uid to the owner that its tokens name. `asked_at`:
-    a live read must be sent at this time or later (monotonic, seconds).
+    `id_member`: the one of a status that holds the recorded id. `owner_of`: a uid to the owner that its tokens name.
+    `asked_at`: a live read must be sent at this time or later (monotonic, seconds).
     """
 
     kind: Kind
-    members: tuple[str, ...]
+    id_member: str
     uid: str
     owner_of: Callable[[str], str]
     asked_at: float
@@ -82,20 +83,10 @@ def _holder(obj: Mapping[str, Any], seeker: Seeker, call: FindHolders) -> Holder
     meta = guard.or_none(Meta.parse, obj)
     if meta is None or meta.uid == seeker.uid:
         return None
-    named = _named(obj.get("status"), meta.uid, seeker)
+    owner, said = seeker.owner_of(meta.uid), obj.get("status")
+    named = holders.named_objects(meta.uid, owner, said, seeker.id_member)
     holds = named.holds(call.ids, call.owner)
     if not holds and not named.claims(call.ids):
         return None
     return Holder(seeker.kind.kind, meta.namespace or "", meta.name, meta.uid, meta.creation_timestamp, holds,
                   named.first_of(call.ids))
-
-
-def _named(value: object, uid: str, seeker: Seeker) -> NamedObjects:
-    """What a raw status says; members of another type count as unset."""
-    status: Mapping[str, Any] = value if isinstance(value, Mapping) else {}
-    adoption = status.get("adoption")
-    claimed = adoption.get("claimed") if isinstance(adoption, Mapping) else None
-    written_for = status.get("writtenFor")
-    return NamedObjects(uid, seeker.owner_of(uid), holders.recorded_ids(status, seeker.members),
-                        claimed if isinstance(claimed, str) else None,
-                        written_for if isinstance(written_for, str) else None)

@@ -48,7 +48,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     core: shell.Decisions[ObservedT, CallT]
     kind: Kind
     remote: RemoteKind[Record]
-    id_members: ClassVar[tuple[str, ...]] = ()  # of the status, that hold ids of remote objects of this kind
+    id_member: ClassVar[str] = ""  # of the status, that holds the id of the recorded remote object
 
     def __init__(self, runtime: Runtime, view: View, resource: ResourceT, found: Found, cluster_uid: str) -> None:
         self.runtime, self.uid = runtime, view.uid
@@ -202,7 +202,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
     async def _find(self, call: LookForOurs[Record] | calls.FindHolders) -> Answer:
         if isinstance(call, calls.FindHolders):
             owner_of = functools.partial(self.owner_in, self.cluster_uid)
-            seeker = Seeker(self.kind, self.id_members, self.uid, owner_of, self.runtime.clock.monotonic())
+            seeker = Seeker(self.kind, self.id_member, self.uid, owner_of, self.runtime.clock.monotonic())
             return call.answer(await self.runtime.holders.find(seeker, call))
         return call.answer(await self._look(call))
 

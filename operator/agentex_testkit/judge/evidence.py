@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agentex_testkit.api_server import remembered
 from agentex_testkit.ledger import REMOTE, Entry, Tracked, is_alive, owner_in
 
 Object = dict[str, Any]
@@ -73,8 +74,9 @@ class Case:
 
     def ids_in(self, status: Object) -> set[str | None]:
         """Every remote id that this status names: its own, its predecessor, its removals."""
-        removal = (status.get("removal") or {}).get("id")
-        return {self.id_in(status), status.get("predecessorID"), removal, *status.get("condemned", ())} - {None}
+        kept = remembered(status)
+        removal = (kept.get("removal") or {}).get("id")
+        return {self.id_in(status), kept.get("predecessorID"), removal, *kept.get("condemned", ())} - {None}
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,10 @@ def held_in(kind: str, version: Object) -> set[str]:
     A status that was written for another uid came from a backup, and holds nothing.
     """
     status = version.get("status") or {}
-    if kind not in ID or status.get("writtenFor") != version["metadata"]["uid"]:
+    kept = remembered(status)
+    if kind not in ID or kept.get("writtenFor") != version["metadata"]["uid"]:
         return set()
-    return {id_ for id_ in (status.get(ID[kind]), status.get("predecessorID"), *status.get("condemned", ())) if id_}
+    return {id_ for id_ in (status.get(ID[kind]), kept.get("predecessorID"), *kept.get("condemned", ())) if id_}
 
 
 def carriers(entry: Entry) -> tuple[str, ...]:

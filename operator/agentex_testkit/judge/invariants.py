@@ -20,6 +20,7 @@ from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.api.metadata import FINALIZER, Resource
 from agentex_operator.core import conditions
+from agentex_testkit.api_server import remembered
 from agentex_testkit.judge.evidence import Case, Evidence, Object, attempt_in, held_in, wish_in
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.ledger import Entry, Tracked, is_alive
@@ -59,8 +60,9 @@ def creates_have_a_reason(case: Case) -> Told:
 
 def removals_are_written_down(case: Case) -> Told:
     """I3, P7: what is removed was condemned, or named for removal, by a write before; or its resource is deleted."""
-    written = {(it.get("removal") or {}).get("id") for it in case.statuses}
-    written |= {id_ for it in case.statuses for id_ in it.get("condemned", ())}
+    kept = [remembered(it) for it in case.statuses]
+    written = {(it.get("removal") or {}).get("id") for it in kept}
+    written |= {id_ for it in kept for id_ in it.get("condemned", ())}
     for one in case.removals:
         if one["id"] not in written:
             yield f"{one['id']} was removed, and nothing written said that it would be"
@@ -69,7 +71,8 @@ def removals_are_written_down(case: Case) -> Told:
 def what_is_wanted_stays(case: Case) -> Told:
     """I3: nothing removes the id that is on record at the end, unless it was asked for, or the resource is deleted."""
     last = case.statuses[-1] if case.versions else {}
-    why = {it["removal"]["id"]: it["removal"]["reason"] for it in case.statuses if "removal" in it}
+    removals = [it["removal"] for it in map(remembered, case.statuses) if "removal" in it]
+    why = {it["id"]: it["reason"] for it in removals}
     deleted = any("deletionTimestamp" in it["metadata"] for it in case.versions)
     for one in case.removals:
         wanted = one["id"] == case.id_in(last) and not deleted
@@ -79,7 +82,7 @@ def what_is_wanted_stays(case: Case) -> Told:
 
 def creates_are_written_down(case: Case) -> Told:
     """I5: every create was written down before, by a version with our finalizer and without a deletion."""
-    intents = {it["status"]["pendingCreate"]["attempt"] for it in case.versions if _may_create(it)}
+    intents = {remembered(it["status"])["pendingCreate"]["attempt"] for it in case.versions if _may_create(it)}
     for one in case.creates:
         if attempt_in(one) not in intents:
             yield f"{one['id']} is of attempt {attempt_in(one)}, which no write announced"
@@ -88,7 +91,7 @@ def creates_are_written_down(case: Case) -> Told:
 def _may_create(version: Object) -> bool:
     metadata = version["metadata"]
     held = FINALIZER in metadata.get("finalizers", ()) and "deletionTimestamp" not in metadata
-    return held and "pendingCreate" in (version.get("status") or {})
+    return held and "pendingCreate" in remembered(version.get("status") or {})
 
 
 def ids_are_kept(case: Case) -> Told:
@@ -107,7 +110,7 @@ def the_condemned_are_not_adopted(case: Case) -> Told:
     """I7: an id that was ever condemned is not on record afterwards."""
     condemned: set[str] = set()
     for status in case.statuses:
-        condemned |= set(status.get("condemned", ()))
+        condemned |= set(remembered(status).get("condemned", ()))
         if case.id_in(status) in condemned:
             yield f"{case.id_in(status)} is condemned, and on record"
 
@@ -126,7 +129,7 @@ def one_alive_at_the_end(case: Case) -> Told:
     if len(alive) > 1 + case.tracked.beside:
         yield f"has {len(alive)} live: {alive}"
     last = case.statuses[-1] if case.versions else {}
-    if "pendingCreate" not in last and not set(alive) & case.ids_in(last):
+    if "pendingCreate" not in remembered(last) and not set(alive) & case.ids_in(last):
         yield f"has {alive} live, and none of them on record"
 
 
@@ -154,7 +157,7 @@ def takes_over_only_what_it_may(case: Case) -> Told:
 
 def taken_over_in(status: Object) -> list[Object]:
     """The objects of other owners that a status names as taken over."""
-    found: list[Object] = (status.get("adoption") or {}).get("objects", [])
+    found: list[Object] = (remembered(status).get("adoption") or {}).get("objects", [])
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.faults.runner.reusable_fixture import ReusableFixture
 from tests.faults.scenarios.scenario import BUILD, DEPLOYMENT, on_record, wait, written_down
 
-from agentex_testkit.api_server import Object, condition, gone, ready, says
+from agentex_testkit.api_server import Object, condition, gone, ready, remembered, says
 from agentex_testkit.builders import (
     DOCKERFILE,
     ENVIRONMENTS,
@@ -63,14 +63,14 @@ def a_deployment_follows(world: ReusableFixture) -> None:
     wait(world, DEPLOYMENT, "quote")
     another = a_context("quote", f"{DOCKERFILE}RUN more\n")
     for changed in (another, {**another, "data": {"environments.yaml": f"{ENVIRONMENTS}# more\n"}}):
-        before = world.status(DEPLOYMENT, "quote")["configurationDigest"]
+        before = remembered(world.status(DEPLOYMENT, "quote"))["configurationDigest"]
         world.apply(changed)
         wait(world, DEPLOYMENT, "quote", configured_otherwise(before))
 
 
 def configured_otherwise(before: str) -> Callable[[Object | None], bool]:
     """Whether a deployment is Ready with another configuration than before."""
-    return lambda obj: ready(obj) and (obj or {})["status"]["configurationDigest"] != before
+    return lambda obj: ready(obj) and remembered(obj["status"])["configurationDigest"] != before
 
 
 def a_rollout_fails(world: ReusableFixture) -> None:

@@ -27,7 +27,7 @@ from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.reference import Reference
 
 from agentex_operator.api.metadata import FINALIZER
-from agentex_testkit.api_server import Object
+from agentex_testkit.api_server import Object, remembered
 from agentex_testkit.fault_proxy.calls import KUBE, Call
 from agentex_testkit.judge.findings import Finding, Harm
 from agentex_testkit.ledger import REMOTE
@@ -41,7 +41,7 @@ GATE = (
     "exceptions/build-edited-running/source STAGE contexts #1/before-MemoryError",
     "exceptions/preview-edited/remote DELETE /v5/agentex/deployments/{id} #1/before-OverflowError=3",
 )
-IDS = ("buildID", "deploymentID", "account", "image", "attempt")
+IDS = ("buildID", "deploymentID", "account", "image", "attempt")  # of a status, or of the memory in it
 REFERENCE = re.compile(r"\(reference ([0-9a-f]{10})\)")
 GONE = "Conflict: The API server answered 404"  # to the write after which the call raised
 BY_THE_WATCH = ("LIST", "WATCH")  # of the API server: before the first pass, and kopf's
@@ -173,11 +173,17 @@ def was_held(versions: Sequence[Object]) -> bool:
     return any(FINALIZER in one["metadata"].get("finalizers", ()) for one in versions)
 
 
+def _on_record(version: Object) -> Object:
+    """The members of the status, and those of the operator's memory in it."""
+    status: Object = version.get("status") or {}
+    return status | remembered(status)
+
+
 def forgotten(versions: Mapping[str, Sequence[Object]]) -> Iterator[Finding]:
     """A finding for what was on record, and is not any more in a status that reports InternalError."""
     for of_one in versions.values():
         for before, after in pairwise(of_one):
-            known, kept = before.get("status") or {}, after.get("status") or {}
+            known, kept = _on_record(before), _on_record(after)
             lost = [key for key in IDS if key in known and known[key] != kept.get(key)]
             if lost and references(after) - references(before):
                 yield Finding("I26", f"InternalError came with another {', '.join(lost)}", Harm.LEAKED)

@@ -18,7 +18,7 @@ from tests.faults.runner.runner import Runner
 from tests.faults.scenarios.catalogue import SCENARIOS
 from tests.faults.scenarios.scenario import Scenario
 
-from agentex_testkit.api_server import Object, eventually
+from agentex_testkit.api_server import Object, eventually, remembered
 from agentex_testkit.fault_proxy.calls import Call
 from agentex_testkit.fault_proxy.faults import CallFault, WatchFilter
 from agentex_testkit.judge.findings import Finding, Harm
@@ -28,7 +28,7 @@ MASKED = re.compile(
     r"[0-9a-f]{12}-[0-9a-f]{8}\d+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b|\bsha256:\S+"
     r"|\b(?:build|deploy|agent)[-_][0-9a-zA-Z]+\b|\d{4}-\d\d-\d\dT[0-9:.]+Z|[0-9a-f]{8}\.\d+|127\.0\.0\.1:\d+"
 )
-UNEQUAL = {  # of a status, and why it may differ from run to run
+UNEQUAL = {  # of a status and of the operator's memory in it, and why it may differ from run to run
     "attempt": "counts creates, of which a lost answer may explain more",
     "unansweredCreateAt": "is there after a lost answer",
     "condemned": "names duplicates until they are gone",
@@ -130,13 +130,18 @@ def end_of(world: ReusableFixture, scenario: Scenario) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in eventually(lambda: list(world.resources()), lambda seen: not (scenario.never_rests and _tries(seen))):
         name = "*" if one["metadata"]["name"] in scenario.rivals else one["metadata"]["name"]
-        found[f"{one['kind']} {name}"] = _plain({
-            key: value for key, value in (one.get("status") or {}).items() if key not in UNEQUAL})
+        status: Object = one.get("status") or {}
+        kept = {"operator": _equal(remembered(status))} if "operator" in status else {}
+        found[f"{one['kind']} {name}"] = _plain(_equal(status) | kept)
     return found
 
 
+def _equal(members: Object) -> Object:
+    return {key: value for key, value in members.items() if key not in UNEQUAL}
+
+
 def _tries(resources: Iterable[Object]) -> bool:
-    return any((one.get("status") or {}).get("pendingCreate") for one in resources)
+    return any(remembered(one.get("status") or {}).get("pendingCreate") for one in resources)
 
 
 def _plain(value: Any) -> Any:

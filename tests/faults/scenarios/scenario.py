@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.runner.reusable_fixture import ReusableFixture
 
-from agentex_testkit.api_server import Object, ready, says
+from agentex_testkit.api_server import Object, ready, remembered, says
 
 BUILD, DEPLOYMENT = "AgentBuild", "AgentDeployment"
 PATIENCE = 45.0
@@ -41,7 +41,8 @@ def on_record(kind: str) -> Callable[[Object | None], bool]:
 
 def written_down(obj: Object | None) -> bool:
     """Whether a create was announced in the status."""
-    return bool(((obj or {}).get("status") or {}).get("attempt"))
+    status = (obj or {}).get("status") or {}
+    return bool(status.get("attempt") or remembered(status).get("attempt"))
 
 
 building = says("Ready", "Unknown", "Building")

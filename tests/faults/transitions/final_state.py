@@ -12,7 +12,7 @@ from typing import Any
 from tests.faults.runner.supervised_operator import LONGEST_LIFE
 
 from agentex_operator.clock import Clock
-from agentex_testkit.api_server import Object, condition
+from agentex_testkit.api_server import Object, condition, remembered
 
 WAITING = frozenset({"AccountNotFound", "AccountNotAllowed", "AccessDenied", "BuildNotFound", "ConfigMapNotFound",
                      "SecretNotFound", "KeyNotFound", "SecretInvalid", "SourceNotFound", "RemoteUnavailable"})
@@ -21,7 +21,7 @@ UNDER_WAY = ("pendingCreate", "condemned")
 VARYING = frozenset({
     "observedGeneration", "lastTransitionTime", "startTime", "completionTime", "progressingSince", "refusedAt",
     "missingSince", "expiresAt", "timestamp", "attempt", "retriesUsed", "removal", "lastHealthyDeploymentID",
-    "predecessorID", "configurationDigest", "agentID", "fingerprint", "builds", "deployments", "throttled",
+    "predecessorID", "configurationDigest", "agentID", "sourceFingerprint", "builds", "deployments", "throttled",
     "unansweredCreateAt", "corrections",
 })
 # Of the record: what consistency.py compares with the spec instead.
@@ -101,7 +101,7 @@ def is_settled(obj: Object | None, generation: int) -> bool:
         return False
     status, said = obj.get("status") or {}, condition(obj, "Ready")
     fresh = said.get("observedGeneration") == status.get("observedGeneration") == obj["metadata"]["generation"]
-    if not fresh or any(status.get(one) for one in UNDER_WAY) or _may_still_come(status):
+    if not fresh or any(remembered(status).get(one) for one in UNDER_WAY) or _may_still_come(status):
         return False
     decided = said["status"] == "True" or bool(condition(obj, "Stalled"))
     return decided or said["reason"] in WAITING
@@ -111,5 +111,5 @@ def _may_still_come(status: Object) -> bool:
     """Whether a create of which no answer came can take effect yet: that there was one stays on record. An edit that
     comes between the answer and its record leaves one, or a machine that is busy.
     """
-    since = status.get("unansweredCreateAt")
+    since = remembered(status).get("unansweredCreateAt")
     return since is not None and Clock().now() < datetime.fromisoformat(since) + timedelta(seconds=LONGEST_LIFE)

@@ -27,7 +27,7 @@ def look_behind_a_refusal(observed: Observed) -> Plan[LookForOurs[BuildRecord]] 
 
 def look_before_the_name_is_retried(observed: Observed, now: datetime) -> Plan[LookForOurs[BuildRecord]] | None:
     """Once `recreate_delay` has passed since the refusal, a list shows what our own create has made by that name."""
-    refused_at = observed.status.refused_at
+    refused_at = observed.status.operator.refused_at
     if refused_at is None or not observed.may_have_taken_its_own_name or create.creating(observed):
         return None
     settled_at = refused_at + observed.policy.recreate_delay
@@ -69,9 +69,9 @@ def settle_agent(observed: Observed, call: FindAgent, outcome: object, now: date
         return replace(observed, failure=classify(outcome))
     found, status = call.read(outcome), observed.status
     if observed.name_refused is not None:  # no build of ours was found, so the refusal was the answer to the create
-        refused_at = status.refused_at if isinstance(found, str) else now
+        refused_at = status.operator.refused_at if isinstance(found, str) else now
         closed = memory.into_status(status, memory.refused(memory.from_status(status)))
-        status = replace(closed, refused_at=refused_at)
+        status = replace(closed, operator=replace(closed.operator, refused_at=refused_at))
     return replace(observed, agent=found, status=status)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.api.build import AgentBuildStatus
+    from agentex_operator.api.operator_memory import BuildMemory
     from agentex_operator.core.build.observed import Observed
     from agentex_operator.core.calls import CreateBuild, WriteIntent
 
@@ -35,40 +36,45 @@ def write_the_intent(observed: Observed, now: datetime) -> Plan[WriteIntent[Agen
 
 def next_attempt(observed: Observed) -> int:
     """The number of the next POST's attempt: the pending one is sent again under its token, any other is new."""
-    pending, digest = observed.status.pending_create, observed.digest or ""
+    pending, digest = observed.status.operator.pending_create, observed.digest or ""
     if pending is not None and pending.token == token_text(observed, digest, pending.attempt):
         return pending.attempt
     return observed.status.attempt + 1
 
 
 def token_text(observed: Observed, digest: str, attempt: int) -> str:
-    """The ownership token of one attempt, as status.pendingCreate shows it."""
+    """The ownership token of one attempt, as status.operator.pendingCreate shows it."""
     return BuildToken(observed.owner, attempt, digest[:12]).text
 
 
 def intended(observed: Observed, attempt: int, now: datetime) -> AgentBuildStatus:
     """The status with the intent of one POST, and nothing left of the attempt before it."""
-    status, digest = observed.status, observed.digest or ""
-    again, refused = attempt == status.attempt, _refused_before(observed)
+    status, digest = source.with_source(observed), observed.digest or ""
     remembered = memory.intend(memory.from_status(status), token_text(observed, digest, attempt), attempt, now)
-    fresh = replace(status, remote_status=None, image=None, start_time=now, completion_time=None, missing_since=None,
-                    log_tail=None, failure_message=None, removal=None, cancelled_for=None)
+    fresh = replace(status, remote_status=None, image=None, start_time=now, completion_time=None, log_tail=None,
+                    failure_message=None, operator=_remembered(observed, status.operator, attempt))
     written = replace(fresh, account=account_binding.bound_account(observed.account, status.account), attempt=attempt,
                       inputs_digest=digest, context_digest=observed.context_digest or None,
-                      source=source.source_status(observed),
-                      retries_used=status.retries_used if again else retry.retries_used(observed),
-                      last_handled_rebuild_at=observed.meta.rebuild_requested_at, written_for=observed.meta.uid)
-    held = memory.into_status(replace(written, refused_at=status.refused_at if refused else None), remembered)
-    if refused:
+                      last_handled_rebuild_at=observed.meta.rebuild_requested_at)
+    held = memory.into_status(written, remembered)
+    if _refused_before(observed):
         return held
     after = replace(observed, status=held)
     return conversation.with_verdict(after, CREATING, facts.facts_of(after), now)
 
 
+def _remembered(observed: Observed, kept: BuildMemory, attempt: int) -> BuildMemory:
+    """The operator's memory, begun anew for this attempt; what it says of creates stays as it is."""
+    again = attempt == observed.status.attempt
+    return replace(kept, missing_since=None, removal=None, cancelled_for=None, written_for=observed.meta.uid,
+                   retries_used=kept.retries_used if again else retry.retries_used(observed),
+                   refused_at=kept.refused_at if _refused_before(observed) else None)
+
+
 def _refused_before(observed: Observed) -> bool:
     """Whether these inputs were refused: their slow retry changes no condition until it succeeds (ecosystem.md R8)."""
     same = observed.status.inputs_digest == observed.digest
-    return same and observed.status.refused_at is not None
+    return same and observed.status.operator.refused_at is not None
 
 
 def create(observed: Observed, _now: datetime) -> Plan[CreateBuild]:
@@ -102,5 +108,6 @@ def settle_create(observed: Observed, call: CreateBuild, outcome: object, now: d
         return settle.settle_refusal(observed, outcome, now)
     record = call.read(outcome)
     status = memory.into_status(observed.status, memory.answered(memory.from_status(observed.status), record.id))
-    status = records.mirror(replace(status, refused_at=None), record, now)
+    status = replace(status, operator=replace(status.operator, refused_at=None))
+    status = records.mirror(status, record, now)
     return replace(observed, status=status, seen=observed.seen.confirm(record.id, record), last_write_purpose=None)

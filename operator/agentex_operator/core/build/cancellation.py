@@ -82,7 +82,8 @@ def _cancel(observed: Observed, why: Literal["Requested", "TimedOut", "Replaced"
     if record is None or observed.state not in records.ALIVE:
         return None
     # beside `removal`, which a later removal of a duplicate overwrites
-    told = replace(observed, status=replace(observed.status, cancelled_for=None if why == "Replaced" else why))
+    kept = replace(observed.status.operator, cancelled_for=None if why == "Replaced" else why)
+    told = replace(observed, status=replace(observed.status, operator=kept))
     return removal.remove(told, record, why, now) or _wait_for_the_end(observed, record, reasons.CANCELLING)
 
 

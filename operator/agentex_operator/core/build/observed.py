@@ -54,7 +54,8 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def may_have_taken_its_own_name(self) -> bool:
         """Whether the first build of an agent was refused, and no build of ours by that name was found yet."""
-        return self.status.refused_at is not None and self.status.agent_id is None and self.spec.agent_name is not None
+        refused = self.status.operator.refused_at is not None
+        return refused and self.status.agent_id is None and self.spec.agent_name is not None
 
     @property
     def follow(self) -> timedelta:
@@ -81,10 +82,9 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         """The working tree hash of the source's present revision, if it was staged before."""
         if not source_facts.facts_of(self.spec.source).has_context:
             return inputs.IMAGE_HAS_NO_CONTEXT
-        known = self.status.source
         if self.staged is not None:
             return self.staged
-        fresh = self.revision is not None and known is not None and known.fingerprint == self.fingerprint_of_source
+        fresh = self.revision is not None and self.status.operator.source_fingerprint == self.fingerprint_of_source
         return self.status.context_digest if fresh else None
 
     @property
@@ -101,7 +101,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def pending_owner(self) -> str | None:
         """The owner in the token of the open create."""
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         token = build_token(pending.token, None) if pending else None
         return token.owner if token else None
 
@@ -137,7 +137,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def _inputs_are_not_on_record(self) -> bool:
         """Whether the recorded build was taken over, and its inputs are not on record yet."""
-        adoption, status = self.status.adoption, self.status
+        adoption, status = self.status.operator.adoption, self.status
         taken = adoption is not None and any(one.id == status.build_id for one in adoption.objects)
         return taken and status.inputs_digest is None and not self.restored
 
@@ -160,14 +160,14 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         token = build_token(record.image_tag, record.source_ref)
         if token is None or not (token.owner == self.owner or self._is_pending(token)):
             return False
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         if pending is not None:
             return token.attempt == pending.attempt and token.owner == self.pending_owner
         return self.status.attempt == 0 or self._took_effect_late(record, token)
 
     def _is_pending(self, token: BuildToken) -> bool:
         """Whether it is the token of the open create, which names another owner if the status came from a backup."""
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         return pending is not None and token.owner == self.pending_owner and token.attempt == pending.attempt
 
     def _took_effect_late(self, record: BuildRecord, token: BuildToken) -> bool:
@@ -175,7 +175,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
 
         The open create may be the cause of the refusal: it took the name, and a list that lags does not show it yet.
         """
-        unsure = self.status.unanswered_create_at is not None or self.may_have_taken_its_own_name
+        unsure = self.status.operator.unanswered_create_at is not None or self.may_have_taken_its_own_name
         return unsure and token.attempt == self.status.attempt and (
             record.state not in records.UNSUCCESSFUL | {RemoteState.LEAVING})
 
@@ -185,8 +185,9 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         if record is not None:
             return replace(self, status=records.mirror(self.status, record, now))
         missing = self.status.remote_id is not None and self.seen.absent(self.status.remote_id)
-        since = (self.status.missing_since or now) if missing else self.status.missing_since
-        return replace(self, status=replace(self.status, missing_since=since))
+        kept = self.status.operator
+        since = (kept.missing_since or now) if missing else kept.missing_since
+        return replace(self, status=replace(self.status, operator=replace(kept, missing_since=since)))
 
     @property
     def state(self) -> RemoteState | None:
@@ -212,9 +213,10 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def why_removed(self) -> str | None:
         """The reason for which the operator cancelled the recorded build; None if it did not."""
-        if self.status.cancelled_for is not None:
-            return self.status.cancelled_for
-        asked = self.status.removal
+        kept = self.status.operator
+        if kept.cancelled_for is not None:
+            return kept.cancelled_for
+        asked = kept.removal
         return asked.reason if asked and asked.id == self.status.build_id else None
 
     @property

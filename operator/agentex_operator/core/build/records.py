@@ -20,7 +20,7 @@ UNSUCCESSFUL = frozenset({RemoteState.FAILED, RemoteState.CANCELLED}) | WORTH_AN
 def mirror(status: AgentBuildStatus, record: BuildRecord, now: datetime) -> AgentBuildStatus:
     """The status with the news of the record; a build that ended stays ended, whatever a stale answer says (I10)."""
     if status.completion_time is not None and record.state in ALIVE - {RemoteState.LEAVING}:
-        return replace(status, missing_since=None)
+        return replace(status, operator=replace(status.operator, missing_since=None))
     token = build_token(record.image_tag, record.source_ref)
     return replace(
         status,
@@ -29,5 +29,5 @@ def mirror(status: AgentBuildStatus, record: BuildRecord, now: datetime) -> Agen
         image=BuiltImage(name=record.image_name, tag=record.image_tag, url=record.image_url),
         remote_status=record.raw_status,
         completion_time=status.completion_time or (None if record.state in ALIVE else now),
-        missing_since=None,
+        operator=replace(status.operator, missing_since=None),
     )

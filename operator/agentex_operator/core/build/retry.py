@@ -25,12 +25,12 @@ def may_retry(observed: Observed) -> bool:
     state = observed.state
     timed_out_here = state is RemoteState.CANCELLED and observed.why_removed == "TimedOut"
     over = state in records.WORTH_ANOTHER_TRY or timed_out_here
-    return over and observed.status.retries_used < observed.spec.retries
+    return over and observed.status.operator.retries_used < observed.spec.retries
 
 
 def retries_used(observed: Observed) -> int:
     """How many retries the next attempt has used, itself included if it is one."""
-    return observed.status.retries_used + 1 if observed.is_current and may_retry(observed) else 0
+    return observed.status.operator.retries_used + 1 if observed.is_current and may_retry(observed) else 0
 
 
 def _rebuild_requested(observed: Observed) -> bool:

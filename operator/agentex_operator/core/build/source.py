@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.build import SourceStatus
+from agentex_operator.api.build import AgentBuildStatus, SourceStatus
 from agentex_operator.core import calls, source_facts
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.failures import FailureClass, classify
@@ -60,12 +60,13 @@ def next_look(observed: Observed) -> timedelta:
     return observed.policy.resync if told else observed.policy.reference_resync
 
 
-def source_status(observed: Observed) -> SourceStatus | None:
-    """What the status remembers of the source's present version."""
-    if observed.revision is None:
-        return observed.status.source
-    return SourceStatus(revision=observed.revision.revision, digest=observed.revision.digest,
-                        fingerprint=observed.fingerprint_of_source)
+def with_source(observed: Observed) -> AgentBuildStatus:
+    """The status with the source's present version, if that is known."""
+    status, revision = observed.status, observed.revision
+    if revision is None:
+        return status
+    return replace(status, source=SourceStatus(revision=revision.revision, digest=revision.digest),
+                   operator=replace(status.operator, source_fingerprint=observed.fingerprint_of_source))
 
 
 def settle_resolved(observed: Observed, call: ResolveSource, outcome: object) -> Observed:
@@ -81,5 +82,4 @@ def settle_staged(observed: Observed, call: StageContext, outcome: object) -> Ob
         return replace(observed, source_failure=classify(outcome))
     context = call.read(outcome)
     staged = replace(observed, staged=context.digest, revision=context.revision)
-    known = replace(staged.status, context_digest=staged.staged, source=source_status(staged))
-    return replace(staged, status=known)
+    return replace(staged, status=replace(with_source(staged), context_digest=staged.staged))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.api.deployment import AgentDeploymentStatus
+    from agentex_operator.api.operator_memory import DeploymentMemory
     from agentex_operator.core.calls import CreateDeployment, WriteIntent
     from agentex_operator.core.deployment.observed import Observed
 
@@ -38,7 +39,7 @@ def next_attempt(observed: Observed) -> int:
 
     The pending attempt is sent again under its own token, unless its end was extended or has passed; any other is new.
     """
-    pending, ends = observed.status.pending_create, observed.status.expires_at
+    pending, ends = observed.status.operator.pending_create, observed.status.expires_at
     same = pending is not None and pending.token == token_text(observed, pending.attempt)
     over = observed.spec.preview is not None and ends is not None and observed.started_at >= ends
     if pending is not None and same and not over and not observed.extension_requested:
@@ -59,21 +60,27 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
     digest = fingerprint.configuration_fingerprint(texts.manifest, texts.environments)
     pending = replace(remembered.pending, fingerprint=digest) if remembered.pending else None
     ends = status.expires_at if again else expiry.expires_at(preview, now) if preview else None
-    written = replace(status, account=account_binding.bound_account(observed.account, status.account), attempt=attempt,
-                      configuration_digest=observed.digest, agent_name=texts.agent_name, expires_at=ends,
-                      remote_status=None, missing_since=None, build_id=observed.build_id,
-                      predecessor_id=_serving(observed), progressing_since=now, removal=None, events=(),
-                      corrections=status.corrections if again else correction.counted(observed, now),
-                      written_for=observed.meta.uid,
+    written = replace(status, account=account_binding.bound_account(observed.account, status.account),
+                      agent_name=texts.agent_name, expires_at=ends, remote_status=None, build_id=observed.build_id,
+                      events=(), operator=_remembered(observed, attempt, now),
                       last_handled_extend_at=observed.meta.extend_requested_at or status.last_handled_extend_at)
     return _announced(observed, memory.into_status(written, replace(remembered, pending=pending)), now)
 
 
+def _remembered(observed: Observed, attempt: int, now: datetime) -> DeploymentMemory:
+    """The operator's memory, begun anew for this attempt; what it says of creates stays as it is."""
+    kept, again = observed.status.operator, attempt == observed.status.attempt
+    return replace(kept, attempt=attempt, configuration_digest=observed.digest, predecessor_id=_serving(observed),
+                   progressing_since=now, missing_since=None, removal=None, written_for=observed.meta.uid,
+                   corrections=kept.corrections if again else correction.counted(observed, now))
+
+
 def _announced(observed: Observed, written: AgentDeploymentStatus, now: datetime) -> AgentDeploymentStatus:
     """A slow retry of the same refused configuration changes no condition until it succeeds (ecosystem.md R8)."""
-    if observed.status.refused_at is not None and observed.status.configuration_digest == observed.digest:
+    kept = observed.status.operator
+    if kept.refused_at is not None and kept.configuration_digest == observed.digest:
         return written
-    after = replace(observed, status=replace(written, refused_at=None))
+    after = replace(observed, status=replace(written, operator=replace(written.operator, refused_at=None)))
     return conversation.with_verdict(after, CREATING, facts.facts_of(after), now)
 
 
@@ -82,7 +89,7 @@ def _serving(observed: Observed) -> str | None:
     if observed.has_ended:
         return None
     healthy = observed.state is RemoteState.SUCCEEDED
-    return observed.status.deployment_id if healthy else observed.status.predecessor_id
+    return observed.status.deployment_id if healthy else observed.status.operator.predecessor_id
 
 
 def _without_unfinished(observed: Observed) -> memory.RemoteMemory:
@@ -121,5 +128,6 @@ def settle_create(observed: Observed, call: CreateDeployment, outcome: object, n
         return settle.settle_refusal(observed, outcome, now)
     record = call.read(outcome)
     status = memory.into_status(observed.status, memory.answered(memory.from_status(observed.status), record.id))
-    status = records.mirror(replace(status, refused_at=None), record)
+    status = replace(status, operator=replace(status.operator, refused_at=None))
+    status = records.mirror(status, record)
     return replace(observed, status=status, seen=observed.seen.confirm(record.id, record), last_write_purpose=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.deployment import Corrections
+from agentex_operator.api.operator_memory import Corrections
 from agentex_operator.core.deployment import records
 from agentex_operator.core.ownership import deployment_owner
 from agentex_operator.core.protocol import create
@@ -46,19 +46,19 @@ def is_recurring(observed: Observed) -> bool:
 
 def due_at(observed: Observed) -> datetime | None:
     """The earliest moment to deploy again; None where it is not known when the last create was."""
-    since = observed.status.progressing_since
+    since = observed.status.operator.progressing_since
     return since + _delay(observed, _count(observed)) if since else None
 
 
 def counted(observed: Observed, now: datetime) -> Corrections | None:
-    """`status.corrections` after the intent of the next create."""
+    """`status.operator.corrections` after the intent of the next create."""
     if observed.spec.on_external_change != "Correct" or ended_by_somebody_else(observed, now) is None:
-        return observed.status.corrections
+        return observed.status.operator.corrections
     return Corrections(count=_next_count(observed, now), generation=observed.meta.generation)
 
 
 def _next_count(observed: Observed, now: datetime) -> int:
-    since, count = observed.status.progressing_since, _count(observed)
+    since, count = observed.status.operator.progressing_since, _count(observed)
     if since is None or now >= since + observed.policy.undisturbed:
         return 1
     return count + 1 if _delay(observed, count) < _longest_delay(observed) else count
@@ -66,7 +66,7 @@ def _next_count(observed: Observed, now: datetime) -> int:
 
 def _count(observed: Observed) -> int:
     """How many corrections in a row this generation has seen."""
-    known = observed.status.corrections
+    known = observed.status.operator.corrections
     return known.count if known is not None and known.generation == observed.meta.generation else 0
 
 

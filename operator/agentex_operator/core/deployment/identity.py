@@ -30,7 +30,7 @@ class Identity(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     @property
     def pending_owner(self) -> str | None:
         """The owner in the token of the open create."""
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         return deployment_owner(pending.token) if pending else None
 
     def owner_named(self, record: DeploymentRecord) -> str | None:
@@ -44,12 +44,12 @@ class Identity(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
     @property
     def fingerprint(self) -> str | None:
         """Digest of the configuration last sent, while its answer is missing."""
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         return pending.fingerprint if pending else None
 
     def of_another(self, record: DeploymentRecord) -> bool:
         """Whether its token names another owner; without a token, whether its build is not the recorded one."""
-        owner, pending = self.owner_named(record), self.status.pending_create
+        owner, pending = self.owner_named(record), self.status.operator.pending_create
         if owner is not None:
             is_pending = pending is not None and record.token == pending.token
             return not (owner == self.owner or is_pending or self.took_over(record.id, owner))
@@ -58,7 +58,7 @@ class Identity(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     def wanted(self, record: DeploymentRecord) -> bool:
         """Whether it is the pending attempt's; or, if the status was lost (a restored backup), a living one of ours."""
-        pending = self.status.pending_create
+        pending = self.status.operator.pending_create
         if record.token is None:
             return pending is not None and self._looks_like_ours(record, pending.started_at)
         if pending is not None:
@@ -68,12 +68,12 @@ class Identity(protocol.Observed[AgentDeploymentStatus, DeploymentRecord]):
 
     def _took_effect_late(self, record: DeploymentRecord) -> bool:
         """Whether it is of a create of this attempt that was still open when its repetition was refused."""
-        return self.status.unanswered_create_at is not None and record.token == self._token
+        return self.status.operator.unanswered_create_at is not None and record.token == self._token
 
     @property
     def _token(self) -> str:
         """The ownership token of the attempt on record."""
-        digest = self.status.configuration_digest or ""
+        digest = self.status.operator.configuration_digest or ""
         return deployment_token(self.cluster, self.meta.uid, digest, self.status.attempt)
 
     def _looks_like_ours(self, record: DeploymentRecord, started_at: datetime) -> bool:

@@ -59,7 +59,7 @@ class Observed(identity.Identity):
         remembered = memory.from_status(self.status)
         rolling = remembered.id is not None and records.known_state(self.status) in records.ROLLING_OUT
         open_create = memory.open_since(remembered)
-        return bool(rolling or remembered.condemned or self.status.predecessor_id or open_create)
+        return bool(rolling or remembered.condemned or self.status.operator.predecessor_id or open_create)
 
     @property
     def follow(self) -> timedelta:
@@ -79,13 +79,13 @@ class Observed(identity.Identity):
     @property
     def ids(self) -> frozenset[str]:
         """Every remote id on record, the predecessor's too."""
-        predecessor = self.status.predecessor_id
+        predecessor = self.status.operator.predecessor_id
         return memory.from_status(self.status).ids | (frozenset({predecessor}) if predecessor else frozenset())
 
     @property
     def predecessor(self) -> DeploymentRecord | None:
         """The record that serves while the new one rolls out."""
-        return self.seen.find(self.status.predecessor_id) if self.status.predecessor_id else None
+        return self.seen.find(self.status.operator.predecessor_id) if self.status.operator.predecessor_id else None
 
     @property
     def state(self) -> RemoteState | None:
@@ -93,7 +93,7 @@ class Observed(identity.Identity):
         record = self.recorded
         if record is not None:
             return record.state
-        known = self.status.remote_status is not None and self.status.missing_since is None
+        known = self.status.remote_status is not None and self.status.operator.missing_since is None
         return deployment_state(self.status.remote_status) if known and self.status.deployment_id else None
 
     @property
@@ -111,16 +111,16 @@ class Observed(identity.Identity):
 
     def forgetting_the_digest(self, now: datetime) -> Self:
         """The same, such that the present configuration counts as the recorded one."""
-        since, agent = self.status.progressing_since or now, self.status.agent_name or self.agent_to_deploy
-        status = replace(self.status, configuration_digest=None, progressing_since=since, agent_name=agent)
-        return replace(self, status=status)
+        kept, agent = self.status.operator, self.status.agent_name or self.agent_to_deploy
+        kept = replace(kept, configuration_digest=None, progressing_since=kept.progressing_since or now)
+        return replace(self, status=replace(self.status, operator=kept, agent_name=agent))
 
     def with_present_digest(self) -> Self:
         """The same with the present configuration on record, if a deployment is recorded without one."""
-        status = self.status
-        if status.deployment_id is None or status.configuration_digest is not None or self.restored:
+        status, kept = self.status, self.status.operator
+        if status.deployment_id is None or kept.configuration_digest is not None or self.restored:
             return self
-        return replace(self, status=replace(status, configuration_digest=self.digest))
+        return replace(self, status=replace(status, operator=replace(kept, configuration_digest=self.digest)))
 
     def mirrored(self, now: datetime) -> Self:
         """The same with the recorded deployment's state in the status; a production successor of ours taken over."""
@@ -129,8 +129,9 @@ class Observed(identity.Identity):
         if record is not None:
             return replace(current, status=records.mirror(current.status, record))
         missing = current.status.remote_id is not None and current.seen.absent(current.status.remote_id)
-        since = (current.status.missing_since or now) if missing else current.status.missing_since
-        return replace(current, status=replace(current.status, missing_since=since))
+        kept = current.status.operator
+        since = (kept.missing_since or now) if missing else kept.missing_since
+        return replace(current, status=replace(current.status, operator=replace(kept, missing_since=since)))
 
     def _with_successor(self) -> Self:
         """With the newest living record of our token, if a late create of ours superseded the recorded one."""
@@ -138,14 +139,17 @@ class Observed(identity.Identity):
         if id_ is None or not (self.seen.absent(id_) or (record and record.state is RemoteState.SUPERSEDED)):
             return self
         successors = [one for one in self.seen.records if self.follows_on(one, record) and self.alive(one)
-                      and one.id not in self.status.condemned]
+                      and one.id not in self.status.operator.condemned]
         newest = max(successors, key=lambda one: (one.created_at, one.id), default=None)
         return self if newest is None else replace(self, status=self.status.with_remote_id(newest.id))
 
     def _without_dead_predecessor(self) -> Self:
-        predecessor, record = self.status.predecessor_id, self.predecessor
+        predecessor, record = self.status.operator.predecessor_id, self.predecessor
         gone = predecessor and (self.seen.absent(predecessor) or (record is not None and not self.alive(record)))
-        return replace(self, status=replace(self.status, predecessor_id=None)) if gone else self
+        if not gone:
+            return self
+        kept = replace(self.status.operator, predecessor_id=None)
+        return replace(self, status=replace(self.status, operator=kept))
 
     # -- the wanted configuration --------------------------------------------------------------------------------
 
@@ -200,7 +204,7 @@ class Observed(identity.Identity):
     @property
     def is_current(self) -> bool:
         """Whether the wanted configuration is the one on record; True while the wanted one is not known."""
-        known = self.status.configuration_digest
+        known = self.status.operator.configuration_digest
         return self.digest is None or known is None or known == self.digest
 
     @property
@@ -235,7 +239,7 @@ class Observed(identity.Identity):
     def past_before_its_create(self) -> bool:
         """Whether the end that the spec names had passed before anything was created: the wish is fulfilled."""
         ends = self.spec.preview.expires_at if self.spec.preview else None
-        nothing_made = memory.from_status(self.status).empty and self.status.predecessor_id is None
+        nothing_made = memory.from_status(self.status).empty and self.status.operator.predecessor_id is None
         return ends is not None and self.started_at >= ends and nothing_made
 
 

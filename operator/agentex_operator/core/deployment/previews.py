@@ -27,7 +27,7 @@ def remove_extra_previews(observed: Observed, now: datetime) -> Plan[RemovalCall
     """
     if observed.spec.preview is None or create.creating(observed):
         return None
-    kept = {observed.status.deployment_id, observed.status.predecessor_id}
+    kept = {observed.status.deployment_id, observed.status.operator.predecessor_id}
     extras = [record for record in observed.seen.records if observed.alive(record) and record.id not in kept]
     return removal.remove_one_of(observed, extras, "Duplicate", now)
 

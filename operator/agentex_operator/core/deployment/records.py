@@ -25,7 +25,7 @@ def mirror(status: AgentDeploymentStatus, record: DeploymentRecord) -> AgentDepl
         remote_status=record.raw_status,
         last_healthy_deployment_id=record.id if healthy else status.last_healthy_deployment_id,
         events=events or status.events,
-        missing_since=None,
+        operator=replace(status.operator, missing_since=None),
     )
 
 

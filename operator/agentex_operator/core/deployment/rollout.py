@@ -26,7 +26,7 @@ def follow_the_rollout(observed: Observed, now: datetime) -> Verdict | None:
     record = observed.recorded
     if record is None or record.state not in records.ROLLING_OUT or not observed.is_current:
         return None
-    deadline = (observed.status.progressing_since or now) + duration(observed.spec.progress_deadline)
+    deadline = (observed.status.operator.progressing_since or now) + duration(observed.spec.progress_deadline)
     if now >= deadline:
         return _too_slow(observed, record)
     known = record.raw_status.lower() in DEPLOYMENT_STATES

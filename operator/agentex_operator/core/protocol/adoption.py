@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.metadata import FINALIZER
-from agentex_operator.api.status import AdoptedObject, Adoption
+from agentex_operator.api.operator_memory import AdoptedObject, Adoption
 from agentex_operator.core import account_binding, calls, holders, memory, reasons
 from agentex_operator.core.calls import FindHolders, LookForOurs, ReadCandidate, SaveStatus
 from agentex_operator.core.failures import Failure, FailureClass
@@ -56,7 +56,7 @@ def is_undecided(observed: AnyObserved) -> bool:
 def is_asked_for(observed: AnyObserved) -> bool:
     """Whether `spec.adopt` counts: only while nothing is on record, and nothing ever was."""
     status = observed.status
-    nothing = memory.from_status(status).empty and status.attempt == 0 and status.written_for is None
+    nothing = memory.from_status(status).empty and status.attempt == 0 and status.operator.written_for is None
     return observed.named_to_adopt is not None and nothing
 
 
@@ -179,13 +179,16 @@ def held_message(observed: AnyObserved, other: Holder) -> str:
 
 def claimed(observed: AnyObserved) -> str | None:
     """The id that our status claims."""
-    return observed.status.adoption.claimed if observed.status.adoption else None
+    adoption = observed.status.operator.adoption
+    return adoption.claimed if adoption else None
 
 
 def with_claim(observed: Observed[StatusT, Record], id_: str | None) -> StatusT:
     """The status with this claim; None gives the claim up."""
-    adoption = replace(observed.status.adoption or Adoption(), claimed=id_)
-    return replace(observed.status, adoption=None if adoption == Adoption() else adoption)
+    kept = observed.status.operator
+    adoption = replace(kept.adoption or Adoption(), claimed=id_)
+    kept = replace(kept, adoption=None if adoption == Adoption() else adoption)
+    return replace(observed.status, operator=kept)
 
 
 def recorded(observed: Observed[StatusT, Record], now: datetime) -> StatusT:
@@ -193,11 +196,13 @@ def recorded(observed: Observed[StatusT, Record], now: datetime) -> StatusT:
     named, record = target(observed), observed.candidate[0] if observed.candidate else None
     owner = owner_of_the_candidate(observed)
     objects = tuple(AdoptedObject(id=id_, owner=owner if id_ == named else None) for id_ in sorted(ids(observed)))
-    before = observed.status.adoption or Adoption()
+    before = observed.status.operator.adoption or Adoption()
     dates = [date for date in (before.created_at, record.created_at if record else None) if date is not None]
     bound = observed.status.account or account_binding.bound_account(observed.account, None)
-    status = replace(observed.forgetting_the_digest(now).status, account=bound, written_for=observed.meta.uid,
-                     missing_since=None, adoption=Adoption(objects=objects, created_at=min(dates, default=None)))
+    status = observed.forgetting_the_digest(now).status
+    kept = replace(status.operator, written_for=observed.meta.uid, missing_since=None,
+                   adoption=Adoption(objects=objects, created_at=min(dates, default=None)))
+    status = replace(status, operator=kept, account=bound)
     return status.with_remote_id(named) if named is not None else status
 
 
@@ -220,9 +225,9 @@ def find_the_open_create(observed: Observed[StatusT, Record],
         return Plan(calls.LookForOurs(observed.pending_owner, observed.ids, back_to, observed.follow, since,
                                       observed.fingerprint))
     if now >= free_at:
-        closed = replace(memory.refused(remembered), unanswered_at=None)
-        return Plan(calls.SaveStatus(replace(memory.into_status(observed.status, closed),
-                                             written_for=observed.meta.uid)))
+        status = memory.into_status(observed.status, replace(memory.refused(remembered), unanswered_at=None))
+        kept = replace(status.operator, written_for=observed.meta.uid)
+        return Plan(calls.SaveStatus(replace(status, operator=kept)))
     message = (f"The restored status names a create whose answer was lost. Looking for its {observed.noun} until "
                f"{free_at:%Y-%m-%dT%H:%M:%SZ}; then a new one is created.")
     return Verdict(ready="Unknown", reason=reasons.CONFIRMING_CREATE, message=message, phase="Retrying",

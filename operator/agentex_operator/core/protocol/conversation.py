@@ -85,7 +85,8 @@ def stop_at_failure(observed: AnyObserved, _now: datetime) -> Plan[Never] | Verd
     failure = observed.failure
     if failure is None:
         return None
-    quiet = not observed.meta.deleting and observed.status.pending_create is None and is_ready_now(observed)
+    answered = observed.status.operator.pending_create is None
+    quiet = not observed.meta.deleting and answered and is_ready_now(observed)
     if failure.failure_class is FailureClass.TRANSIENT and quiet:
         return Plan(None, look_again=failure.retry_after, follow=observed.follow, failed=failure.backs_off)
     return failed(observed, failure)

@@ -72,7 +72,7 @@ def confirm_missing(observed: Observed[StatusT, Record], _now: datetime) -> Plan
 
 def wait_for_the_missing(observed: AnyObserved, now: datetime) -> Verdict | None:
     """P8: a known id counts as lost only after it answered 404 for `missing_grace`."""
-    since = observed.status.missing_since
+    since = observed.status.operator.missing_since
     if since is None or now >= since + observed.policy.missing_grace:
         return None
     message = f"The remote {observed.noun} {observed.status.remote_id} answers 404; it is given up if that stays so."
@@ -83,7 +83,7 @@ def wait_for_the_missing(observed: AnyObserved, now: datetime) -> Verdict | None
 
 def is_lost(observed: AnyObserved, now: datetime) -> bool:
     """Whether the recorded id answered 404 for longer than `missing_grace`."""
-    since = observed.status.missing_since
+    since = observed.status.operator.missing_since
     return since is not None and now >= since + observed.policy.missing_grace
 
 
@@ -101,7 +101,7 @@ def wait_for_the_open_create(observed: AnyObserved, now: datetime) -> Verdict | 
 
 def rest_when_refused(observed: AnyObserved, now: datetime) -> Verdict | None:
     """A refused create is tried again every `resync`, or at once when the user requests it (ecosystem.md R8)."""
-    refused_at, stalled = observed.status.refused_at, grace.lasting_stall(observed.stored.conditions)
+    refused_at, stalled = observed.status.operator.refused_at, grace.lasting_stall(observed.stored.conditions)
     if refused_at is None or stalled is None or creating(observed) or conversation.reconcile_requested(observed):
         return None
     again_at = refused_at + observed.policy.resync

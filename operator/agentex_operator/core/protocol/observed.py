@@ -79,7 +79,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     @property
     def restored(self) -> bool:
         """Whether the status was written for another resource: it came from a backup, or with a move."""
-        written_for = self.status.written_for
+        written_for = self.status.operator.written_for
         return self.foreign_record_seen or written_for not in (None, self.meta.uid)
 
     @property
@@ -95,7 +95,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
     @property
     def oldest(self) -> datetime:
         """No remote object of this resource was created before: its own creation, or that of what it took over."""
-        adoption = self.status.adoption
+        adoption = self.status.operator.adoption
         created_at = adoption.created_at if adoption else None
         return min(created_at, self.meta.creation_timestamp) if created_at else self.meta.creation_timestamp
 
@@ -110,7 +110,7 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
 
     def took_over(self, id_: str, owner: str) -> bool:
         """Whether the object of this id and owner was taken over by this resource."""
-        adoption = self.status.adoption
+        adoption = self.status.operator.adoption
         if adoption is None or self.restored:
             return False
         return any(one.id == id_ and one.owner in (None, owner) for one in adoption.objects)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agentex_operator.api.status import Removal, RemovalReason
+from agentex_operator.api.operator_memory import Removal, RemovalReason
 from agentex_operator.core import calls, memory
 from agentex_operator.core.plan import Plan
 from agentex_operator.core.remote import Record, RemoteState
@@ -26,8 +26,8 @@ def remove(observed: Observed[StatusT, Record], record: Record, why: RemovalReas
         return Plan(calls.Remove(record.id))
     if record.state is RemoteState.LEAVING or under_way(observed, record.id, now):
         return None
-    removal = Removal(id=record.id, reason=why, requested_at=now)
-    return Plan(calls.WriteIntent(replace(condemn(observed, record.id, why), removal=removal), purpose))
+    status, removal = condemn(observed, record.id, why), Removal(id=record.id, reason=why, requested_at=now)
+    return Plan(calls.WriteIntent(replace(status, operator=replace(status.operator, removal=removal)), purpose))
 
 
 def under_way(observed: AnyObserved, id_: str, now: datetime) -> bool:
@@ -35,7 +35,7 @@ def under_way(observed: AnyObserved, id_: str, now: datetime) -> bool:
 
     The status remembers one removal only: two at a time would overwrite each other and be requested again and again.
     """
-    asked = observed.status.removal
+    asked = observed.status.operator.removal
     if asked is None or not recently_requested(observed, asked.id, now):
         return False
     other = observed.seen.find(asked.id)
@@ -60,7 +60,7 @@ def condemn(observed: Observed[StatusT, Record], id_: str, why: RemovalReason) -
 
 def recently_requested(observed: AnyObserved, id_: str, now: datetime) -> bool:
     """Whether the removal of this id was requested less than `recreate_delay` ago, or in this pass at any time."""
-    asked = observed.status.removal
+    asked = observed.status.operator.removal
     if id_ in observed.removal_requested:
         return True
     return asked is not None and asked.id == id_ and now < asked.requested_at + observed.policy.recreate_delay

@@ -81,7 +81,7 @@ def settle_write(observed: ObservedT, call: calls.SaveStatus[RemoteStatus] | cal
     """
     purpose = call.purpose if isinstance(call, calls.WriteIntent) else None
     written = replace(observed, meta=meta, stored=call.status, status=call.status, last_write_purpose=purpose)
-    if not observed.restored or call.status.written_for != meta.uid:
+    if not observed.restored or call.status.operator.written_for != meta.uid:
         return written
     return replace(written, foreign_record_seen=False, seen=ObservedRecords(), listed_since=None)
 
@@ -130,7 +130,7 @@ def noting_a_foreign_record(observed: ObservedT, records: Iterable[RemoteRecord]
     """
     foreign = any(record.id == observed.status.remote_id and observed.owner_named(record) is not None
                   and observed.of_another(record) for record in records)
-    unknown = observed.status.written_for is None
+    unknown = observed.status.operator.written_for is None
     return replace(observed, foreign_record_seen=True) if foreign and unknown else observed
 
 
@@ -141,10 +141,10 @@ def apply_records(observed: ObservedT, now: datetime) -> ObservedT:
 
 def written_for_us(observed: ObservedT) -> ObservedT:
     """With our uid in the status, if the recorded object has our token."""
-    record, status = observed.recorded, observed.status
-    if record is None or status.written_for is not None or observed.owner_named(record) != observed.owner:
+    record, kept = observed.recorded, observed.status.operator
+    if record is None or kept.written_for is not None or observed.owner_named(record) != observed.owner:
         return observed
-    return replace(observed, status=replace(status, written_for=observed.meta.uid))
+    return replace(observed, status=replace(observed.status, operator=replace(kept, written_for=observed.meta.uid)))
 
 
 def adopted(observed: ObservedT) -> ObservedT:
@@ -156,8 +156,9 @@ def adopted(observed: ObservedT) -> ObservedT:
     if found is None:
         return observed
     bound = observed.status.account or account_binding.bound_account(observed.account, None)
-    status = replace(observed.status, refused_at=None, account=bound)
-    return replace(observed, status=memory.into_status(status, memory.adopt(remembered, found.id)))
+    status = memory.into_status(observed.status, memory.adopt(remembered, found.id))
+    kept = replace(status.operator, refused_at=None)
+    return replace(observed, status=replace(status, operator=kept, account=bound))
 
 
 def without_gone(observed: ObservedT) -> ObservedT:
@@ -175,7 +176,8 @@ def settle_refusal(observed: ObservedT, error: ExternalError, now: datetime) -> 
     failure, status = classify(error), observed.status
     remembered = memory.from_status(status)
     after = memory.lost(remembered, now) if isinstance(error, Unavailable) else memory.refused(remembered)
-    refused_at = now if failure.failure_class is FailureClass.STALLED else status.refused_at
+    refused_at = now if failure.failure_class is FailureClass.STALLED else status.operator.refused_at
     failure = replace(failure, message=f"{failure.message} {REFUSED}") if isinstance(error, Rejected) else failure
-    status = replace(memory.into_status(status, after), refused_at=refused_at)
+    status = memory.into_status(status, after)
+    status = replace(status, operator=replace(status.operator, refused_at=refused_at))
     return replace(observed, status=status, failure=failure, last_write_purpose=None)

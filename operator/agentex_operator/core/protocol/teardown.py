@@ -86,7 +86,7 @@ def may_have_forgotten(observed: AnyObserved) -> bool:
     status, account = observed.status, observed.account
     if isinstance(account, AccountProblem) and not account.temporary:
         return False
-    return status.remote_id is None and (status.observed_generation < 0 or status.removal is not None)
+    return status.remote_id is None and (status.observed_generation < 0 or status.operator.removal is not None)
 
 
 def wait_for_teardown(observed: AnyObserved, message: str, reason: str = reasons.DELETING,

@@ -1,0 +1,51 @@
+"""What a status shows to readers, by name, and what is the operator's own memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentex_operator.api import crds
+from agentex_operator.api.build import AgentBuild, AgentBuildStatus
+from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus
+from agentex_operator.api.metadata import Resource
+from agentex_operator.api.operator_memory import BuildMemory, DeploymentMemory, OperatorMemory
+from agentex_operator.api.status import RemoteStatus, status_as_dict
+
+OF_EVERY_KIND = {"observedGeneration", "phase", "conditions", "account", "remoteStatus", "operator"}
+FOR_READERS: dict[type[Resource], set[str]] = {
+    AgentBuild: {"buildID", "agentID", "image", "contextDigest", "inputsDigest", "source", "attempt", "startTime",
+                 "completionTime", "logTail", "failureMessage"},
+    AgentDeployment: {"deploymentID", "buildID", "agentName", "helmReleaseName", "namespace", "expiresAt", "events",
+                      "lastHealthyDeploymentID"},
+}
+REMEMBERED: tuple[tuple[type[RemoteStatus], OperatorMemory], ...] = (
+    (AgentBuildStatus, BuildMemory()), (AgentDeploymentStatus, DeploymentMemory()))
+KINDS = pytest.mark.parametrize("kind", FOR_READERS, ids=lambda kind: kind.names.kind)
+
+
+def status_schema(kind: type[Resource]) -> dict[str, Any]:
+    found: dict[str, Any] = crds.schema(kind)["properties"]["status"]["properties"]
+    return found
+
+
+@KINDS
+def test_only_what_readers_need_is_beside_the_memory(kind: type[Resource]) -> None:
+    requests = {name for name in status_schema(kind) if name.startswith("lastHandled")}
+
+    assert status_schema(kind).keys() - requests == OF_EVERY_KIND | FOR_READERS[kind]
+
+
+@KINDS
+def test_the_memory_is_described_as_not_for_readers(kind: type[Resource]) -> None:
+    described = status_schema(kind)["operator"]["description"]
+
+    assert "not for readers" in described
+    assert "no stable shape" in described
+
+
+@pytest.mark.parametrize(("kind", "empty"), REMEMBERED, ids=["AgentBuild", "AgentDeployment"])
+def test_without_anything_to_remember_there_is_no_memory(kind: Any, empty: OperatorMemory) -> None:
+    assert "operator" not in status_as_dict(kind(operator=empty))
+    assert status_as_dict(kind(operator=type(empty)(condemned=("b-1",))))["operator"] == {"condemned": ["b-1"]}
