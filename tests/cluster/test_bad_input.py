@@ -275,7 +275,7 @@ def sources(depot: SourceServer) -> dict[str, Bad]:
     archive, junk = hostile.packed(*hostile.good("anything")), secrets.token_bytes(1000)
     gone = {"http": {"url": "http://127.0.0.1:9/x", "digest": "sha256:" + "0" * 64}}
     with_user = depot.source("/x")["http"] | {"url": f"http://user:{PASSWORD}@{depot.host}/x?sig={TOKEN}"}
-    credentials = raw_secret("credentials", token=TOKEN.encode())
+    credentials = raw_secret("credentials", bearerToken=TOKEN.encode())
     basic = raw_secret("basic", username=b"user", password=PASSWORD.encode())
 
     def of(name: str, source: dict[str, Any]) -> Object:

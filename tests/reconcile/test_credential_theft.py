@@ -36,7 +36,7 @@ def depot() -> Iterator[Server]:
 
 
 def a_secret_of_type(kind: str, name: str = "agentex", **labels: str) -> Object:
-    values = {"api-key": KEY.encode(), "token": CANARY.encode(), "context.tar.gz": GOOD}
+    values = {"api-key": KEY.encode(), "bearerToken": CANARY.encode(), "context.tar.gz": GOOD}
     data = {key: base64.b64encode(value).decode() for key, value in values.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": labels}, "type": kind,
             "data": data}

@@ -78,7 +78,7 @@ def at_the_simulator(*others: Object, of: tuple[str, str] = ACCOUNT, **spec: Any
     return lambda harness, _server: [*others, an_account(harness.simulator.url, of[1], of[0], **spec)]
 
 
-LOGIN = secret("login", token="t")
+LOGIN = secret("login", bearerToken="t")
 CREDENTIALS = {"secretRef": {"name": "login"}}
 FROM_TEXTS: Mapping[str, Any] = {"manifest": {"configMapKeyRef": {"name": "texts", "key": "m"}},
                                  "environments": {"configMapKeyRef": {"name": "texts", "key": "e"}}}
@@ -133,6 +133,9 @@ SOURCES: Mapping[str, Place] = {
         "Secret 'login'", "spec.source.http.secretRef.name")),
     "an odd Secret of the address": Place(BUILD, "SecretInvalid", over_http(
         "/401", secret("login", other="x"), **CREDENTIALS), ("Secret 'login'", "spec.source.http.secretRef")),
+    "two credentials in the Secret of the address": Place(BUILD, "SecretInvalid", over_http(
+        "/401", secret("login", bearerToken="t", username="u"), **CREDENTIALS), (
+            "Secret 'login' has bearerToken beside username", "Remove bearerToken, or remove username")),
     "404 behind two redirects": Place(BUILD, "SourceNotFound", over_http("/to/to/404"), (
         "It was redirected: http://", "/to/404 to http://", "/404.")),
     "a redirect to an address of the node": Place(BUILD, "InvalidURL", over_http("/to/inside"), (

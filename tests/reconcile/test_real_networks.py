@@ -145,11 +145,11 @@ async def test_a_source_behind_a_private_ca_is_read_once_its_secret_has_the_ca(
     harness = make_harness(allowed_source_hosts=(server.host,))
     async with harness.running():
         await harness.with_account()
-        harness.apply(a_secret_of("login", token=b"canary"), over_https(server.host, secretRef={"name": "login"}))
+        harness.apply(a_secret_of("login", bearerToken=b"canary"), over_https(server.host, secretRef={"name": "login"}))
         await harness.wait("AgentBuild", "quote", says("Ready", "False", "RemoteUnavailable"))
         assert server.asked == []
 
-        harness.apply(a_secret_of("login", **{"token": b"canary", "ca.crt": authority.certificate.read_bytes()}))
+        harness.apply(a_secret_of("login", **{"bearerToken": b"canary", "ca.crt": authority.certificate.read_bytes()}))
         await harness.wait("AgentBuild", "quote", within=1200)
 
     assert {header for _, header in server.asked} == {"Bearer canary"}

@@ -150,7 +150,7 @@ async def test_a_source_whose_secret_is_missing_is_not_asked_before_the_secret_i
         await harness.wait("AgentBuild", "quote", says("Reconciling", "True", "SecretNotFound"))
         assert ("'login'" in message(harness), depot.server.asked) == (True, [])
 
-        harness.apply(a_secret_of(token=b"canary-token"))
+        harness.apply(a_secret_of(bearerToken=b"canary-token"))
         await harness.wait("AgentBuild", "quote")
 
         assert {header for _path, header in depot.server.asked} == {"Bearer canary-token"}
@@ -161,7 +161,7 @@ def a_secret_of(**values: bytes) -> Object:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"}, "data": data}
 
 
-@pytest.mark.parametrize("values", [{"other": b"x"}, {"token": b"\xff\x00"}, {"token": b"a\r\nb"}, {}],
+@pytest.mark.parametrize("values", [{"other": b"x"}, {"bearerToken": b"\xff\x00"}, {"bearerToken": b"a\r\nb"}, {}],
                          ids=["other keys", "no text", "a line break", "no keys"])
 async def test_a_secret_that_is_no_credential_is_named_and_nothing_is_sent(
     make_harness: MakeHarness, depot: Depot, values: dict[str, bytes]

@@ -48,7 +48,7 @@ class Namespace:
 def a_namespace(content: bytes = CONTENT) -> Namespace:
     return Namespace({"ctx": {"binaryData": {"c.tar.gz": encoded(content)}}, "text": {"data": {"c.tar.gz": "hello"}}},
                      {"ctx": {"data": {"c.tar.gz": encoded(content), "other": encoded("canary")}},
-                      "token": {"data": {"token": encoded("canary")}}})
+                      "token": {"data": {"bearerToken": encoded("canary")}}})
 
 
 CONFIG_MAP = BuildSource(config_map_key_ref=KeyRef(name="ctx", key="c.tar.gz"))

@@ -63,8 +63,9 @@ class HttpSource:
         description="Digest of the archive's bytes, `sha256:` and 64 hex digits; anything else is refused. Change it "
         "to build a new version.")]
     secret_ref: Annotated[NameRef | None, Field(
-        description="Secret of this namespace with the credentials for the address: `token` (sent as a bearer token), "
-        "or `username` and `password`; certificates under `ca.crt` (PEM) are trusted for the address.")] = None
+        description="Secret of this namespace with the credentials for the address, by the keys that Flux reads: "
+        "`bearerToken`, or `username` and `password`; certificates under `ca.crt` (PEM) are trusted for the address. "
+        "Default: no credentials.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

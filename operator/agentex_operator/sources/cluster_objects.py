@@ -75,15 +75,19 @@ def data_of(secret: Mapping[str, Any]) -> Mapping[str, Any]:
     return values if isinstance(values, Mapping) else {}
 
 
+def keys_of(values: Mapping[str, Any]) -> str:
+    """The keys as a list for a message, at most 20 of them; `none` without any."""
+    return ", ".join(sorted(map(str, values))[:20]) or "none"
+
+
 def decoded(values: Mapping[str, Any], ref: KeyRef, holder: str, member: str) -> ObjectContent:
     """The content of the key that this member of the spec names; `holder` names the object in messages.
 
     Raises NotReady(KeyNotFound), and InvalidInput(InvalidContext) for a value that is not base64.
     """
     if ref.key not in values:
-        there = ", ".join(sorted(map(str, values))[:20]) or "none"
-        raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {there}). Add it, or correct "
-                                              f"{member}.key.")
+        raise NotReady(reasons.KEY_NOT_FOUND, f"{holder} has no key {ref.key!r} (it has: {keys_of(values)}). Add it, "
+                                              f"or correct {member}.key.")
     not_base64 = f"Key {ref.key!r} of {holder} is not base64. Create it anew."
     with guard.raising(lambda _error: InvalidInput(reasons.INVALID_CONTEXT, not_base64)):
         return ObjectContent(base64.b64decode(values[ref.key], validate=True), holder)

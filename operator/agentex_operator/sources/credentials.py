@@ -1,4 +1,4 @@
-"""The credentials of a download, made from a Secret: the Authorization header, and certificates to trust."""
+"""The credentials of a download, from a Secret with Flux's keys: the Authorization header, certificates to trust."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from agentex_operator.core import guard, reasons, secret_use
 from agentex_operator.core.errors import NotReady
 from agentex_operator.network.trust import CA_KEY, certificates
-from agentex_operator.sources.cluster_objects import data_of, secret_named
+from agentex_operator.sources.cluster_objects import data_of, keys_of, secret_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from agentex_operator.sources.cluster_objects import ObjectReader
 
 
+BEARER_TOKEN: Final = "bearerToken"
+USERNAME: Final = "username"
+PASSWORD: Final = "password"  # noqa: S105 - the name of a key
+_CREDENTIAL_KEYS: Final = (BEARER_TOKEN, USERNAME, PASSWORD)
 _MEMBER: Final = "spec.source.http.secretRef"
 
 
@@ -30,32 +34,47 @@ class Credentials:
 
 async def credentials(cluster: ObjectReader, namespace: str, name: str,
                       keep_secret: Callable[[str], None]) -> Credentials:
-    """The credentials in a Secret with `token`, or with `username` and `password`; with `ca.crt` beside them or alone.
+    """The credentials in a Secret with `bearerToken`, or `username` and `password`; with `ca.crt` beside them or alone.
 
     `keep_secret` is called with each credential before it is used. Raises NotReady: SecretNotFound, or SecretInvalid
-    for any other shape. No message contains a value.
+    for other keys or values that cannot be sent. A message names keys and never contains a value.
     """
     secret = await secret_named(cluster, namespace, name, _MEMBER)
     secret_use.require_bearer(secret)
     values = data_of(secret)
     ca = _certificates(values[CA_KEY], name) if CA_KEY in values else ""
-    if ca and not values.keys() & {"token", "username", "password"}:
-        return Credentials(None, ca)
-    return Credentials(_authorization(values, name, keep_secret), ca)
+    present = [key for key in _CREDENTIAL_KEYS if key in values]
+    if not present and not ca:
+        raise _invalid_secret(name, f"has neither {BEARER_TOKEN}, nor {USERNAME} and {PASSWORD}, nor certificates "
+                                    f"under {CA_KEY} (it has: {keys_of(values)})", "Add the keys that the server needs")
+    _require_one_credential(present, name)
+    return Credentials(_authorization(values, name, keep_secret) if present else None, ca)
+
+
+def _require_one_credential(present: list[str], name: str) -> None:
+    """Raise NotReady(SecretInvalid) for keys of two credentials, and for half of one."""
+    if BEARER_TOKEN in present and len(present) > 1:
+        others = " and ".join(present[1:])
+        raise _invalid_secret(name, f"has {BEARER_TOKEN} beside {others}, and a request carries one credential only",
+                              f"Remove {BEARER_TOKEN}, or remove {others}")
+    if present in ([USERNAME], [PASSWORD]):
+        missing = PASSWORD if present == [USERNAME] else USERNAME
+        raise _invalid_secret(name, f"has {present[0]} without {missing}", f"Add {missing}")
 
 
 def _authorization(values: Mapping[str, Any], name: str, keep_secret: Callable[[str], None]) -> str:
-    match {key: _credential(values[key], key, name) for key in ("token", "username", "password") if key in values}:
-        case {"token": token, **others} if not others:
-            keep_secret(token)
-            return f"Bearer {token}"
-        case {"username": username, "password": password, **others} if not others and ":" not in username:
-            both = base64.b64encode(f"{username}:{password}".encode()).decode()
-            keep_secret(password)
-            keep_secret(both)
-            return f"Basic {both}"
-        case _:
-            raise _invalid_secret(name, "must have either the key token, or the keys username and password")
+    """The header's value, from keys that make one credential."""
+    if BEARER_TOKEN in values:
+        token = _credential(values[BEARER_TOKEN], BEARER_TOKEN, name)
+        keep_secret(token)
+        return f"Bearer {token}"
+    username, password = (_credential(values[key], key, name) for key in (USERNAME, PASSWORD))
+    if ":" in username:
+        raise _invalid_secret(name, f"has a colon under {USERNAME}, where HTTP allows none")
+    both = base64.b64encode(f"{username}:{password}".encode()).decode()
+    keep_secret(password)
+    keep_secret(both)
+    return f"Basic {both}"
 
 
 def _certificates(encoded: object, name: str) -> str:
@@ -74,5 +93,5 @@ def _credential(encoded: object, key: str, name: str) -> str:
     return value
 
 
-def _invalid_secret(name: str, what: str) -> NotReady:
-    return NotReady(reasons.SECRET_INVALID, f"Secret {name!r} {what}. Correct it, or name another Secret in {_MEMBER}.")
+def _invalid_secret(name: str, what: str, step: str = "Correct it") -> NotReady:
+    return NotReady(reasons.SECRET_INVALID, f"Secret {name!r} {what}. {step}, or name another Secret in {_MEMBER}.")

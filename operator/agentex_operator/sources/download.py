@@ -161,7 +161,7 @@ def _unauthorized(status: int, request: DownloadRequest, *, is_first_origin: boo
                 "needs them into spec.source.http.url.")
     elif request.authorization is None:
         step = (f"Secret {request.secret!r}, which spec.source.http.secretRef names, has certificates only: add the "
-                "key token, or the keys username and password.")
+                "key bearerToken, or the keys username and password.")
     else:
         step = f"Correct the Secret {request.secret!r}, which spec.source.http.secretRef names."
     return NotReady(reasons.SOURCE_UNAUTHORIZED, f"{shown(request.url)} may not be read ({status}). {step}")

@@ -64,7 +64,7 @@ class PlantedSecrets:
     def secrets(self) -> tuple[Object, ...]:
         """Secrets that a source may ask for: `source-token` and `source-password`."""
         basic = {"username": "reader", "password": self.password.text}
-        return _secret("source-token", token=self.source_token.text), _secret("source-password", **basic)
+        return _secret("source-token", bearerToken=self.source_token.text), _secret("source-password", **basic)
 
     def url(self, host: str, path: str = "/context.tar.gz") -> str:
         """A URL with a password in it, which the operator must refuse."""

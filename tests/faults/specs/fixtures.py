@@ -65,7 +65,7 @@ def holding(kind: str, name: str, contents: Mapping[str, bytes]) -> Object:
 
 
 def downloads(name: str, token: str) -> Object:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"token": token}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {"bearerToken": token}}
 
 
 def api_keys(right: str) -> Iterator[Object]:
