@@ -66,8 +66,9 @@ async def test_credentials_become_one_header(values: dict[str, str], header: str
 
 @pytest.mark.parametrize("values", [
     {}, {"username": "canary"}, {"password": "canary"}, {"bearerToken": "canary", "password": "canary"},
-    {"bearerToken": ""}, {"bearerToken": "canary\r\nX-Evil: 1"}, {"bearerToken": "canaryé"}, {"username": "a:canary", "password": "p"},
-    {"bearertoken": "canary"}, {"bearerToken": "abc", "ca.crt": "canary"}, {"ca.crt": "\x00"},
+    {"bearerToken": ""}, {"bearerToken": "canary\r\nX-Evil: 1"}, {"bearerToken": "canaryé"},
+    {"username": "a:canary", "password": "p"}, {"bearertoken": "canary"},
+    {"bearerToken": "abc", "ca.crt": "canary"}, {"ca.crt": "\x00"},
 ])
 async def test_a_secret_of_another_shape_is_not_ready_and_not_shown(values: dict[str, str]) -> None:
     namespace = Namespace(secrets={"s": {"data": {key: encoded(value) for key, value in values.items()}}})

@@ -10,12 +10,11 @@ from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
 from agentex_operator.api.adoption import AdoptBuild
+from agentex_operator.api.images import ImageName, ImageReference, ImageTag
 from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, BuildMemory
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef
 from agentex_operator.api.scalars import (
-    NAME_PATTERN,
-    TAG_PATTERN,
     Between,
     Count,
     Digest,
@@ -32,8 +31,6 @@ from agentex_operator.api.status import RemoteStatus
 
 AGENT_BUILD: Final = Names(kind="AgentBuild", plural="agentbuilds", singular="agentbuild", short="ab")
 
-ImageName = Annotated[str, Field(min_length=1, max_length=255, pattern=NAME_PATTERN)]
-ImageTag = Annotated[str, Field(min_length=1, max_length=128, pattern=TAG_PATTERN)]
 RelativePath = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"x-kubernetes-validations": [
     rule("!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
          "must be a relative path without '..'")]})]
@@ -72,11 +69,9 @@ class HttpSource:
 class ImageSource:
     """An image that exists already."""
 
-    url: Annotated[str, Field(
-        min_length=1, max_length=2048, pattern=r"^[^\s]+$", json_schema_extra={"x-kubernetes-validations": [
-            rule("self.matches(':[^/]+$')", "must name an image with its tag, for example example.com/quote-bot:v1")]},
-        description="The image to register, with its tag, for example `registry.example.com/quote-bot:v1`; no build "
-        "runs.")]
+    url: Annotated[ImageReference, Field(
+        description="The image to register, with a tag, a sha256 digest or both, for example "
+        "`registry.example.com/quote-bot:v1`; no build runs.")]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False, config=model(

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.adoption import AdoptDeployment
-from agentex_operator.api.build import ImageName, ImageTag
+from agentex_operator.api.images import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, DeploymentMemory
 from agentex_operator.api.references import AccountRef, KeyRef, NameRef

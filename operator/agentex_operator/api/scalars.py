@@ -50,11 +50,39 @@ class Between:
         return [rule(bounds, self.message)]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
-        return {"type": "function-after", "function": {"type": "no-info", "function": self.check},
-                "schema": handler(source)}
+        return _checked_by(self.check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
         return {**handler(schema), "x-kubernetes-validations": self.rules}
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """A pattern for a whole text, and the message for another text; the API server checks the same pattern.
+
+    The pattern is in the syntax that Python, RE2 and JSON schemas share, without backslashes and single quotes.
+    """
+
+    pattern: str
+    message: str
+
+    def check(self, text: str) -> str:
+        """The text, unchanged. Raises ValueError with the message if it does not match."""
+        if not re.fullmatch(self.pattern, text):
+            raise ValueError(self.message)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        return _checked_by(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Callable[[Any], Any]) -> Any:
+        rules = [rule(f"self.matches('{self.pattern}')", self.message)]
+        return {**handler(schema), "pattern": self.pattern, "x-kubernetes-validations": rules}
+
+
+def _checked_by(check: Callable[[str], str], schema: Any) -> Any:
+    """The core schema of a text with a check after it."""
+    return {"type": "function-after", "function": {"type": "no-info", "function": check}, "schema": schema}
 
 
 EARLIEST: Final = "0001-01-01T00:00:00Z"
@@ -106,8 +134,6 @@ GivenID = Annotated[str, Field(  # an id that a user writes; it becomes a part o
 Digest = Annotated[str, Field(max_length=128)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253,
                                   pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
-NAME_PATTERN: Final = r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$"
-TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
 Generation = Annotated[int, Field(ge=-1, json_schema_extra={"format": "int64"})]
 OnlyTrue = Annotated[Literal[True], WithJsonSchema({  # an enum of one value has a message that nobody understands

@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from agentex_operator.sources.cluster_objects import ObjectReader
 
 
-BEARER_TOKEN: Final = "bearerToken"
-USERNAME: Final = "username"
-PASSWORD: Final = "password"  # noqa: S105 - the name of a key
-_CREDENTIAL_KEYS: Final = (BEARER_TOKEN, USERNAME, PASSWORD)
+_CREDENTIAL_KEYS: Final = ("bearerToken", "username", "password")
+BEARER_TOKEN, USERNAME, PASSWORD = _CREDENTIAL_KEYS
 _MEMBER: Final = "spec.source.http.secretRef"
 
 
