@@ -170,8 +170,8 @@ def stalled(reason: str) -> Callable[[Object | None], bool]:
 
 
 def handled(request: str) -> Callable[[Object | None], bool]:
-    """Whether the status names this reconcile request as the last one handled."""
-    return lambda obj: obj is not None and obj["status"].get("lastHandledReconcileAt") == request
+    """Whether the status names this value of agentex.scale.com/reconcile-requested-at as the last one handled."""
+    return lambda obj: obj is not None and obj["status"].get("lastHandledReconcileRequestedAt") == request
 
 
 def remembered(status: Object) -> Object:

@@ -184,33 +184,37 @@ OURS, FLUX = "agentex.scale.com/reconcile-requested-at", "reconcile.fluxcd.io/re
 STANDING = "2026-11-24T04:00:00Z"
 
 
-def test_a_request_to_look_again_may_be_ours_or_fluxs_and_is_acknowledged_as_it_is() -> None:
-    assert metadata(**{OURS: "now"}).reconcile_requested_at == "now"
-    assert metadata(**{FLUX: STANDING}).reconcile_requested_at == STANDING
-    assert metadata().reconcile_requested_at is None
-
-
 @pytest.mark.parametrize(("standing", "asking"), [(FLUX, OURS), (OURS, FLUX)], ids=["ours", "Flux's"])
 @pytest.mark.parametrize("value", ["1795492800", "3000-01-01T00:00:00Z", "a", "~", STANDING])
 def test_any_new_value_of_either_request_counts_beside_a_standing_one(standing: str, asking: str, value: str) -> None:
-    handled = [metadata(**annotations).reconcile_requested_at for annotations in (
-        {standing: STANDING}, {standing: STANDING, asking: "before"}, {standing: STANDING, asking: value})]
+    before, after = metadata(**{standing: STANDING, asking: "before"}), metadata(**{standing: STANDING, asking: value})
+    handled = AgentBuildStatus().handling_reconcile(before)
 
-    assert len(set(handled)) == 3
+    assert handled.has_handled_reconcile(before)
+    assert not handled.has_handled_reconcile(after)
+    assert handled.handling_reconcile(after).has_handled_reconcile(after)
 
 
-def test_two_overlong_requests_are_cut_so_that_both_can_be_acknowledged() -> None:
-    asked, other = (metadata(**{OURS: "y" * 999, FLUX: f"{first}{'z' * 999}"}).reconcile_requested_at for first in "ab")
+def test_a_request_that_is_removed_stays_handled() -> None:
+    handled = AgentBuildStatus().handling_reconcile(metadata(**{OURS: "now", FLUX: STANDING}))
 
-    assert asked != other
-    assert replace(AgentBuildStatus(), last_handled_reconcile_at=asked).last_handled_reconcile_at == asked
+    assert handled.has_handled_reconcile(metadata())
+    assert handled.handling_reconcile(metadata()) == handled
+
+
+@pytest.mark.parametrize("annotation", [OURS, FLUX])
+def test_an_overlong_request_for_a_reconcile_is_cut_so_that_it_can_be_acknowledged(annotation: str) -> None:
+    asked = metadata(**{annotation: "z" * 100_000})
+
+    assert AgentBuildStatus().handling_reconcile(asked).has_handled_reconcile(asked)
 
 
 def test_an_overlong_request_is_cut_so_that_it_can_be_acknowledged() -> None:
     asked = metadata(**{"agentex.scale.com/rebuild-requested-at": "z" * 100_000}).rebuild_requested_at
+    status = replace(AgentBuildStatus(), last_handled_rebuild_requested_at=asked)
 
     assert asked is not None
-    assert replace(AgentBuildStatus(), last_handled_rebuild_at=asked).last_handled_rebuild_at == asked
+    assert status.last_handled_rebuild_requested_at == asked
 
 
 def test_a_deletion_timestamp_means_deleting() -> None:

@@ -9,7 +9,13 @@ import pytest
 from agentex_operator.api import crds
 from agentex_operator.api.build import AgentBuild, AgentBuildStatus
 from agentex_operator.api.deployment import AgentDeployment, AgentDeploymentStatus
-from agentex_operator.api.metadata import Resource
+from agentex_operator.api.metadata import (
+    EXTEND_REQUESTED_AT,
+    FLUX_RECONCILE,
+    REBUILD_REQUESTED_AT,
+    RECONCILE_REQUESTED_AT,
+    Resource,
+)
 from agentex_operator.api.operator_memory import BuildMemory, DeploymentMemory, OperatorMemory
 from agentex_operator.api.status import RemoteStatus, status_as_dict
 
@@ -30,11 +36,25 @@ def status_schema(kind: type[Resource]) -> dict[str, Any]:
     return found
 
 
+REQUESTS: dict[str, str] = {
+    RECONCILE_REQUESTED_AT: "lastHandledReconcileRequestedAt",
+    FLUX_RECONCILE: "lastHandledReconcileAt",
+    REBUILD_REQUESTED_AT: "lastHandledRebuildRequestedAt",
+    EXTEND_REQUESTED_AT: "lastHandledExtendRequestedAt",
+}
+
+
+def test_each_request_annotation_has_a_field_of_its_own_that_names_it() -> None:
+    described = {name: schema["description"] for kind in crds.COLUMNS for name, schema in status_schema(kind).items()}
+
+    assert {name for name in described if name.startswith("lastHandled")} == {*REQUESTS.values()}
+    assert {member: [one for one in REQUESTS if f" {one} " in described[member]] for member in REQUESTS.values()} == {
+        member: [annotation] for annotation, member in REQUESTS.items()}
+
+
 @KINDS
 def test_only_what_readers_need_is_beside_the_memory(kind: type[Resource]) -> None:
-    requests = {name for name in status_schema(kind) if name.startswith("lastHandled")}
-
-    assert status_schema(kind).keys() - requests == OF_EVERY_KIND | FOR_READERS[kind]
+    assert status_schema(kind).keys() - {*REQUESTS.values()} == OF_EVERY_KIND | FOR_READERS[kind]
 
 
 @KINDS

@@ -35,6 +35,7 @@ SAID: dict[str, Any] = {
                   last_transition_time=NOON)
         for kind in ("Ready", "Reconciling", "SourceReady", "Succeeded")),
     "last_handled_reconcile_at": "z" * 256,
+    "last_handled_reconcile_requested_at": "z" * 256,
 }
 OF_REMOTE: dict[str, Any] = {
     **SAID,
@@ -57,11 +58,11 @@ FULL: dict[type[Resource], Status] = {
         **OF_REMOTE, build_id=ID, agent_id=ID, image=BuiltImage(name="q", tag="v1", url="r.example.com/q:v1"),
         context_digest="0" * 64, inputs_digest="0" * 64, attempt=3, start_time=NOON, completion_time=NOON,
         source=SourceStatus(revision="9", digest="sha256:" + "0" * 64),
-        failure_message="💥 failed", log_tail="\x1b[31mline\n" * 1000, last_handled_rebuild_at="now",
+        failure_message="💥 failed", log_tail="\x1b[31mline\n" * 1000, last_handled_rebuild_requested_at="now",
         operator=BuildMemory(**REMEMBERED, retries_used=2, cancelled_for="TimedOut", source_fingerprint="0" * 64)),
     AgentDeployment: AgentDeploymentStatus(
         **OF_REMOTE, deployment_id=ID, build_id=ID, agent_name="q", namespace="n",
-        helm_release_name="q", expires_at=NOON, last_healthy_deployment_id=ID, last_handled_extend_at="now",
+        helm_release_name="q", expires_at=NOON, last_healthy_deployment_id=ID, last_handled_extend_requested_at="now",
         operator=DeploymentMemory(**REMEMBERED, attempt=3, configuration_digest="0" * 64, predecessor_id=ID,
                                   progressing_since=NOON, corrections=Corrections(count=7, generation=1)),
         events=tuple(DeployEvent(type="Normal", reason="Pulled", message="m" * 512, timestamp=NOON)

@@ -182,7 +182,7 @@ def test_the_same_inputs_are_built_again_on_request_only(shared: ClusterFixture)
     shared.annotate("AgentBuild", "again", rebuild_requested_at="now")
 
     shared.wait("AgentBuild", "again", lambda it: ready(it) and it["status"]["buildID"] != first)
-    assert shared.status("AgentBuild", "again")["lastHandledRebuildAt"] == "now"
+    assert shared.status("AgentBuild", "again")["lastHandledRebuildRequestedAt"] == "now"
 
 
 def test_a_failed_rollout_shows_the_event_that_says_why_and_the_next_change_is_deployed(shared: ClusterFixture) -> None:

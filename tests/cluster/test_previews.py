@@ -48,7 +48,7 @@ def test_an_extension_revives_a_preview_that_rests(shared: ClusterFixture) -> No
     eventually(lambda: len(shared.living("AgentDeployment", "revived")), lambda seen: seen == 1)
     assert again["deploymentID"] != first["deploymentID"]
     assert again["expiresAt"] > first["expiresAt"]
-    assert again["lastHandledExtendAt"] == "please"
+    assert again["lastHandledExtendRequestedAt"] == "please"
 
 
 def test_a_preview_whose_configuration_changes_is_replaced_without_a_gap(shared: ClusterFixture) -> None:

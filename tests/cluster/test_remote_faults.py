@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from agentex_testkit.api_server import Object, condition, eventually, gone, ready, says
+from agentex_testkit.api_server import Object, condition, eventually, gone, handled, ready, says
 from agentex_testkit.builders import (
     STUCK,
     a_build,
@@ -303,7 +303,7 @@ def test_an_outage_leaves_what_is_ready_as_it_is(trouble: ClusterFixture, begin:
     during = trouble.get(one.kind, one.name)
     assert condition(during, "Ready") == condition(before, "Ready")
     trouble.simulator.clear_faults(out)
-    one.wait(trouble, lambda obj: bool(obj and obj["status"].get("lastHandledReconcileAt") == "now"))
+    one.wait(trouble, handled("now"))
     require_one(trouble, one)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentex_operator.reconcile.engine import Engine
-from agentex_testkit.api_server import Object, ready, remembered
+from agentex_testkit.api_server import Object, handled, ready, remembered
 from agentex_testkit.builders import DOCKERFILE, ENVIRONMENTS, a_build, a_context, a_deployment, an_image, from_build
 from agentex_testkit.clocks import HandClock
 from agentex_testkit.cluster_fixture import ClusterFixture
@@ -61,7 +61,7 @@ async def shown(engine: Engine, world: ClusterFixture, kind: str, name: str) -> 
     asked = str(time.time_ns())
     await done(lambda: world.annotate(kind, name, reconcile_requested_at=asked))
     engine.observe(kind, "MODIFIED", await done(world.get, kind, name))
-    await done(world.wait, kind, name, lambda obj: ready(obj) and obj["status"].get("lastHandledReconcileAt") == asked)
+    await done(world.wait, kind, name, lambda obj: ready(obj) and handled(asked)(obj))
 
 
 async def test_a_context_read_before_the_other_built_its_successor_is_not_built_again(

@@ -237,6 +237,17 @@ def test_asked_to_rebuild_it_builds_once_more():
 
     assert len(world.records) == 2
 
+def test_a_rebuild_that_was_handled_is_not_forgotten_with_its_annotation():
+    world = built().annotate("rebuild-requested-at", "once").settle_down()
+    world.obj["metadata"]["annotations"].pop("agentex.scale.com/rebuild-requested-at")
+    world.edit(platform="linux/arm64").settle_down()
+    creates = world.made(calls.CreateBuild)
+
+    world.annotate("rebuild-requested-at", "once").settle_down()
+
+    assert world.made(calls.CreateBuild) == creates
+    assert world.status["lastHandledRebuildRequestedAt"] == "once"
+
 def test_suspended_from_the_start_it_creates_nothing_and_holds_nobody_up():
     world = a_build(suspend=True)
 

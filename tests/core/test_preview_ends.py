@@ -183,7 +183,7 @@ def test_an_extension_that_was_handled_is_not_forgotten_with_its_annotation():
     world.annotate("extend-requested-at", "once").settle_down(2)
 
     assert world.made(calls.CreateDeployment) == creates
-    assert world.status["lastHandledExtendAt"] == "once"
+    assert world.status["lastHandledExtendRequestedAt"] == "once"
 
 
 # --- adoption -------------------------------------------------------------------------------------------------------

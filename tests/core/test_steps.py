@@ -47,7 +47,7 @@ DUE: dict[str, tuple[AgentBuildStatus, AgentBuildStatus]] = {
     "the word is known again": (in_flight("UnrecognizedStatus", "resting"), BUILDING),
     "a cancellation": (QUEUED, in_flight("Cancelling", "cancelling")),
     "an edit": (QUEUED, replace(BUILDING, observed_generation=2)),
-    "a request": (QUEUED, replace(BUILDING, last_handled_reconcile_at="now")),
+    "a request": (QUEUED, replace(BUILDING, last_handled_reconcile_requested_at="now")),
     "another condition": (QUEUED, replace(BUILDING, conditions=(
         *BUILDING.conditions[:2], condition("SourceReady", "False", "SourceNotFound")))),
 }

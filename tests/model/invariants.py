@@ -173,7 +173,7 @@ def _given_up(model: Model, state: State, obj: Object, old: Any, new: Any) -> st
 
 def _answers_a_request(old: Any, new: Any) -> bool:
     """Whether the write acknowledges that the user asked for another of the same wish."""
-    names = ("last_handled_rebuild_at", "last_handled_extend_at")
+    names = ("last_handled_rebuild_requested_at", "last_handled_extend_requested_at")
     return any(getattr(old, name, None) != getattr(new, name, None) for name in names)
 
 
@@ -273,7 +273,7 @@ def _not_cancelled(model: Model, state: State, obj: Object, held: Remote | None,
         return f"I20: {alive[0].record.id} goes on, though cancelled"
     status = model.passes.statuses[obj.status]
     built = held is not None and held.record.state is SUCCEEDED and held.wish == model.kind.wanted(obj, state.source)
-    asked = obj.asked > 0 and status.last_handled_rebuild_at != request(obj.asked)
+    asked = obj.asked > 0 and status.last_handled_rebuild_requested_at != request(obj.asked)
     return _unsaid(obj, status, "True" if built and not asked else "False")
 
 

@@ -85,8 +85,8 @@ async def test_a_resource_that_waits_says_that_another_client_removes_its_finali
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "annotation", "member"), [
-    ("AgentBuild", "rebuild_requested_at", "lastHandledRebuildAt"),
-    ("AgentDeployment", "extend_requested_at", "lastHandledExtendAt"),
+    ("AgentBuild", "rebuild_requested_at", "lastHandledRebuildRequestedAt"),
+    ("AgentDeployment", "extend_requested_at", "lastHandledExtendRequestedAt"),
 ])
 async def test_a_request_whose_acknowledgement_is_undone_is_acted_on_ever_more_rarely(
         harness: Harness, kind: str, annotation: str, member: str) -> None:

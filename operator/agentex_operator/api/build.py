@@ -261,8 +261,9 @@ class AgentBuildStatus(RemoteStatus):
         description="The line of the build log that says why the build failed.")] = None
     log_tail: Annotated[Tail | None, Field(
         description="The end of a failed build's log, at most 4096 characters.")] = None
-    last_handled_rebuild_at: Annotated[Word | None, Field(
-        description=f"Value of the annotation {REBUILD_REQUESTED_AT} last acted upon.")] = None
+    last_handled_rebuild_requested_at: Annotated[Word | None, Field(
+        description=f"Value of the annotation {REBUILD_REQUESTED_AT} (its first 256 characters) last acted upon.",
+    )] = None
     operator: Annotated[BuildMemory, Field(description=NOT_FOR_READERS)] = BuildMemory()
 
     @property

@@ -163,8 +163,9 @@ class AgentDeploymentStatus(RemoteStatus):
     events: Annotated[tuple[DeployEvent, ...], Field(
         max_length=10, json_schema_extra={"x-kubernetes-list-type": "atomic"},
         description="The last 10 things the remote reported of the rollout.")] = ()
-    last_handled_extend_at: Annotated[Word | None, Field(
-        description=f"Value of the annotation {EXTEND_REQUESTED_AT} last acted upon.")] = None
+    last_handled_extend_requested_at: Annotated[Word | None, Field(
+        description=f"Value of the annotation {EXTEND_REQUESTED_AT} (its first 256 characters) last acted upon.",
+    )] = None
     operator: Annotated[DeploymentMemory, Field(description=NOT_FOR_READERS)] = DeploymentMemory()
 
     @property

@@ -15,7 +15,6 @@ FLUX_RECONCILE: Final = "reconcile.fluxcd.io/requestedAt"
 REBUILD_REQUESTED_AT: Final = f"{GROUP}/rebuild-requested-at"
 EXTEND_REQUESTED_AT: Final = f"{GROUP}/extend-requested-at"
 LONGEST_TOKEN: Final = 256  # characters of an annotation's value that are read
-_HALF: Final = (LONGEST_TOKEN - 1) // 2  # characters of each value, where one field holds two
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -45,9 +44,13 @@ class Meta:
 
     @property
     def reconcile_requested_at(self) -> str | None:
-        """The value of our annotation that requests a reconcile, or of Flux's, or both joined by a space; else None."""
-        ours, flux = self._token(RECONCILE_REQUESTED_AT), self._token(FLUX_RECONCILE)
-        return f"{ours[:_HALF]} {flux[:_HALF]}" if ours and flux else ours or flux
+        """The value of our annotation that requests a reconcile; else None."""
+        return self._token(RECONCILE_REQUESTED_AT)
+
+    @property
+    def flux_requested_at(self) -> str | None:
+        """The value of Flux's annotation that requests a reconcile; else None."""
+        return self._token(FLUX_RECONCILE)
 
     @property
     def rebuild_requested_at(self) -> str | None:

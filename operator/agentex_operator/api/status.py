@@ -1,11 +1,12 @@
 """The status that all kinds share, and how a status is written as JSON."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from agentex_operator.api.metadata import FLUX_RECONCILE, RECONCILE_REQUESTED_AT
+from agentex_operator.api.metadata import FLUX_RECONCILE, RECONCILE_REQUESTED_AT, Meta
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, OperatorMemory
 from agentex_operator.api.scalars import Generation, Message, Timestamp, Url, Word
 from agentex_operator.api.schema import adapter, model
@@ -48,8 +49,23 @@ class Status:
         description="What is true of the resource. Ready comes first; Reconciling and Stalled are there only while "
         "they are True.")] = ()
     last_handled_reconcile_at: Annotated[Word | None, Field(
-        description=f"Value of the annotation {RECONCILE_REQUESTED_AT} (or {FLUX_RECONCILE}) last acted upon; where a "
-        "resource has both, the one and the other with a space between them.")] = None
+        description=f"Value of the annotation {FLUX_RECONCILE} (its first 256 characters) last acted upon.")] = None
+    last_handled_reconcile_requested_at: Annotated[Word | None, Field(
+        description=f"Value of the annotation {RECONCILE_REQUESTED_AT} (its first 256 characters) last acted upon.",
+    )] = None
+
+    def has_handled_reconcile(self, meta: Meta) -> bool:
+        """Whether every request for a reconcile in these annotations is acknowledged."""
+        return (meta.flux_requested_at in (None, self.last_handled_reconcile_at)
+                and meta.reconcile_requested_at in (None, self.last_handled_reconcile_requested_at))
+
+    def handling_reconcile(self, meta: Meta) -> Self:
+        """The status that acknowledges the requests for a reconcile in these annotations."""
+        if self.has_handled_reconcile(meta):
+            return self
+        ours = meta.reconcile_requested_at or self.last_handled_reconcile_requested_at
+        return replace(self, last_handled_reconcile_at=meta.flux_requested_at or self.last_handled_reconcile_at,
+                       last_handled_reconcile_requested_at=ours)
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

@@ -130,8 +130,7 @@ def read_the_key(observed: Observed, _now: datetime) -> Plan[ReadKey] | None:
 
 def probe(observed: Observed, now: datetime) -> Plan[ProbeAccount] | None:
     """Probe once per key, when the user wants it, and slowly ever after."""
-    asked = observed.meta.reconcile_requested_at
-    wished = asked is not None and asked != observed.stored.last_handled_reconcile_at
+    wished = not observed.stored.has_handled_reconcile(observed.meta)
     since = observed.proved_at
     fresh = since is not None and now < since + observed.policy.resync and (not wished or since >= observed.started_at)
     return None if fresh else Plan(calls.ProbeAccount())
@@ -180,11 +179,10 @@ def report(observed: Observed, verdict: Verdict, now: datetime) -> Plan[AccountC
     """Say it in the status, counts beside it; if the status says so already, the pass is over."""
     generation = observed.meta.generation
     status = replace(
-        observed.status,
+        observed.status.handling_reconcile(observed.meta),
         observed_generation=generation,
         phase=verdict.phase,
         conditions=conditions.render(observed.stored.conditions, verdict, (), generation, now),
-        last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
     )
     if observed.counts != observed.counted:
         status = with_counts(status, observed.counts)

@@ -25,7 +25,8 @@ FIRST_PAUSE: Final = timedelta(seconds=1)       # doubles with each further repe
 LONGEST_PAUSE: Final = timedelta(minutes=5)
 FORGOTTEN_AFTER: Final = timedelta(minutes=15)  # without that write; longer than the longest pause
 KEPT: Final = 8                                 # different writes of one object that are remembered
-_ACKNOWLEDGED: Final = ("lastHandledRebuildAt", "lastHandledExtendAt")  # each is a create; written again if undone
+_ACKNOWLEDGED: Final = (  # each is a create; written again if undone
+    "lastHandledRebuildRequestedAt", "lastHandledExtendRequestedAt")
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 

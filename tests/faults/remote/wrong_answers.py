@@ -318,7 +318,7 @@ def archived(case: RemoteCase, *, kind: str) -> Steps:
     actor = "archive-build" if kind == "AgentBuild" else "archive-deployment"
     case.world.simulator.actor(actor, id=case.remote_id)
     look_again(case)
-    yield case.until("the look that was asked for", lambda: case.status.get("lastHandledReconcileAt") == "now")
+    yield case.until("the look that was asked for", lambda: case.status.get("lastHandledReconcileRequestedAt") == "now")
     yield from ends_well(case, NOTHING)
 
 

@@ -276,5 +276,5 @@ class Runner:
 
 def handled(obj: Object | None) -> str | None:
     """The request for a pass that was answered last."""
-    found: str | None = ((obj or {}).get("status") or {}).get("lastHandledReconcileAt")
+    found: str | None = ((obj or {}).get("status") or {}).get("lastHandledReconcileRequestedAt")
     return found

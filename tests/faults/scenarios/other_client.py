@@ -22,7 +22,7 @@ from agentex_operator.api.metadata import FINALIZER
 from agentex_testkit.api_server import Object, RefusedError
 
 REQUEST = "1"
-ACKNOWLEDGED = ("lastHandledRebuildAt", "lastHandledExtendAt")
+ACKNOWLEDGED = ("lastHandledRebuildRequestedAt", "lastHandledExtendRequestedAt")
 ANNOTATIONS = ("agentex.scale.com/rebuild-requested-at", "agentex.scale.com/extend-requested-at")
 LOOK_AGAIN = 0.3   # seconds: after so long it looks whether its time is over
 EVERY = 0.2        # seconds from one change of an annotation to the next

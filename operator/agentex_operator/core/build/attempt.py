@@ -53,9 +53,10 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentBuildStatu
     remembered = memory.intend(memory.from_status(status), token_text(observed, digest, attempt), attempt, now)
     fresh = replace(status, remote_status=None, image=None, start_time=now, completion_time=None, log_tail=None,
                     failure_message=None, operator=_remembered(observed, status.operator, attempt))
+    rebuilt = observed.meta.rebuild_requested_at or status.last_handled_rebuild_requested_at
     written = replace(fresh, account=account_binding.bound_account(observed.account, status.account), attempt=attempt,
                       inputs_digest=digest, context_digest=observed.context_digest or None,
-                      last_handled_rebuild_at=observed.meta.rebuild_requested_at)
+                      last_handled_rebuild_requested_at=rebuilt)
     held = memory.into_status(written, remembered)
     if _refused_before(observed):
         return held

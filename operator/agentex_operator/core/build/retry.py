@@ -34,8 +34,8 @@ def retries_used(observed: Observed) -> int:
 
 
 def _rebuild_requested(observed: Observed) -> bool:
-    asked = observed.meta.rebuild_requested_at
-    return asked is not None and asked != observed.status.last_handled_rebuild_at and observed.ended
+    handled = observed.status.last_handled_rebuild_requested_at
+    return observed.meta.rebuild_requested_at not in (None, handled) and observed.ended
 
 
 def _cancelled_before_a_change(observed: Observed) -> bool:

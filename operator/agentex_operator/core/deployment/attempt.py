@@ -60,10 +60,11 @@ def intended(observed: Observed, attempt: int, now: datetime) -> AgentDeployment
     digest = fingerprint.configuration_fingerprint(texts.manifest, texts.environments)
     pending = replace(remembered.pending, fingerprint=digest) if remembered.pending else None
     ends = status.expires_at if again else expiry.expires_at(preview, now) if preview else None
+    extended = observed.meta.extend_requested_at or status.last_handled_extend_requested_at
     written = replace(status, account=account_binding.bound_account(observed.account, status.account),
                       agent_name=texts.agent_name, expires_at=ends, remote_status=None, build_id=observed.build_id,
                       events=(), operator=_remembered(observed, attempt, now),
-                      last_handled_extend_at=observed.meta.extend_requested_at or status.last_handled_extend_at)
+                      last_handled_extend_requested_at=extended)
     return _announced(observed, memory.into_status(written, replace(remembered, pending=pending)), now)
 
 

@@ -210,8 +210,8 @@ class Observed(identity.Identity):
     @property
     def extension_requested(self) -> bool:
         """Whether an extend annotation is not handled yet."""
-        asked = self.meta.extend_requested_at
-        return asked is not None and asked != self.status.last_handled_extend_at and self.spec.preview is not None
+        handled = self.status.last_handled_extend_requested_at
+        return self.meta.extend_requested_at not in (None, handled) and self.spec.preview is not None
 
     def is_expired(self, now: datetime) -> bool:
         """Whether the preview on record has ended by its own wish, and no new one is requested."""

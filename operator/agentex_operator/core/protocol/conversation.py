@@ -57,11 +57,10 @@ def with_verdict(observed: Observed[StatusT, Record], verdict: Verdict, facts: I
     """
     generation = observed.meta.generation
     return replace(
-        observed.status,
+        observed.status.handling_reconcile(observed.meta),
         observed_generation=generation,
         phase=verdict.phase,
         conditions=conditions.render(observed.stored.conditions, verdict, facts, generation, now),
-        last_handled_reconcile_at=observed.meta.reconcile_requested_at or observed.status.last_handled_reconcile_at,
     )
 
 
@@ -73,8 +72,7 @@ def is_ready_now(observed: AnyObserved) -> bool:
 
 def reconcile_requested(observed: AnyObserved) -> bool:
     """Whether the user requested a reconcile that the status does not acknowledge yet (ecosystem.md R12)."""
-    asked = observed.meta.reconcile_requested_at
-    return asked is not None and asked != observed.stored.last_handled_reconcile_at
+    return not observed.stored.has_handled_reconcile(observed.meta)
 
 
 def stop_at_failure(observed: AnyObserved, _now: datetime) -> Plan[Never] | Verdict | None:
