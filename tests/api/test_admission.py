@@ -164,6 +164,20 @@ def set_status(user: User, kind: str, status: Object) -> None:
         {"status": status}))
 
 
+@pytest.mark.parametrize("kind", ["AgentBuild", "AgentDeployment"])
+@pytest.mark.parametrize("of", ["AgentexAccount", "ClusterAgentexAccount"])
+def test_only_the_account_that_a_resource_is_bound_to_can_be_named_later(user: User, kind: str, of: str) -> None:
+    other = {"AgentexAccount": "ClusterAgentexAccount", "ClusterAgentexAccount": "AgentexAccount"}[of]
+    user.apply(an_object(kind))
+    bound = {"kind": of, "name": "default", "accountID": "acct-1", "endpoint": "https://api.example.com"}
+    set_status(user, kind, {"observedGeneration": 1, "account": bound})
+
+    for ref in ({"kind": of, "name": "another"}, {"kind": other, "name": "default"}):
+        assert "accountRef cannot be changed, added" in user.would_apply(an_object(kind, accountRef=ref))
+    assert "serverside-applied" in user.apply(an_object(kind, accountRef={"kind": of, "name": "default"}))
+    assert "accountRef cannot be changed, added or removed" in user.apply(an_object(kind))
+
+
 def test_a_mutable_member_can_be_changed(user: User) -> None:
     user.apply(a_deployment(preview={"ttl": "1h"}))
     user.apply(a_deployment(preview={"ttl": "2h", "onExpiry": "Delete"}, buildRef={"name": "other"}))

@@ -126,6 +126,16 @@ def test_the_account_of_a_resource_is_the_bound_one_then_the_named_one_then_the_
     assert (found.reason if isinstance(found, AccountProblem) else found.key) == case.chosen
 
 
+@pytest.mark.parametrize("case", [one for one in CHOICES.values() if one.request.bound is not None])
+def test_the_name_of_the_bound_account_changes_nothing_and_no_other_name_is_followed(case: Choice) -> None:
+    bound = case.request.bound
+    assert bound is not None
+    named = AccountRef(kind=NAMESPACED, name=bound.name), AccountRef(kind=CLUSTER, name="another")
+
+    assert [select(replace(case.request, ref=ref), case.known) for ref in named] == [
+        select(replace(case.request, ref=None), case.known)] * 2
+
+
 def test_an_account_that_is_not_the_bound_one_is_named_with_both_remotes() -> None:
     found = select(BOUND, accounts(an_account(NAMED, **MOVED)))
 

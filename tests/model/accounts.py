@@ -1,7 +1,8 @@
 """The account in the model: it is deleted, taken away, becomes another, is forbidden, loses its key, and comes back.
 
 There are two ClusterAgentexAccounts, both defaults: `main`, which all this happens to, and `other`, which is always
-usable. The resource names none: until it is bound, the default rule gives it `main` where that exists, else `other`.
+usable. The resource names none at first: until it is bound, the default rule gives it `main` where that exists, else
+`other`. Once it is bound, the user may add the name of that account (`spec.accountRef`).
 The production code (core/account_binding) decides which account a pass uses, on what the replica knows; what must come
 of it (`obstacle`) is said here once more, without that code.
 """
@@ -14,6 +15,7 @@ from tests.model.values import ORIGIN
 
 from agentex_operator.api.account import ClusterAccountSpec
 from agentex_operator.api.metadata import FINALIZER, Meta
+from agentex_operator.api.references import AccountRef
 from agentex_operator.api.schema import adapter
 from agentex_operator.api.status import BoundAccount, Condition
 from agentex_operator.core import account_binding, account_hold, conditions, reasons
@@ -113,11 +115,13 @@ class Bindings:
     def __init__(self) -> None:
         self._found: dict[Any, UsableAccount | AccountProblem] = {}
 
-    def of(self, entry: Entry, deleting: bool, bound: BoundAccount | None) -> UsableAccount | AccountProblem:
-        """What a pass over a resource is given that is bound to that account, or to none."""
-        key = entry.state, entry.session, deleting, bound
+    def of(self, entry: Entry, deleting: bool, bound: BoundAccount | None,
+           named: str | None = None) -> UsableAccount | AccountProblem:
+        """What a pass over a resource is given that is bound to that account, or to none, and names one, or none."""
+        key = entry.state, entry.session, deleting, bound, named
         if key not in self._found:
-            request = AccountRequest("team", deleting, None, bound)
+            ref = None if named is None else AccountRef(kind="ClusterAgentexAccount", name=named)
+            request = AccountRequest("team", deleting, ref, bound)
             self._found[key] = account_binding.bind(request, known(entry), {})
         return self._found[key]
 

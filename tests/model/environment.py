@@ -259,7 +259,7 @@ class Model:
         view = self.view(state, replica)
         assert view is not None
         status = self.passes.statuses[view.status]
-        account = self.bindings.of(replica.account, view.deleting, status.account)
+        account = self.bindings.of(replica.account, view.deleting, status.account, view.account)
         entry = accounts.after_binding(replica.account, account) if self.has_actor else replica.account
         started = replica._replace(dirty=False, due=NEVER, fresh=replica.lag == 0, fenced=False, account=entry)
         begun = self.passes.begin(view, self.source_seen(state, at), account)
@@ -667,7 +667,7 @@ class Model:
             yield Edge(("user creates it again",), self.push(spent, again))
 
     def edits(self, state: State, newest: Object) -> Iterator[Edge]:
-        """Another wish, the wish before, a request, a pause."""
+        """Another wish, the wish before, a request, the name of the account, a pause."""
         edited = newest._replace(generation=newest.generation + 1)
         if (spent := self.spend(state, "edit")) is not None:
             yield Edge(("user edits",), self.push(spent, edited._replace(spec=newest.spec + 1)))
@@ -675,6 +675,9 @@ class Model:
             yield Edge(("user takes the edit back",), self.push(spent, edited._replace(spec=newest.spec - 1)))
         if (spent := self.spend(state, "ask")) is not None:
             yield Edge(("user asks by annotation",), self.push(spent, newest._replace(asked=newest.asked + 1)))
+        bound = self.passes.statuses[newest.status].account
+        if bound is not None and newest.account is None and (spent := self.spend(state, "refer")) is not None:
+            yield Edge(("user names the bound account",), self.push(spent, edited._replace(account=bound.name)))
         yield from self.turns(state, edited)
 
     def turns(self, state: State, edited: Object) -> Iterator[Edge]:

@@ -50,6 +50,7 @@ class Object(NamedTuple):
     spec: int         # which wish
     status: int       # number of its status
     mode: int = USUAL  # or suspended, or `cancel: true`
+    account: str | None = None  # the name of the account in spec.accountRef
 
     @property
     def deleting(self) -> bool:

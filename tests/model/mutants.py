@@ -1,9 +1,9 @@
-"""Twenty-five ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Twenty-six ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
 other rules without which things go wrong; M15 to M19 are about the account, M20 and M21 about adoption, M22 to
-M24 about the ConfigMap that a resource names. Each mutant is a patch of the operator's modules in this process, or a
-law of the outside that the shell would break (M6, M12, M24).
+M24 about the ConfigMap that a resource names, M25 about the account that it names. Each mutant is a patch of the
+operator's modules in this process, or a law of the outside that the shell would break (M6, M12, M24).
 """
 
 from __future__ import annotations
@@ -232,6 +232,15 @@ def bound_to_nothing() -> list[Patch]:
     return [(account_binding, "select", select)]
 
 
+def bound_to_the_name() -> list[Patch]:
+    real = account_binding.select
+
+    def select(request: Any, accounts: Any) -> Any:
+        return real(dataclasses.replace(request, bound=None) if request.ref else request, accounts)
+
+    return [(account_binding, "select", select)]
+
+
 def pass_in_flight_ignored() -> list[Patch]:
     real = account_hold.may_go
     return [(account_hold, "may_go", lambda meta, held_by, **_in_use: real(meta, held_by, in_use=False))]
@@ -311,6 +320,8 @@ MUTANTS = (
            ("watched:1:K4:source=1", "configured:1:K4:source=1"), ("I20",),
            lambda: [(ReferenceVersions, "take_read", lambda _versions, _name, _version: False)],
            Laws(events_drop_reads=False)),
+    Mutant("M25", "a resource that names its account is not held to the one that it is bound to",
+           ("build:1:K4:account=1,refer=1",), ("I25",), bound_to_the_name),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.

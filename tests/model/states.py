@@ -10,7 +10,8 @@ from tests.model.sights import Sight
 
 FAULTS = ("crash", "lost", "error", "late", "refuse", "slow", "lag", "stale", "fail", "purge", "unread", "travel",
           "gap", "deny")
-ACTS = ("edit", "source", "revert", "pause", "cancel", "resume", "ask", "delete", "recreate", "account", "restore")
+ACTS = ("edit", "source", "revert", "pause", "cancel", "resume", "ask", "delete", "recreate", "account", "restore",
+        "refer")
 BUDGETS = FAULTS + ACTS
 AT = {name: n for n, name in enumerate(BUDGETS)}
 NEVER = -1

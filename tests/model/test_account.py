@@ -56,6 +56,14 @@ def test_the_decision_is_what_the_judge_expects(entry: str, bound: str, deleting
     assert (found.reason if isinstance(found, AccountProblem) else None) == expected
 
 
+@pytest.mark.parametrize(("entry", "bound", "deleting"), [one for one in SITUATIONS if one[1] != "none"])
+def test_the_name_of_the_bound_account_changes_nothing(entry: str, bound: str, deleting: bool) -> None:
+    known, account = KNOWN_AS[entry], BOUND[bound]
+    assert account is not None
+
+    assert Bindings().of(known, deleting, account, account.name) == Bindings().of(known, deleting, account)
+
+
 def test_what_was_not_reconciled_yet_is_a_temporary_problem_of_what_is_bound_to_it() -> None:
     found = Bindings().of(Entry(UNSEEN), False, BOUND["main"])
 

@@ -205,6 +205,25 @@ async def test_a_named_account_that_is_absent_is_said_to_be_so(harness: Harness)
     assert "absent" in condition(found, "Ready")["message"]
 
 
+@pytest.mark.parametrize("kind", ["AgentexAccount", "ClusterAgentexAccount"])
+async def test_a_resource_that_names_the_account_it_is_bound_to_stays_as_it_is(bare: Harness, kind: str) -> None:
+    shared = a_cluster_account(bare, default=True)
+    account = shared if kind == "ClusterAgentexAccount" else an_account(bare.simulator.url)
+    bare.apply(a_secret(), account, an_image(), a_deployment())
+    await bare.wait("AgentDeployment", "quote")
+    before = {one: bare.status(one, "quote")["account"] for one in ("AgentBuild", "AgentDeployment")}
+    writes = harness_writes(bare)
+
+    for one, bound in before.items():
+        bare.edit(one, "quote", spec={"accountRef": {"kind": kind, "name": bound["name"]}})
+        await bare.wait(one, "quote", lambda obj: ready(obj) and obj["status"]["observedGeneration"] == 2)
+    await bare.advance(3600)
+
+    assert {one: bare.status(one, "quote")["account"] for one in before} == before
+    assert all(ready(bare.get(one, "quote")) for one in before)
+    assert harness_writes(bare) == writes
+
+
 async def test_the_default_account_of_the_cluster_serves_a_namespace_without_one(bare: Harness) -> None:
     bare.apply(a_cluster_account(bare, default=True), an_image())
 
@@ -233,6 +252,10 @@ async def test_a_selector_says_which_namespaces_may_use_an_account(bare: Harness
     bare.edit("Namespace", "team", metadata={"labels": {"team": "a"}})
 
     await bare.wait("AgentBuild", "quote")
+
+
+def harness_writes(harness: Harness) -> int:
+    return sum(call["method"] != "GET" for call in harness.simulator.calls())
 
 
 def harness_posts(harness: Harness) -> int:

@@ -13,7 +13,7 @@ from agentex_operator.api.adoption import AdoptBuild
 from agentex_operator.api.images import ImageName, ImageReference, ImageTag
 from agentex_operator.api.metadata import REBUILD_REQUESTED_AT, Resource
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, BuildMemory
-from agentex_operator.api.references import AccountRef, KeyRef, NameRef
+from agentex_operator.api.references import AccountRef, KeyRef, NameRef, keeps_its_account
 from agentex_operator.api.scalars import (
     Between,
     Count,
@@ -166,7 +166,6 @@ _IS_BUILT: Final = ("source.image registers an image that is built already: plat
     exactly_one("agentName", "agentID"),
     immutable("agentName", _ANOTHER),
     immutable("agentID", _ANOTHER),
-    immutable("accountRef", "the remote builds live in the account; create another AgentBuild"),
     rule("!has(self.source.image) || !has(self.platform)", _IS_BUILT, "platform", "FieldValueForbidden"),
     rule("!has(self.source.image) || !has(self.buildArgs) || self.buildArgs.size() == 0", _IS_BUILT, "buildArgs",
          "FieldValueForbidden"),
@@ -184,8 +183,9 @@ class AgentBuildSpec:
         description="Id of an existing agent whose builds cannot be found by name. Immutable. Set this or agentName.",
     )] = None
     account_ref: Annotated[AccountRef | None, Field(
-        description="The account to build in. Immutable. Omitted: the AgentexAccount named `default` in this "
-        "namespace, else the default ClusterAgentexAccount.")] = None
+        description="The account to build in. Immutable, except that the account in status.account may be added. "
+        "Omitted: the AgentexAccount named `default` in this namespace, else the default ClusterAgentexAccount.",
+    )] = None
     image: Annotated[ImageTarget, Field(description="What the built image is called.")]
     source: Annotated[BuildSource, Field(
         description="Where the build context comes from: exactly one of configMapKeyRef, secretKeyRef, http and "
@@ -276,7 +276,8 @@ class AgentBuildStatus(RemoteStatus):
         return replace(self, build_id=remote_id)
 
 
-@dataclass(frozen=True, kw_only=True, config=model())
+@dataclass(frozen=True, kw_only=True, config=model(
+    keeps_its_account("the remote builds live in that account; create another AgentBuild")))
 class AgentBuild(Resource):
     """An image of an agent, built from the inputs that the spec names; again whenever they change. For example:
 

@@ -113,10 +113,11 @@ def _version(kind: type[Resource]) -> dict[str, Any]:
 def schema(kind: type[Resource]) -> Schema:
     """The structural schema of the whole object; observedGeneration is -1 until the operator has seen it (R1)."""
     parts = get_type_hints(kind)
-    status = structural(parts["status"], defaults=False)
+    status, whole = structural(parts["status"], defaults=False), structural(kind)
+    rules = whole.get("x-kubernetes-validations")
     return {
         "type": "object",
-        "description": structural(kind)["description"],
+        "description": whole["description"],
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string", "description": f"Always `{GROUP}/{VERSION}`."},
@@ -125,7 +126,7 @@ def schema(kind: type[Resource]) -> Schema:
             "spec": structural(parts["spec"]),
             "status": {**status, "default": {"observedGeneration": -1}},
         },
-    }
+    } | ({"x-kubernetes-validations": rules} if rules else {})
 
 
 def _as_yaml(crd: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from agentex_operator.api.adoption import AdoptDeployment
 from agentex_operator.api.images import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, DeploymentMemory
-from agentex_operator.api.references import AccountRef, KeyRef, NameRef
+from agentex_operator.api.references import AccountRef, KeyRef, NameRef, keeps_its_account
 from agentex_operator.api.scalars import (
     IN_UTC,
     Between,
@@ -22,7 +22,7 @@ from agentex_operator.api.scalars import (
     Timestamp,
     Word,
 )
-from agentex_operator.api.schema import Names, at_most_one, exactly_one, immutable, model, rule
+from agentex_operator.api.schema import Names, at_most_one, exactly_one, model, rule
 from agentex_operator.api.status import RemoteStatus
 
 AGENT_DEPLOYMENT: Final = Names(kind="AgentDeployment", plural="agentdeployments", singular="agentdeployment",
@@ -86,7 +86,6 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True, config=model(
     exactly_one("buildRef", "buildID", "image"),
-    immutable("accountRef", "the remote deployments live in the account; create another AgentDeployment"),
     rule("has(self.preview) == has(oldSelf.preview)",
          "preview cannot be added or removed: a preview and a production deployment are different things; create "
          "another AgentDeployment", "preview", "FieldValueForbidden"),
@@ -98,8 +97,9 @@ class AgentDeploymentSpec:
     """What runs, with which configuration, and for how long."""
 
     account_ref: Annotated[AccountRef | None, Field(
-        description="The account to deploy in. Immutable. Omitted: the AgentexAccount named `default` in this "
-        "namespace, else the default ClusterAgentexAccount.")] = None
+        description="The account to deploy in. Immutable, except that the account in status.account may be added. "
+        "Omitted: the AgentexAccount named `default` in this namespace, else the default ClusterAgentexAccount.",
+    )] = None
     build_ref: Annotated[NameRef | None, Field(
         description="AgentBuild of this namespace to deploy; each new image of it is rolled out. Set exactly one of "
         "buildRef, buildID and image.")] = None
@@ -183,7 +183,8 @@ class AgentDeploymentStatus(RemoteStatus):
         return replace(self, deployment_id=remote_id)
 
 
-@dataclass(frozen=True, kw_only=True, config=model())
+@dataclass(frozen=True, kw_only=True, config=model(
+    keeps_its_account("the remote deployments live in that account; create another AgentDeployment")))
 class AgentDeployment(Resource):
     """A build of an agent, running in an environment: in production, or as a preview that ends by itself. For example:
 
