@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agentex_operator.api.build import ImageSource, ImageTarget
+from agentex_operator.api.build import ImageTarget
+from agentex_operator.api.sources import ImageSource
 
 CRD = Path(__file__).parents[2] / "crds" / "agentex.scale.com_agentbuilds.yaml"
 SPEC: dict[str, Any] = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]

@@ -9,7 +9,7 @@ from dataclasses import fields
 import pytest
 from tests.house.tree import OPERATOR
 
-from agentex_operator.api.build import BuildSource
+from agentex_operator.api.sources import BuildSource
 
 ONE_PLACE = {"core/source_facts.py"}  # what the decisions know of each kind of source
 MEMBERS = {field.name for field in fields(BuildSource)} - {"undeclared"}

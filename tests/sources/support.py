@@ -15,8 +15,9 @@ import pytest
 from tests.sources.archives import AGENT, a_tar_gz
 from tests.sources.servers import Server
 
-from agentex_operator.api.build import BuildSource, Context, HttpSource, ImageSource
+from agentex_operator.api.build import Context
 from agentex_operator.api.references import KeyRef, NameRef
+from agentex_operator.api.sources import BuildSource, HttpSource, ImageSource
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.sources import Sources
 

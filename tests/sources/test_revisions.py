@@ -17,8 +17,8 @@ from tests.sources.support import (
     over_http,
 )
 
-from agentex_operator.api.build import BuildSource
 from agentex_operator.api.references import KeyRef
+from agentex_operator.api.sources import BuildSource
 from agentex_operator.core.errors import InvalidInput, NotReady
 
 

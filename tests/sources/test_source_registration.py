@@ -13,7 +13,8 @@ from tests.api.objects import an_object, as_stored
 from tests.sources.archives import AGENT, a_tar_gz
 from tests.sources.support import CONFIG_MAP, HERE, IMAGE, SECRET, left_behind, opened, over_http
 
-from agentex_operator.api.build import AgentBuild, BuildSource
+from agentex_operator.api.build import AgentBuild
+from agentex_operator.api.sources import BuildSource
 from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.core.errors import InvalidInput

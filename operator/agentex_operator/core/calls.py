@@ -20,8 +20,9 @@ from agentex_operator.core.remote import BuildRecord, DeploymentRecord, Listing,
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from agentex_operator.api.build import BuildSource, Context
+    from agentex_operator.api.build import Context
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.api.sources import BuildSource
     from agentex_operator.api.status import Status
     from agentex_operator.core.plan import Notice
     from agentex_operator.core.remote import BuildRequest, DeploymentRequest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentex_operator.api.build import BuildSource
+    from agentex_operator.api.sources import BuildSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ SECRET: Final = SourceFacts(is_object=True)
 HTTP: Final = SourceFacts(is_pinned=True)
 IMAGE: Final = SourceFacts(has_context=False, is_pinned=True)
 WITHOUT_MEMBER: Final = SourceFacts(is_pinned=True)  # an empty source has no revision that could change
-NOT_DECLARED: Final = SourceFacts()                  # a member that api/build.py does not declare
+NOT_DECLARED: Final = SourceFacts()                  # a member that api/sources.py does not declare
 
 BY_MEMBER: Final[Mapping[str, SourceFacts]] = {
     "configMapKeyRef": CONFIG_MAP, "secretKeyRef": SECRET, "http": HTTP, "image": IMAGE}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from agentex_operator.api.build import ImageSource
+from agentex_operator.api.sources import ImageSource
 from agentex_operator.core import source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.sources.validation import no_context, validated

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from agentex_operator.api.build import BuildSource
+    from agentex_operator.api.sources import BuildSource
     from agentex_operator.core.calls import Revision
     from agentex_operator.sources.source_kind import SourceAccess
 

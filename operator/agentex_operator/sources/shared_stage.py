@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from agentex_operator.api.build import BuildSource, Context
+    from agentex_operator.api.build import Context
+    from agentex_operator.api.sources import BuildSource
     from agentex_operator.sources.staging_area import PublishedContext, Staged, StagingArea
 
 

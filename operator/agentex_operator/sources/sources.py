@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from agentex_operator.api.build import BuildSource, Context
+    from agentex_operator.api.build import Context
+    from agentex_operator.api.sources import BuildSource
     from agentex_operator.core.calls import Revision
     from agentex_operator.sources.cluster_objects import ObjectReader
     from agentex_operator.sources.source_kind import SourceKind
