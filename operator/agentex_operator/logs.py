@@ -23,6 +23,7 @@ _FEW = 64  # beginnings of secrets: so many are looked for one by one, faster th
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound log fields", default={})  # noqa: B039 - never mutated
 _LIBRARY_LEVELS = {
     "kopf.objects": logging.WARNING,  # logs "Handler succeeded" for every event
+    "kopf.activities": logging.WARNING,  # logs "Activity 'login' succeeded", which kopf says in other words too
     "kopf": logging.INFO,
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,

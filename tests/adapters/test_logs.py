@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from agentex_operator import logs
 
-QUIETED = ("kopf.objects", "kopf", "httpx", "httpcore", "aiohttp.access", "asyncio")
+QUIETED = ("kopf.objects", "kopf.activities", "kopf", "httpx", "httpcore", "aiohttp.access", "asyncio")
 SECRET = 'sk-live/4"q\\7+Ünï code'
 
 
@@ -103,10 +103,10 @@ def test_a_line_has_the_keys_of_controller_runtime(redactor: logs.Redactor) -> N
     line = logs.JsonLines(redactor)
     record = logging.LogRecord("agentex_operator.x", logging.INFO, __file__, 1, "plan", (), None)
     record.fields = {"reason": "Building", "revision": None}
-    with logs.bound(controller="agentbuild", namespace="team", name="a", reconcileID="r1"):
+    with logs.bound(kind="AgentBuild", namespace="team", name="a", reconcileID="r1"):
         fields = json.loads(line.format(record))
 
-    assert list(fields) == ["ts", "level", "logger", "msg", "controller", "namespace", "name", "reconcileID", "reason"]
+    assert list(fields) == ["ts", "level", "logger", "msg", "kind", "namespace", "name", "reconcileID", "reason"]
     assert fields["ts"].endswith("Z")
     assert (fields["level"], fields["msg"]) == ("info", "plan")
 

@@ -182,10 +182,10 @@ def stale_answers_win() -> list[Patch]:
 def remove_unwritten() -> list[Patch]:
     real = settle.settle
 
-    def remove(observed: Any, record: Any, _why: Any, now: Any) -> Any:
+    def remove(observed: Any, record: Any, why: Any, now: Any) -> Any:
         asked = removal.recently_requested(observed, record.id, now)
         leaving = record.state is RemoteState.LEAVING
-        return None if asked or leaving else Plan(calls.Remove(record.id))
+        return None if asked or leaving else Plan(calls.Remove(record.id, why))
 
     def settle_and_note(observed: Any, call: Any, outcome: Any, now: Any) -> Any:
         after = real(observed, call, outcome, now)

@@ -21,7 +21,7 @@ from agentex_operator.api.references import AccountRef
 from agentex_operator.api.schema import Names, model
 from agentex_operator.api.status import RemoteStatus
 from agentex_operator.core import account_binding, calls, memory, reasons
-from agentex_operator.core.calls import Answer, Call, CommonCall
+from agentex_operator.core.calls import Answer, CommonCall, Create
 from agentex_operator.core.errors import ExternalError
 from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.ownership import owner_of
@@ -117,7 +117,7 @@ TOYS = RemoteKind("toy", toy_records, get_toy, AgentexClient.cancel_build)
 
 
 @dataclass(frozen=True, slots=True)
-class CreateToy(Call[ToyRecord]):
+class CreateToy(Create[ToyRecord]):
     """Register the image."""
 
     request: BuildRequest

@@ -28,4 +28,4 @@ def _agent_of(record: BuildRecord) -> AgentName | None:
     return AgentName(record.agent_name, record.agent_id) if record.agent_id else None
 
 
-BUILDS = RemoteKind("build", builds_of, AgentexClient.get_build, AgentexClient.cancel_build)
+BUILDS = RemoteKind("build", builds_of, AgentexClient.get_build, AgentexClient.cancel_build, cancels=True)

@@ -19,11 +19,12 @@ class RemoteKind(Generic[Record]):
     """The calls and the records of one kind of remote object; equal only to itself.
 
     `noun`: one object of the kind, for logs. `records`: how the records of a client's account are listed, attributed to
-    owners and counted. `get` answers None for a 404; `remove` cancels or deletes. Both raise the errors of the client.
-    Which records are alive is decided by the kind's `Observed`.
+    owners and counted. `get` answers None for a 404; `remove` cancels where `cancels` is True, and deletes otherwise.
+    Both raise the errors of the client. Which records are alive is decided by the kind's `Observed`.
     """
 
     noun: str
     records: Callable[[AgentexClient], RecordKind[Record]]
     get: Callable[[AgentexClient, str], Awaitable[Record | None]]
     remove: Callable[[AgentexClient, str], Awaitable[None]]
+    cancels: bool = False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from agentex_operator.api.build import Context
+    from agentex_operator.api.operator_memory import RemovalReason
     from agentex_operator.api.references import KeyRef
     from agentex_operator.api.sources import BuildSource
     from agentex_operator.api.status import Status
@@ -212,26 +213,33 @@ class FindAgent(Call[str | Agent]):
     live: bool = False
 
 
+class Create(Call[Record_co]):
+    """P5: one POST of a remote object, never retried. Base of the creates of all kinds."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class CreateBuild(Call[BuildRecord]):
-    """P5: one POST of a build, never retried."""
+class CreateBuild(Create[BuildRecord]):
+    """One POST of a build."""
 
     request: BuildRequest
     context_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class CreateDeployment(Call[DeploymentRecord]):
-    """P5: one POST of a deployment, never retried."""
+class CreateDeployment(Create[DeploymentRecord]):
+    """One POST of a deployment."""
 
     request: DeploymentRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Remove(Call[None]):
-    """Cancel a build, delete a deployment; the next listing tells the result."""
+    """Cancel a build, delete a deployment; the next listing tells the result. `reason`: for the log."""
 
     id: str
+    reason: RemovalReason
 
 
 @dataclass(frozen=True, slots=True)

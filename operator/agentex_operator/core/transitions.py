@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from agentex_operator.api.scalars import timestamp
 from agentex_operator.core import conditions, reasons, steps
 from agentex_operator.core.plan import Notice
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The condition Ready of a status; `stalled`: whether Stalled stands beside it."""
+    """The condition Ready of a status; `stalled`: whether Stalled stands beside it.
+
+    `since`: when its status last changed, as the API server stores it; not compared.
+    """
 
     status: str | None
     reason: str
     message: str
     observed_generation: int | None
     stalled: bool = False
+    since: str = field(default="", compare=False)
 
 
 def readiness_of(stored: Iterable[Condition]) -> Readiness | None:
@@ -31,7 +36,8 @@ def readiness_of(stored: Iterable[Condition]) -> Readiness | None:
     ready = found.get(conditions.READY)
     if ready is None:
         return None
-    return Readiness(ready.status, ready.reason, ready.message, ready.observed_generation, conditions.STALLED in found)
+    return Readiness(ready.status, ready.reason, ready.message, ready.observed_generation,
+                     conditions.STALLED in found, timestamp(ready.last_transition_time))
 
 
 def event_of(before: Readiness | None, after: Readiness | None) -> Notice | None:

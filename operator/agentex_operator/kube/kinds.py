@@ -11,13 +11,14 @@ VERSION = "v1alpha1"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind, and the paths of its objects."""
+    """A kind, and the paths of its objects. `remote_id`: the member of the status with the id of the remote object."""
 
     group: str
     version: str
     plural: str
     kind: str
     namespaced: bool
+    remote_id: str | None = None
 
     @property
     def api_version(self) -> str:
@@ -42,8 +43,9 @@ class Kind:
         return f"{self.root}{within}/{self.plural}"
 
 
-AGENT_BUILD = Kind(GROUP, VERSION, "agentbuilds", "AgentBuild", namespaced=True)
-AGENT_DEPLOYMENT = Kind(GROUP, VERSION, "agentdeployments", "AgentDeployment", namespaced=True)
+AGENT_BUILD = Kind(GROUP, VERSION, "agentbuilds", "AgentBuild", namespaced=True, remote_id="buildID")
+AGENT_DEPLOYMENT = Kind(GROUP, VERSION, "agentdeployments", "AgentDeployment", namespaced=True,
+                        remote_id="deploymentID")
 AGENTEX_ACCOUNT = Kind(GROUP, VERSION, "agentexaccounts", "AgentexAccount", namespaced=True)
 CLUSTER_AGENTEX_ACCOUNT = Kind(GROUP, VERSION, "clusteragentexaccounts", "ClusterAgentexAccount", namespaced=False)
 KINDS = (AGENT_BUILD, AGENT_DEPLOYMENT, AGENTEX_ACCOUNT, CLUSTER_AGENTEX_ACCOUNT)

@@ -65,12 +65,13 @@ class AccountReconciler:
         """Report what is invalid; once the account is deleted and nothing holds it, let it go."""
         held_by, meta = account_holders.holders(self._runtime.engine, view), parsing.metadata_of(view)
         if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
-            listed = await shell.attempt(self._list_holders(view), calls.ListAccountHolders())
+            listed = await shell.attempt(self._list_holders(view), calls.ListAccountHolders(), self._runtime.clock)
             if isinstance(listed, ExternalError):
                 return Outcome(failed=True)
             held_by = calls.ListAccountHolders().read(listed)
         if account_hold.may_go(meta, held_by, in_use=self._is_in_use(view)):
-            outcome = await shell.attempt(self._runtime.writer(kind, view).write, calls.RemoveFinalizer())
+            write = self._runtime.writer(kind, view).write
+            outcome = await shell.attempt(write, calls.RemoveFinalizer(), self._runtime.clock)
             return Outcome(failed=isinstance(outcome, ExternalError))
         if meta.deleting and held_by:
             found = replace(found, message=f"{found.message} {account_hold.described(held_by)}")

@@ -70,7 +70,7 @@ class DependentIndex:
             return references(view)
         except Exception:  # the cache must take in every object
             self._bugs.record("the references of an object could not be read: this is a bug in the operator",
-                              controllerKind=view.kind, namespace=view.namespace, name=view.name)
+                              kind=view.kind, namespace=view.namespace, name=view.name)
             return frozenset()
 
     def _unlink(self, uid: str, keys: frozenset[Key]) -> None:

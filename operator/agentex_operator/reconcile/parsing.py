@@ -11,8 +11,8 @@ from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import guard, invalid
 from agentex_operator.core.errors import ExternalError
+from agentex_operator.reconcile.announcements import readiness_in
 from agentex_operator.reconcile.work_queue import Outcome
-from agentex_operator.reconcile.writer import readiness_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

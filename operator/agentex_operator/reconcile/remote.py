@@ -17,6 +17,7 @@ from agentex_operator.core.protocol.observed import ObservedT
 from agentex_operator.core.remote import Record
 from agentex_operator.reconcile import failed_passes, shell
 from agentex_operator.reconcile.holders import Seeker
+from agentex_operator.reconcile.remote_acts import RemoteActs
 from agentex_operator.reconcile.shell import CallT
 from agentex_operator.reconcile.work_queue import Outcome
 
@@ -57,6 +58,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         self.account, self._session = found
         self.cluster_uid = cluster_uid
         self._writer = runtime.writer(self.kind, view)
+        self._acts = RemoteActs(view.uid, resource.status, cancels=self.remote.cancels)
         self.started_at = runtime.clock.monotonic()
         self._answer_by: datetime | None = None
         self.saw_everything = False  # whether a listing of this pass went back to the account's first record
@@ -114,7 +116,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         ended: ObservedT | None = None
         try:
             observed, planned = await shell.run_pass(self.core, self.observe(self.resource), self._call,
-                                                     self.runtime.clock)
+                                                     self.runtime.clock, self._acts.log_call)
             ended = observed
             self._follow(observed, planned)
         finally:
@@ -162,7 +164,6 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
                 return await self._find(call)
             case calls.Remove():
                 await self.remote.remove(self.session.client, call.id)
-                log.info("remote object removed", id=call.id)
                 return call.answer(None)
             case calls.WriteIntent():
                 return await self._write_intent(call)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agentex_operator.reconcile.announcements import Announcements
 from agentex_operator.reconcile.writer import Writer
 
 if TYPE_CHECKING:
@@ -48,4 +49,5 @@ class Runtime:
 
     def writer(self, kind: Kind, view: View) -> Writer:
         """A writer of this object, for one pass."""
-        return Writer(self.cluster, self.engine, self.recorder, self.undone, kind, view)
+        announcements = Announcements(self.recorder, self.clock, kind)
+        return Writer(self.cluster, self.engine, announcements, self.undone, kind, view)

@@ -27,6 +27,7 @@ MOST_CALLS = 40  # in one pass; more is a bug in the rules
 ObservedT = TypeVar("ObservedT")
 CallT = TypeVar("CallT")
 Perform = Callable[[CallT], Awaitable[Answer]]
+LogCall = Callable[[object, object, float], None]  # called with a call, its outcome and its duration in seconds
 
 
 class RulesNeverEndError(RuntimeError):
@@ -40,31 +41,40 @@ class Decisions(Protocol[ObservedT, CallT]):
     def settle(self, observed: ObservedT, call: CallT, outcome: object, now: datetime, /) -> ObservedT: ...  # noqa: D102
 
 
+def log_failure(call: object, outcome: object, _seconds: float) -> None:
+    """Log a call that failed with an ExternalError, and no other."""
+    if isinstance(outcome, ExternalError):
+        log.info("call failed", call=type(call).__name__, error=type(outcome).__name__, message=outcome.message)
+
+
 async def run_pass(
-    core: Decisions[ObservedT, CallT], observed: ObservedT, perform: Perform[CallT], clock: Clock
+    core: Decisions[ObservedT, CallT], observed: ObservedT, perform: Perform[CallT], clock: Clock,
+    log_call: LogCall = log_failure,
 ) -> tuple[ObservedT, Plan[CallT]]:
     """Run one pass to its end; the last observed state, and the plan that ended the pass."""
     for _ in range(MOST_CALLS):
         planned = core.decide(observed, clock.now())
         if planned.call is None:
             return observed, planned
-        outcome = await attempt(perform, planned.call)
+        outcome = await attempt(perform, planned.call, clock, log_call)
         observed = core.settle(observed, planned.call, outcome, clock.now())
     raise RulesNeverEndError(f"{MOST_CALLS} calls in one pass, the last was {type(planned.call).__name__}")
 
 
-async def attempt(perform: Perform[CallT], call: CallT) -> object:
-    """The outcome of a call; an ExternalError that an adapter raises is returned as a value.
+async def attempt(perform: Perform[CallT], call: CallT, clock: Clock, log_call: LogCall = log_failure) -> object:
+    """The outcome of a call, after it was logged; an ExternalError that an adapter raises is returned as a value.
 
     Raises CallRaisedError for any other exception.
     """
+    began = clock.monotonic()
     try:
-        return (await perform(call)).outcome
+        outcome: object = (await perform(call)).outcome
     except ExternalError as error:
-        log.info("call failed", call=type(call).__name__, error=type(error).__name__, message=error.message)
-        return error
+        outcome = error
     except Exception as error:  # the pass ends, as if the operator had crashed here; Workers report it
         raise CallRaisedError(type(call).__name__) from error
+    log_call(call, outcome, clock.monotonic() - began)
+    return outcome
 
 
 def outcome_of(planned: Plan[object]) -> Outcome:

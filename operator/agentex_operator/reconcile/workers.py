@@ -188,8 +188,7 @@ def _raise_if_the_pass_is_cancelled() -> None:
 
 def _fields(view: View) -> dict[str, object]:
     return {
-        "controller": view.kind.lower(),
-        "controllerKind": view.kind,
+        "kind": view.kind,
         "namespace": view.namespace,
         "name": view.name,
         "uid": view.uid,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from agentex_operator.api.metadata import FINALIZER, Meta
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, guard, reasons, transitions
+from agentex_operator.core import calls, guard, reasons
 from agentex_operator.core.errors import Conflict, Unavailable, Undone
-from agentex_operator.core.transitions import Readiness
+from agentex_operator.core.plan import Notice
 from agentex_operator.kube.patches import conditional, merge_patch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agentex_operator.core.calls import Answer, AnyWriteCall
-    from agentex_operator.core.plan import Notice
     from agentex_operator.kube.cluster import Cluster
-    from agentex_operator.kube.events import Recorder
     from agentex_operator.kube.kinds import Kind
+    from agentex_operator.reconcile.announcements import Announcements
     from agentex_operator.reconcile.engine import Engine
     from agentex_operator.reconcile.undone_writes import UndoneWrites
     from agentex_operator.reconcile.views import View
@@ -27,9 +26,9 @@ if TYPE_CHECKING:
 class Writer:
     """Writes one object: each write is conditional on the version that the write before it returned."""
 
-    def __init__(self, cluster: Cluster, engine: Engine, recorder: Recorder,
+    def __init__(self, cluster: Cluster, engine: Engine, announcements: Announcements,
                  undone: UndoneWrites, kind: Kind, view: View) -> None:
-        self._cluster, self._engine, self._recorder, self._undone = cluster, engine, recorder, undone
+        self._cluster, self._engine, self._announcements, self._undone = cluster, engine, announcements, undone
         self._kind, self._obj = kind, dict(view.obj)
 
     @property
@@ -66,9 +65,9 @@ class Writer:
         """Write the status, as the API server stores it, then emit its Events. Raises as Cluster does."""
         before = self._obj.get("status") or {}
         meta = await self._patch({"status": merge_patch(before, status)}, status=True)
-        self._announce(before, status)
+        self._announcements.announce(self._obj, meta, before, status)
         for notice in notices:
-            self._recorder.emit(self._obj, notice.type, notice.reason, notice.message, notice.reason)
+            self._announcements.emit(self._obj, notice, notice.reason)
         return meta
 
     async def _patch(self, body: Mapping[str, object], *, status: bool = False) -> Meta:
@@ -97,7 +96,7 @@ class Writer:
         message = (f"Another client undoes each write of the operator to {what}; the operator writes it again with "
                    f"growing delays. `kubectl get {self._kind.plural} {metadata['name']} --show-managed-fields "
                    f"--output=yaml` names that client; have it leave the finalizer {FINALIZER} and the status alone.")
-        self._recorder.emit(self._obj, "Warning", reasons.WRITE_UNDONE, message, "Reconcile")
+        self._announcements.emit(self._obj, Notice("Warning", reasons.WRITE_UNDONE, message))
         raise Undone(message, retry_after=pause)
 
     async def _look_again(self) -> None:
@@ -113,18 +112,3 @@ class Writer:
         metadata = self._obj["metadata"]
         await self._cluster.delete(self._kind, metadata.get("namespace"), metadata["name"], uid=metadata["uid"],
                                    resource_version=metadata["resourceVersion"])
-
-    def _announce(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
-        event = transitions.event_of(readiness_in(before), readiness_in(after))
-        if event is not None:
-            self._recorder.emit(self._obj, event.type, event.reason, event.message, "Reconcile")
-
-
-def readiness_in(status: Mapping[str, Any]) -> Readiness | None:
-    """The condition Ready of a status as the API server stores it; None without one."""
-    found = {one["type"]: one for one in status.get("conditions") or ()}
-    ready = found.get(conditions.READY)
-    if ready is None:
-        return None
-    return Readiness(ready["status"], ready["reason"], ready["message"], ready.get("observedGeneration"),
-                     conditions.STALLED in found)

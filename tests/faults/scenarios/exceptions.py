@@ -128,7 +128,7 @@ def unreported(runner: Runner, wanted: ThrownException) -> Iterator[Finding]:
     if TEXT not in log:
         yield Finding("I26", "the log does not tell of the exception", Harm.OTHER)
     for entry in raised:
-        vanished = entry["controllerKind"] in REMOTE and entry["uid"] not in there
+        vanished = entry["kind"] in REMOTE and entry["uid"] not in there
         vanished = vanished and not was_held(versions.get(entry["uid"], ()))
         if entry["reference"] not in shown and not (vanished or cannot_be_written(wanted, entry, told, versions)):
             yield Finding("I26", f"no status tells of {entry['reference']}: {entry.get('name')}", Harm.STUCK)

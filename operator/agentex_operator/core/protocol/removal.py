@@ -23,7 +23,7 @@ def remove(observed: Observed[StatusT, Record], record: Record, why: RemovalReas
     """Name the record by a conditional write, then remove it; None while its removal is under way."""
     purpose = f"remove {record.id}"
     if observed.last_write_purpose == purpose:
-        return Plan(calls.Remove(record.id))
+        return Plan(calls.Remove(record.id, why))
     if record.state is RemoteState.LEAVING or under_way(observed, record.id, now):
         return None
     status, removal = condemn(observed, record.id, why), Removal(id=record.id, reason=why, requested_at=now)
