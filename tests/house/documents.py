@@ -59,6 +59,13 @@ def paths(document: Path) -> list[str]:
     return [span for span in spans if _PATH.fullmatch(span) and span not in _NOT_OURS]
 
 
+def first_column(document: Path, header: str) -> list[str]:
+    """What is written as code in the first column of each table whose first column has this header."""
+    tables = re.findall(rf"^\| {header} \|.*\n\|[-|]+\n((?:\|.*\n)+)", document.read_text(), re.MULTILINE)
+    cells = [row.split("|")[1] for table in tables for row in table.splitlines()]
+    return [name for cell in cells for name in _SPAN.findall(cell)]
+
+
 def links(document: Path) -> list[str]:
     """Every relative link."""
     return [link for link in _LINK.findall(prose(document)) if "://" not in link]

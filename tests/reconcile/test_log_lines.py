@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from tests.house import documents
+from tests.house.tree import ROOT
 from tests.reconcile.conftest import MakeHarness
 
 from agentex_operator.core.errors import Conflict
@@ -117,6 +119,15 @@ async def test_each_line_has_the_same_fields_in_their_places(harness: Harness, l
     assert {(one["kind"], one["namespace"]) for one in said} == {("AgentBuild", "team"), ("AgentDeployment", "team")}
     assert all(isinstance(one["duration"], int | float) and one["duration"] >= 0 for one in said)
     assert all(one["level"] == "info" for one in said)
+
+
+async def test_each_field_of_a_line_is_documented(harness: Harness, lines: Lines) -> None:
+    harness.simulator.fault("commit-then-drop-response", match=POSTS["AgentBuild"])
+    harness.apply(builders.a_context(), builders.a_build(), builders.from_build())
+    await harness.wait("AgentDeployment", "quote")
+    documented = set(documents.first_column(ROOT / "docs" / "operations.md", "field"))
+
+    assert {field for line in lines.of("quote") for field in line if line["msg"] != "call failed"} == documented
 
 
 async def test_ready_says_how_long_the_operation_took(harness: Harness, lines: Lines) -> None:
