@@ -15,7 +15,7 @@ from tests.core.core_fixture import (
     script,
 )
 
-from agentex_operator.core import calls
+from agentex_operator.core import calls, reasons
 from agentex_operator.core.errors import InvalidInput, NotReady, Rejected, Throttled, Unauthorized, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -165,7 +165,7 @@ def test_cancelled_beside_an_image_whose_source_cannot_be_read_it_looks_again():
     world = a_build()
     world.run()
     world.becomes("remote-1", "success", RemoteState.SUCCEEDED).run()
-    world.source = NotReady("ConfigMapNotFound", "There is no ConfigMap 'quote' here.")
+    world.source = NotReady(reasons.CONFIG_MAP_NOT_FOUND, "There is no ConfigMap 'quote' here.")
     script(world, calls.SaveStatus, conflict)
 
     world.edit(cancel=True).settle_down(2)
@@ -307,7 +307,7 @@ def test_deleted_with_an_answer_missing_it_waits_until_nothing_can_come():
 def test_deleted_while_its_account_is_gone_it_waits_and_says_so():
     world = a_build()
     world.run()
-    account, world.account = world.account, AccountProblem("AccountNotFound", "There is no account. Create it.")
+    account, world.account = world.account, AccountProblem(reasons.ACCOUNT_NOT_FOUND, "There is no account. Create it.")
 
     world.delete().settle_down(3)
     assert world.condition("Ready") == ("False", "AccountNotFound")
@@ -319,7 +319,7 @@ def test_deleted_while_its_account_is_gone_it_waits_and_says_so():
 
 def test_without_an_account_it_waits_and_names_the_next_step():
     world = a_build()
-    world.account = AccountProblem("AccountNotFound", "There is no account. Create it.")
+    world.account = AccountProblem(reasons.ACCOUNT_NOT_FOUND, "There is no account. Create it.")
 
     world.run()
 
@@ -328,8 +328,8 @@ def test_without_an_account_it_waits_and_names_the_next_step():
     assert world.keeps_the_contract()
 
 @pytest.mark.parametrize(("error", "condition"), [
-    (NotReady("ConfigMapNotFound", "There is none. Create it."), "Reconciling"),
-    (InvalidInput("CorruptContext", "It is truncated. Upload it again."), "Stalled"),
+    (NotReady(reasons.CONFIG_MAP_NOT_FOUND, "There is none. Create it."), "Reconciling"),
+    (InvalidInput(reasons.CORRUPT_CONTEXT, "It is truncated. Upload it again."), "Stalled"),
 ])
 
 
@@ -346,7 +346,7 @@ def test_an_unreadable_source_is_said_and_creates_nothing(error, condition):
 
 def test_a_source_that_goes_away_does_not_unmake_the_image():
     world = built()
-    world.source = NotReady("ConfigMapNotFound", "There is none. Create it.")
+    world.source = NotReady(reasons.CONFIG_MAP_NOT_FOUND, "There is none. Create it.")
 
     world.settle_down()
 
@@ -428,7 +428,7 @@ def test_a_refusal_that_cannot_be_about_the_name_is_not_taken_for_one():
 
 def test_a_context_that_is_refused_is_downloaded_again_slowly_only():
     world = a_build(source={"http": {"url": "https://x.example.com/a", "digest": "sha256:" + "0" * 64}})
-    script(world, calls.StageContext, lambda _c, _p: InvalidInput("DigestMismatch", "another digest"))
+    script(world, calls.StageContext, lambda _c, _p: InvalidInput(reasons.DIGEST_MISMATCH, "another digest"))
 
     assert world.run().look_again == world.policy.resync
 

@@ -20,7 +20,7 @@ from tests.core.core_fixture import (
 )
 
 from agentex_operator.api.build import AgentBuild
-from agentex_operator.core import calls, ownership
+from agentex_operator.core import calls, ownership, reasons
 from agentex_operator.core.errors import NotReady, Rejected, Throttled, Unavailable
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -264,7 +264,7 @@ def test_on_expiry_delete_is_not_done_to_what_argo_cd_would_recreate():
 
     assert world.condition("Ready") == ("True", "Expired")
     notices = [notice.reason for call in world.calls if isinstance(call, calls.SaveStatus) for notice in call.notices]
-    assert notices.count("ExpiryRetained") == 1
+    assert notices.count(reasons.EXPIRY_RETAINED) == 1
 
 
 def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_account_is_needed():
@@ -272,7 +272,7 @@ def test_of_an_expired_preview_that_is_gone_nobody_is_asked_any_more_and_no_acco
     world.now += timedelta(hours=1)
     world.becomes("remote-2", "deleted", RemoteState.DELETED).settle_down(6)
     before = len(world.calls)
-    world.account = AccountProblem("AccountPending", "Its own first pass has yet to come.", temporary=True)
+    world.account = AccountProblem(reasons.ACCOUNT_NOT_READY, "Its own first pass has yet to come.", temporary=True)
 
     world.run()
 
@@ -300,7 +300,7 @@ def test_an_expired_preview_ends_though_its_config_map_went_with_the_branch():
     healthy(world)
     world.now += timedelta(hours=1)
     world.becomes("remote-2", "deleted", RemoteState.DELETED)
-    world.texts["pr-1"] = NotReady("ConfigMapNotFound", "There is no ConfigMap 'pr-1' here.")
+    world.texts["pr-1"] = NotReady(reasons.CONFIG_MAP_NOT_FOUND, "There is no ConfigMap 'pr-1' here.")
 
     world.settle_down(3)
 

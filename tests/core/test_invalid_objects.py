@@ -9,7 +9,7 @@ import pytest
 
 from agentex_operator.api.metadata import Meta
 from agentex_operator.api.status import Status
-from agentex_operator.core import conditions
+from agentex_operator.core import conditions, reasons
 from agentex_operator.core.invalid import IMMUTABLE, InvalidObject, invalid_object, status_of_invalid
 from agentex_operator.core.transitions import Readiness, readiness_of
 from agentex_testkit import next_steps
@@ -52,12 +52,12 @@ def test_an_invalid_object_is_told_once() -> None:
     assert status_of_invalid(FOUND, META, stored, T0 + timedelta(hours=1)) is None
 
 
-SAID = Readiness("False", "InvalidSpec", FOUND.message, 3, stalled=True)
+SAID = Readiness("False", reasons.INVALID_SPEC, FOUND.message, 3, stalled=True)
 
 
 @pytest.mark.parametrize(("meta", "found", "stored"), [
     (META, FOUND, None),
-    (META, FOUND, replace(SAID, reason="Progressing")),
+    (META, FOUND, replace(SAID, reason=reasons.PROGRESSING)),
     (META, FOUND, replace(SAID, message="spec.image: Field required.")),
     (META, FOUND, replace(SAID, observed_generation=2)),
     (replace(META, generation=4), FOUND, SAID),

@@ -12,7 +12,7 @@ from tests.core.test_build_decisions import built
 from tests.core.test_deployment_decisions import healthy, live
 
 from agentex_operator.api.deployment import Preview
-from agentex_operator.core import calls, expiry
+from agentex_operator.core import calls, expiry, reasons
 from agentex_operator.core.errors import NotReady, Rejected
 from agentex_operator.core.plan import AccountProblem
 from agentex_operator.core.remote import RemoteState
@@ -45,9 +45,9 @@ def test_a_preview_that_is_past_when_it_is_applied_is_expired_and_nothing_is_cre
 def test_a_past_preview_is_expired_though_its_config_map_and_then_its_account_are_missing():
     world = a_past_preview()
     world.edit(manifest={"configMapKeyRef": {"name": "pr-1", "key": "manifest.yaml"}})
-    world.texts["pr-1"] = NotReady("ConfigMapNotFound", "There is no ConfigMap 'pr-1' here.")
+    world.texts["pr-1"] = NotReady(reasons.CONFIG_MAP_NOT_FOUND, "There is no ConfigMap 'pr-1' here.")
     world.run()
-    world.account = AccountProblem("AccountNotFound", "There is no account. Create it.")
+    world.account = AccountProblem(reasons.ACCOUNT_NOT_FOUND, "There is no account. Create it.")
 
     world.run()
 
@@ -137,7 +137,7 @@ def test_an_ended_preview_is_nobodys_predecessor_and_not_available():
 
 def test_an_ended_preview_is_not_available_while_its_extension_waits():
     world = extended_after_its_end()
-    world.account = AccountProblem("AccountNotFound", "There is no account. Create it.")
+    world.account = AccountProblem(reasons.ACCOUNT_NOT_FOUND, "There is no account. Create it.")
 
     world.run()
 

@@ -9,30 +9,31 @@ from typing import Any
 import pytest
 
 from agentex_operator.api.status import Condition
+from agentex_operator.core import reasons
 from agentex_operator.core.plan import Notice
 from agentex_operator.core.transitions import Readiness, event_of, readiness_of
 
 T0 = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BUILDING = Readiness("Unknown", "Building", "The remote build b-1 is running.", 1)
-READY = Readiness("True", "Succeeded", "Image quote:1 is built.", 1)
-FAILED = Readiness("False", "BuildFailed", "The build failed.", 1, stalled=True)
-WAITING = Readiness("False", "AccountNotFound", "There is no account.", 1)
+BUILDING = Readiness("Unknown", reasons.BUILDING, "The remote build b-1 is running.", 1)
+READY = Readiness("True", reasons.SUCCEEDED, "Image quote:1 is built.", 1)
+FAILED = Readiness("False", reasons.BUILD_FAILED, "The build failed.", 1, stalled=True)
+WAITING = Readiness("False", reasons.ACCOUNT_NOT_FOUND, "There is no account.", 1)
 
 CASES = {
-    "the first status": (None, BUILDING, Notice("Normal", "Building", BUILDING.message)),
-    "the first status fails": (None, FAILED, Notice("Warning", "BuildFailed", FAILED.message)),
-    "becomes Ready": (BUILDING, READY, Notice("Normal", "Succeeded", READY.message)),
-    "stalls": (BUILDING, FAILED, Notice("Warning", "BuildFailed", FAILED.message)),
-    "not Ready, and not stalled": (BUILDING, WAITING, Notice("Normal", "AccountNotFound", WAITING.message)),
-    "another reason, same status": (WAITING, replace(WAITING, reason="AccountNotReady"),
-                                    Notice("Normal", "AccountNotReady", WAITING.message)),
-    "the next step": (replace(BUILDING, reason="Queued"), BUILDING, None),
-    "the next step is something else": (BUILDING, replace(BUILDING, reason="RemoteMissing"),
-                                        Notice("Normal", "RemoteMissing", BUILDING.message)),
-    "it goes on": (replace(BUILDING, reason="RemoteMissing"), BUILDING,
-                   Notice("Normal", "Building", BUILDING.message)),
+    "the first status": (None, BUILDING, Notice("Normal", reasons.BUILDING, BUILDING.message)),
+    "the first status fails": (None, FAILED, Notice("Warning", reasons.BUILD_FAILED, FAILED.message)),
+    "becomes Ready": (BUILDING, READY, Notice("Normal", reasons.SUCCEEDED, READY.message)),
+    "stalls": (BUILDING, FAILED, Notice("Warning", reasons.BUILD_FAILED, FAILED.message)),
+    "not Ready, and not stalled": (BUILDING, WAITING, Notice("Normal", reasons.ACCOUNT_NOT_FOUND, WAITING.message)),
+    "another reason, same status": (WAITING, replace(WAITING, reason=reasons.ACCOUNT_NOT_READY),
+                                    Notice("Normal", reasons.ACCOUNT_NOT_READY, WAITING.message)),
+    "the next step": (replace(BUILDING, reason=reasons.QUEUED), BUILDING, None),
+    "the next step is something else": (BUILDING, replace(BUILDING, reason=reasons.REMOTE_MISSING),
+                                        Notice("Normal", reasons.REMOTE_MISSING, BUILDING.message)),
+    "it goes on": (replace(BUILDING, reason=reasons.REMOTE_MISSING), BUILDING,
+                   Notice("Normal", reasons.BUILDING, BUILDING.message)),
     "another status, same reason": (replace(READY, status="False"), READY,
-                                    Notice("Normal", "Succeeded", READY.message)),
+                                    Notice("Normal", reasons.SUCCEEDED, READY.message)),
     "nothing changes": (READY, READY, None),
     "another message": (BUILDING, replace(BUILDING, message="The remote build b-1 is queued."), None),
     "another generation": (READY, replace(READY, observed_generation=2), None),

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from agentex_operator.core import byte_order_mark, yaml_text
+from agentex_operator.core import byte_order_mark, reasons, yaml_text
 from agentex_operator.core.environments import render_environments
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.ownership import token_in, with_token
@@ -125,7 +125,7 @@ PIECES = st.sampled_from([
 @example("---\r\ufeffa: 1\n")
 def test_what_the_operator_takes_means_the_same_to_the_reader_of_the_vendor(text: str) -> None:
     try:
-        value = yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+        value = yaml_text.load(text, reasons.INVALID_MANIFEST, "manifest.yaml")
     except InvalidInput:
         return
 
@@ -140,7 +140,7 @@ def test_what_the_operator_takes_means_the_same_to_the_reader_of_the_vendor(text
 ])
 def test_what_readers_take_differently_is_refused_with_the_line_and_what_to_do(text: str, line: int, step: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+        yaml_text.load(text, reasons.INVALID_MANIFEST, "manifest.yaml")
 
     assert f"(line {line})" in caught.value.message
     assert f"{step}." in caught.value.message
@@ -150,7 +150,7 @@ def test_what_readers_take_differently_is_refused_with_the_line_and_what_to_do(t
                                   "#\ta\na: x?y\n", "a: ['?x', \"y?\"]\n", "? a\n: b\n", "{? a : b}\n",
                                   "a: b\ufeffc\n"])
 def test_what_all_readers_take_is_taken(text: str) -> None:
-    assert repr(yaml_text.load(text, "", "")) == repr(yaml.safe_load(text)) == repr(
+    assert repr(yaml_text.load(text, reasons.INVALID_MANIFEST, "")) == repr(yaml.safe_load(text)) == repr(
         plain(YAML(typ="safe", pure=True).load(io.StringIO(text))))
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentex_operator.core import yaml_text
+from agentex_operator.core import reasons, yaml_text
 from agentex_operator.core.environments import expected_namespace, render_environments
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.manifest import Manifest
@@ -46,14 +46,14 @@ def test_environments_with_a_value_that_is_none_are_refused_with_the_line(read: 
 @pytest.mark.parametrize(("text", "value"), [("!!float 1", 1.0), ("!!int '3'", 3), ("!!bool yes", True),
                                              ("!!str 2024-99-99", "2024-99-99"), ("'0b_'", "0b_")])
 def test_a_value_that_fits_its_tag_is_read(text: str, value: object) -> None:
-    assert yaml_text.load(f"a: {text}", "", "f") == {"a": value}
+    assert yaml_text.load(f"a: {text}", reasons.INVALID_MANIFEST, "f") == {"a": value}
 
 
 @pytest.mark.parametrize("value", VALUES)
 def test_no_message_has_a_copy_of_the_value(value: str) -> None:
     secret = "canary"
     with pytest.raises(InvalidInput) as caught:
-        yaml_text.load(f"a: !!int {secret}\nb: {value}", "InvalidManifest", "manifest.yaml")
+        yaml_text.load(f"a: !!int {secret}\nb: {value}", reasons.INVALID_MANIFEST, "manifest.yaml")
 
     assert secret not in caught.value.message
 
@@ -63,7 +63,7 @@ def test_no_message_has_a_copy_of_the_value(value: str) -> None:
     lambda values: "".join(f"k{number}: {value}\n" for number, value in enumerate(values)))))
 def test_any_text_is_a_value_or_invalid_input(text: str) -> None:
     for read in (lambda: Manifest.parse(text, None), lambda: render_environments(text, "dev"),
-                 lambda: yaml_text.load(text, "InvalidManifest", "manifest.yaml")):
+                 lambda: yaml_text.load(text, reasons.INVALID_MANIFEST, "manifest.yaml")):
         _read_or_refused(read)
 
 

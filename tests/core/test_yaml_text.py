@@ -10,14 +10,14 @@ import tracemalloc
 import pytest
 from tests.core.hostile_yaml import HOSTILE, MEGABYTE
 
-from agentex_operator.core import yaml_text
+from agentex_operator.core import reasons, yaml_text
 from agentex_operator.core.errors import InvalidInput
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_text_is_refused_in_one_short_printable_sentence(text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+        yaml_text.load(text, reasons.INVALID_MANIFEST, "manifest.yaml")
 
     message = caught.value.message
     assert (caught.value.reason, message.startswith("manifest.yaml "), len(message) < 300, message.isprintable()) == (
@@ -43,7 +43,7 @@ def _seconds(text: str) -> float:
     for _ in range(2):
         began = time.thread_time()
         with contextlib.suppress(InvalidInput):
-            yaml_text.load(text, "", "")
+            yaml_text.load(text, reasons.INVALID_MANIFEST, "")
         best = min(best, time.thread_time() - began)
     gc.unfreeze()
     return best
@@ -52,7 +52,7 @@ def _seconds(text: str) -> float:
 def test_a_number_in_base_60_is_not_looked_at_for_long_enough_to_cost_memory() -> None:
     tracemalloc.start()
     with pytest.raises(InvalidInput, match="too many digits"):
-        yaml_text.load(HOSTILE["a number in base 60"], "", "")
+        yaml_text.load(HOSTILE["a number in base 60"], reasons.INVALID_MANIFEST, "")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
@@ -63,7 +63,7 @@ def test_a_number_in_base_60_is_not_looked_at_for_long_enough_to_cost_memory() -
                                             ("- a\n- !x b", 2)])
 def test_the_line_is_named(text: str, line: int) -> None:
     with pytest.raises(InvalidInput, match=rf"\(line {line}\)"):
-        yaml_text.load(text, "", "f")
+        yaml_text.load(text, reasons.INVALID_MANIFEST, "f")
 
 
 @pytest.mark.parametrize(("text", "value"), [
@@ -75,4 +75,4 @@ def test_the_line_is_named(text: str, line: int) -> None:
     ("a: |\n  x\n  y\n", {"a": "x\ny\n"}), ("a: aé ☃", {"a": "aé ☃"}), ("\ufeffa: 1", {"a": 1}),
 ])
 def test_plain_values_are_read_as_they_are(text: str, value: object) -> None:
-    assert yaml_text.load(text, "", "") == value
+    assert yaml_text.load(text, reasons.INVALID_MANIFEST, "") == value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from agentex_operator.api.account import AgentexAccount, ClusterAgentexAccount
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.deployment import AgentDeployment
 from agentex_operator.cli.run import run
-from agentex_operator.core import reasons
 
 KINDS = {kind.__name__: kind for kind in (AgentBuild, AgentDeployment, AgentexAccount, ClusterAgentexAccount)}
 METADATA = {"uid": "u", "creationTimestamp": "2026-11-23T00:00:00Z"}
@@ -68,26 +66,6 @@ def test_the_walk_names_the_calls_of_a_first_pass_in_their_order() -> None:
 
     assert sentence is not None
     assert re.findall(r"`(\w+)`", sentence[1]) == [type(call).__name__ for call in world.calls]
-
-
-def test_every_reason_is_described_and_no_other() -> None:
-    described = re.findall(r"^\| `([A-Za-z]+)` \|", (ROOT / "docs" / "reasons.md").read_text(), re.MULTILINE)
-    known = [value for name, value in vars(reasons).items() if name.isupper()]
-
-    assert sorted(described) == sorted(known)
-
-
-def test_every_reason_has_a_meaning_and_a_next_step() -> None:
-    rows = [line.strip("|").split("|") for line in (ROOT / "docs" / "reasons.md").read_text().splitlines()
-            if line.startswith("| `")]
-
-    assert [row for row in rows if len(row) != 4 or not all(cell.strip() for cell in row)] == []
-
-
-def test_every_reason_a_message_can_have_is_a_constant() -> None:
-    known = {value for name, value in vars(reasons).items() if name.isupper()}
-
-    assert [found for found in literal_reasons() if found[1] not in known] == []
 
 
 def test_every_phase_is_in_the_table() -> None:
@@ -145,14 +123,6 @@ def fields_of(kind: str) -> set[str]:
     crd = yaml.safe_load((ROOT / "crds" / f"agentex.scale.com_{plural}.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return {f"spec.{name}" for name in schema["properties"]["spec"]["properties"]}
-
-
-def literal_reasons() -> Iterator[tuple[str, str]]:
-    """Reasons written as text where a constant belongs."""
-    for path in sorted(OPERATOR.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
-                yield f"{path.relative_to(ROOT)}:{node.value.lineno}", str(node.value.value)
 
 
 def phases() -> set[str]:

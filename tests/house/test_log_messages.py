@@ -39,9 +39,9 @@ def messages() -> Iterator[tuple[str, str | None]]:
     for path in sorted(OPERATOR.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "log.info":
-                first = node.args[0]
-                constant = isinstance(first, ast.Constant)
-                yield str(path.relative_to(OPERATOR)), str(first.value) if constant else None
+                message = node.args[0]
+                written = str(message.value) if isinstance(message, ast.Constant) else None
+                yield str(path.relative_to(OPERATOR)), written
 
 
 def documented_messages() -> list[str]:

@@ -60,6 +60,9 @@ SEEDS = {
         "named_build"),
     "a bare event stands where a tuple is due": Seed(
         "core/deployment/previews.py", "notices=(kept,) if", "notices=kept if", "notices"),
+    "a condition has a reason that is no constant": Seed(
+        "core/deployment/rollout.py", "reason=reasons.DEPLOYING if known", "reason=record.raw_status if known",
+        "arg-type"),
     "a rule answers with a call, not with a plan": Seed(
         "core/protocol/create.py", "else Plan(calls.AddFinalizer())", "else calls.AddFinalizer()", "return-value"),
     "a rule asks for a call that its kind does not make": Seed(

@@ -15,7 +15,7 @@ from tests.sources.support import CONFIG_MAP, HERE, IMAGE, SECRET, left_behind, 
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.sources import BuildSource
-from agentex_operator.core import source_facts
+from agentex_operator.core import reasons, source_facts
 from agentex_operator.core.calls import Revision
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.core.source_facts import SourceFacts
@@ -42,7 +42,7 @@ class ToySourceKind:
 
     def validate(self, value: object) -> ToySpec:
         if not isinstance(value, Mapping) or not isinstance(main := value.get("main"), str):
-            raise InvalidInput("InvalidSpec", "spec.source.toy.main must be a text.")
+            raise InvalidInput(reasons.INVALID_SPEC, "spec.source.toy.main must be a text.")
         return ToySpec(main)
 
     async def resolve(self, spec: ToySpec, _access: SourceAccess) -> Revision:

@@ -286,10 +286,10 @@ def problem_of(stored: Iterable[Condition], *, has_session: bool) -> AccountProb
     ready = conditions.find(found, conditions.READY)
     if ready is None:
         return AccountProblem(reasons.ACCOUNT_NOT_READY, "It was not looked at yet.", temporary=True)
-    usable = ready.status == "True" or (has_session and ready.reason in USABLE_REASONS)
-    if usable:
+    if ready.status == "True" or (has_session and ready.reason in USABLE_REASONS):
         return None
-    return AccountProblem(ready.reason, ready.message, stalled=conditions.is_true(found, conditions.STALLED))
+    stalled = conditions.is_true(found, conditions.STALLED)
+    return AccountProblem(reasons.stored(ready.reason), ready.message, stalled=stalled)
 
 
 def bound_account(account: UsableAccount | AccountProblem, recorded: BoundAccount | None) -> BoundAccount | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
+    from agentex_operator.core.reasons import Reason
+
 
 class ExternalError(Exception):
     """Base of all: `message` is one sentence for a person, free of secrets.
@@ -94,7 +96,7 @@ class Unavailable(ExternalError):
 class InvalidInput(ExternalError):
     """The user's input cannot be used: `reason` is a condition reason of `core/reasons.py`."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
@@ -102,7 +104,7 @@ class InvalidInput(ExternalError):
 class NotReady(ExternalError):
     """Something named by the resource is missing or unfinished; `reason` as in InvalidInput."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 

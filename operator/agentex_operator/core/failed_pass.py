@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentex_operator.api.status import Status
-from agentex_operator.core import conditions, failures
+from agentex_operator.core import conditions, failures, reasons
 from agentex_operator.core.failures import FailureClass
 from agentex_operator.core.plan import Fact, Progress, Verdict
 
@@ -56,5 +56,5 @@ def status_of_not_begun(error: ExternalError, failed: FailedPass) -> Status | No
 def _kept(condition: Condition, verdict: Verdict, generation: int) -> Fact:
     """The condition as a fact; Unknown if it speaks of an earlier generation, of which nothing is known yet."""
     if condition.observed_generation == generation:
-        return Fact(condition.type, condition.status, condition.reason, condition.message)
+        return Fact(condition.type, condition.status, reasons.stored(condition.reason), condition.message)
     return Fact(condition.type, "Unknown", verdict.reason, verdict.message)

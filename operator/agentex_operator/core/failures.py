@@ -11,6 +11,8 @@ from agentex_operator.core import errors, reasons
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from agentex_operator.core.reasons import Reason
+
 
 class FailureClass(Enum):
     """What must happen before another try can succeed."""
@@ -27,7 +29,7 @@ class Failure:
     """An error, classified. `retry_after`: the delay that the remote asked for, if any."""
 
     failure_class: FailureClass
-    reason: str
+    reason: Reason
     message: str
     retry_after: timedelta | None = None
 
@@ -55,7 +57,7 @@ REFERENCE_REASONS = frozenset({reasons.CONFIG_MAP_NOT_FOUND, reasons.KEY_NOT_FOU
 MENDED_OUTSIDE = BLOCKED_REASONS | MISSING_REASONS | {reasons.ACCOUNT_NOT_READY, reasons.BUILD_NOT_READY}
 
 
-def not_ready(reason: str, message: str) -> Failure:
+def not_ready(reason: Reason, message: str) -> Failure:
     """The failure of a resource that needs something which is not ready; the reason decides on its class."""
     if reason in BLOCKED_REASONS:
         return Failure(FailureClass.BLOCKED, reason, message)

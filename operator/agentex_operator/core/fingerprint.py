@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from agentex_operator.core import yaml_text
+from agentex_operator.core import reasons, yaml_text
 from agentex_operator.core.errors import InvalidInput
 
 
@@ -20,7 +20,7 @@ def configuration_fingerprint(manifest_text: str, environments_text: str) -> str
 
 def _value(text: str) -> object:
     try:
-        return {"yaml": _canonical(yaml_text.load(text, "", ""))}
+        return {"yaml": _canonical(yaml_text.load(text, reasons.INVALID_MANIFEST, ""))}
     except InvalidInput:
         return {"text": text}
 

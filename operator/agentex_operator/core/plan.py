@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
     from agentex_operator.api.scalars import AccountKind
+    from agentex_operator.core.reasons import Reason
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -66,7 +67,7 @@ class AccountProblem:
     Stalled, so that a person has to mend it. `remedy`: what makes the account usable for a deletion, if that is known.
     """
 
-    reason: str
+    reason: Reason
     message: str
     temporary: bool = False
     stalled: bool = False
@@ -78,7 +79,7 @@ class Notice:
     """An Event to emit beside the one that a change of Ready gives."""
 
     type: Literal["Normal", "Warning"]
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -96,7 +97,7 @@ class Fact:
 
     type: str
     status: Truth
-    reason: str
+    reason: Reason
     message: str
 
 
@@ -105,7 +106,7 @@ class Verdict:
     """What the status shall say of the resource, and when to look again if no event comes first."""
 
     ready: Truth
-    reason: str
+    reason: Reason
     message: str
     phase: str
     progress: Progress = Progress.SETTLED

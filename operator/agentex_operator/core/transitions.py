@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from agentex_operator.api.status import Condition
+    from agentex_operator.core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Readiness:
     """
 
     status: str | None
-    reason: str
+    reason: Reason
     message: str
     observed_generation: int | None
     stalled: bool = False
@@ -36,7 +37,7 @@ def readiness_of(stored: Iterable[Condition]) -> Readiness | None:
     ready = found.get(conditions.READY)
     if ready is None:
         return None
-    return Readiness(ready.status, ready.reason, ready.message, ready.observed_generation,
+    return Readiness(ready.status, reasons.stored(ready.reason), ready.message, ready.observed_generation,
                      conditions.STALLED in found, timestamp(ready.last_transition_time))
 
 

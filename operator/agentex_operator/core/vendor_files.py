@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from agentex_operator.core import guard, quoting, yaml_text
 from agentex_operator.core.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from agentex_operator.core.reasons import Reason
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
-def mapping(text: str, reason: str, name: str) -> dict[str, object]:
+def mapping(text: str, reason: Reason, name: str) -> dict[str, object]:
     """The YAML text as a map; `name` is the file's name in messages. Raises InvalidInput(reason)."""
     document = yaml_text.load(text, reason, name)
     if not isinstance(document, dict):
@@ -20,7 +23,7 @@ def mapping(text: str, reason: str, name: str) -> dict[str, object]:
     return document
 
 
-def validated(model: type[ModelT], document: dict[str, object], reason: str, name: str) -> ModelT:
+def validated(model: type[ModelT], document: dict[str, object], reason: Reason, name: str) -> ModelT:
     """The document as this model. Raises InvalidInput(reason) with the first problem and what to do."""
     with guard.raising(lambda error: InvalidInput(reason, f"{name}: {_problem(error)}.")):
         return model.model_validate(document)

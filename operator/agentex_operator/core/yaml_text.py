@@ -17,6 +17,8 @@ from agentex_operator.core.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from agentex_operator.core.reasons import Reason
+
 LONGEST_TEXT: Final = 1024 * 1024       # bytes of UTF-8
 DEEPEST: Final = 50                     # levels of maps and lists
 MOST_NODES: Final = 10_000              # as written; the slowest part, as Python checks each node
@@ -44,7 +46,7 @@ class _Loader(Protocol):
     def construct_document(self, node: yaml.Node) -> object: ...
 
 
-def load(text: str, reason: str, name: str) -> object:
+def load(text: str, reason: Reason, name: str) -> object:
     """The value of a YAML text; `name` is its name in messages, for example `manifest.yaml`.
 
     Raises InvalidInput(reason) for any text that is not one document of plain values within the limits above; the

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 
-from agentex_operator.core import guard
+from agentex_operator.core import guard, reasons
 from agentex_operator.core.errors import NotReady
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNREACHABLE = "ClusterUnreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +37,21 @@ async def load(kubeconfig: Path | None, context: str | None) -> Configuration:
     Raises NotReady if unusable, without credentials over TLS, or if TLS is not verified.
     """
     loaded = Configuration()
-    with guard.raising(lambda error: NotReady(UNREACHABLE, f"{_source(kubeconfig)} cannot be used: {_problem(error)}")):
+    with guard.raising(lambda error: _unusable(f"{_source(kubeconfig)} cannot be used: {_problem(error)}")):
         await _read_into(loaded, kubeconfig, context)
     if not loaded.verify_ssl:
-        message = f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead"
-        raise NotReady(UNREACHABLE, message)
+        raise _unusable(f"{_source(kubeconfig)} turns TLS verification off: name a certificate-authority instead")
     _drop_line_breaks(loaded)
     if loaded.host.startswith("https://") and not loaded.api_key and not loaded.cert_file:
-        raise NotReady(UNREACHABLE, f"{_source(kubeconfig)} has no credentials for the API server: name a token or a "
-                       "certificate for its user, or correct the command under exec, whose errors are above")
+        raise _unusable(f"{_source(kubeconfig)} has no credentials for the API server: name a token or a certificate "
+                        "for its user, or correct the command under exec, whose errors are above")
     loaded.retries = None
     loaded.client_session_kwargs = {"trust_env": False}  # a proxy of the environment is not meant for the API server
     return loaded
+
+
+def _unusable(message: str) -> NotReady:
+    return NotReady(reasons.ACCESS_DENIED, message)
 
 
 def _drop_line_breaks(loaded: Configuration) -> None:

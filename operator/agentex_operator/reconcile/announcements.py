@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentex_operator import logs
 from agentex_operator.api.scalars import timestamp
-from agentex_operator.core import conditions, guard, transitions
+from agentex_operator.core import conditions, guard, reasons, transitions
 from agentex_operator.core.transitions import Readiness
 
 if TYPE_CHECKING:
@@ -56,5 +56,5 @@ def readiness_in(status: Mapping[str, Any]) -> Readiness | None:
     ready = found.get(conditions.READY)
     if ready is None:
         return None
-    return Readiness(ready["status"], ready["reason"], ready["message"], ready.get("observedGeneration"),
-                     conditions.STALLED in found, str(ready.get("lastTransitionTime")))
+    return Readiness(ready["status"], reasons.stored(ready["reason"]), ready["message"],
+                     ready.get("observedGeneration"), conditions.STALLED in found, str(ready.get("lastTransitionTime")))

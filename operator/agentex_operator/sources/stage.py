@@ -29,6 +29,7 @@ from agentex_operator.sources.tree import Blobs, Chain, Directory, File, Link, f
 if TYPE_CHECKING:
     from agentex_operator.api.build import Context
     from agentex_operator.core.manifest import Manifest
+    from agentex_operator.core.reasons import Reason
     from agentex_operator.sources.packing import Staging
 
 _MOST_PATTERNS: Final = 500
@@ -103,7 +104,7 @@ def _tidy(path: str) -> str:
     return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
-def _text(blobs: Blobs, file: File, reason: str, name: str) -> str:
+def _text(blobs: Blobs, file: File, reason: Reason, name: str) -> str:
     """The content of a file as text, without a byte-order mark. Raises InvalidInput(reason)."""
     content = blobs.read(file, LARGEST_TEXT)
     if content is None:

@@ -22,7 +22,7 @@ from tests.sources.archives import refusal
 from tests.sources.hostile_addresses import PRIVATE, PUBLIC, REDIRECTS, URLS, Outside
 from tests.sources.hostile_archives import LIMITED, REFUSED
 
-from agentex_operator.core import yaml_text
+from agentex_operator.core import reasons, yaml_text
 from agentex_operator.core.errors import InvalidInput
 from agentex_testkit.judge.findings import Finding, Harm
 
@@ -112,7 +112,7 @@ def refused_yaml(text: str) -> Told:
 
 def _error_of(text: str) -> InvalidInput | None:
     try:
-        yaml_text.load(text, "InvalidManifest", "manifest.yaml")
+        yaml_text.load(text, reasons.INVALID_MANIFEST, "manifest.yaml")
     except InvalidInput as error:
         return error
     return None

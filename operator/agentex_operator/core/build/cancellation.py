@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentex_operator.core.build.observed import Observed
+    from agentex_operator.core.reasons import Reason
 
 RemovalCall = WriteIntent[AgentBuildStatus] | Remove
 
@@ -87,7 +88,7 @@ def _cancel(observed: Observed, why: Literal["Requested", "TimedOut", "Replaced"
     return removal.remove(told, record, why, now) or _wait_for_the_end(observed, record, reasons.CANCELLING)
 
 
-def _wait_for_the_end(observed: Observed, record: BuildRecord, reason: str) -> Verdict:
+def _wait_for_the_end(observed: Observed, record: BuildRecord, reason: Reason) -> Verdict:
     return Verdict(ready="Unknown", reason=reason, phase="Cancelling", progress=Progress.RECONCILING,
                    message=f"Waiting for the remote build {record.id} to end ({record.raw_status}).",
                    follow=observed.follow, look_again=observed.policy.recreate_delay)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.calls import Agent, Revision
     from agentex_operator.core.failures import Failure
+    from agentex_operator.core.reasons import Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +221,7 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
         return asked.reason if asked and asked.id == self.status.build_id else None
 
     @property
-    def unsuccessful(self) -> tuple[str, str]:
+    def unsuccessful(self) -> tuple[Reason, str]:
         """Reason and message of a build that ended without an image."""
         request = f"set the annotation {REBUILD_REQUESTED_AT} to a new value to try again."
         again = f"Change the inputs, or {request}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import expiry, reasons
 from agentex_operator.core.deployment import build_ref, records
@@ -11,6 +11,9 @@ from agentex_operator.core.remote import RemoteState
 
 if TYPE_CHECKING:
     from agentex_operator.core.deployment.observed import Observed
+
+GONE: Final = {RemoteState.DELETED: reasons.DELETED, RemoteState.CANCELLED: reasons.CANCELLED,
+               RemoteState.SUPERSEDED: reasons.SUPERSEDED}  # the reason of Deployed for each state of records.DEAD
 
 
 def facts_of(observed: Observed) -> tuple[Fact, ...]:
@@ -42,7 +45,7 @@ def _deployed(observed: Observed) -> Fact:
     if observed.past_before_its_create:
         return Fact("Deployed", "False", reasons.EXPIRED, "The preview ended before its deployment was created.")
     if state in records.DEAD:
-        return Fact("Deployed", "False", reasons.DELETING if observed.meta.deleting else state.value.capitalize(),
+        return Fact("Deployed", "False", reasons.DELETING if observed.meta.deleting else GONE[state],
                     f"The remote deployment is {state.value}.")
     return Fact("Deployed", "Unknown", reasons.PROGRESSING, "The rollout has not ended yet.")
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.deployment.observed import Observed
     from agentex_operator.core.deployment.rivals import Rival
+    from agentex_operator.core.reasons import Reason
 
 EXTEND = "agentex.scale.com/extend-requested-at"
 
@@ -154,7 +155,7 @@ def _external(observed: Observed, state: RemoteState) -> Verdict:
                     f"{what}. Set spec.onExternalChange to Correct, or change the spec, to deploy again.")
 
 
-def _stalled(observed: Observed, reason: str, message: str) -> Verdict:
+def _stalled(observed: Observed, reason: Reason, message: str) -> Verdict:
     return Verdict(ready="False", reason=reason, message=message, phase="Failed", progress=Progress.STALLED,
                    follow=observed.follow, look_again=observed.references_poll)
 

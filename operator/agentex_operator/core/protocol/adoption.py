@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.core.holders import Holder
     from agentex_operator.core.protocol.observed import AnyObserved
+    from agentex_operator.core.reasons import Reason
 
 AdoptionPlan = Plan[ReadCandidate[Record] | FindHolders | LookForOurs[Record] | SaveStatus[StatusT]]
 
@@ -105,7 +106,7 @@ def refuse(observed: Observed[StatusT, Record]) -> AdoptionPlan[Record, StatusT]
     return None
 
 
-def refused(observed: Observed[StatusT, Record], reason: str,
+def refused(observed: Observed[StatusT, Record], reason: Reason,
             message: str) -> Plan[SaveStatus[StatusT]] | Verdict | None:
     """Give up our claim, if we have one, by a write of its own; then report the refusal. A deletion just goes on."""
     if observed.meta.deleting:

@@ -111,4 +111,5 @@ def suspended(observed: AnyObserved, message: str) -> Verdict:
     stalled = grace.lasting_stall(observed.stored.conditions)
     if stalled is None:
         return verdict
-    return replace(verdict, ready="False", reason=stalled.reason, message=stalled.message, progress=Progress.STALLED)
+    return replace(verdict, ready="False", reason=reasons.stored(stalled.reason), message=stalled.message,
+                   progress=Progress.STALLED)

@@ -107,5 +107,5 @@ def rest_when_refused(observed: AnyObserved, now: datetime) -> Verdict | None:
     again_at = refused_at + observed.policy.resync
     if now >= again_at or stalled.observed_generation != observed.meta.generation:
         return None
-    verdict = conversation.failed(observed, Failure(FailureClass.STALLED, stalled.reason, stalled.message))
-    return replace(verdict, look_again=memory.until(again_at, now))
+    failure = Failure(FailureClass.STALLED, reasons.stored(stalled.reason), stalled.message)
+    return replace(conversation.failed(observed, failure), look_again=memory.until(again_at, now))

@@ -16,6 +16,8 @@ from agentex_operator.core.remote import Record, RemoteRecord
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from agentex_operator.core.reasons import Reason
+
 
 TeardownCall = RemoveFinalizer | LookForOurs[Record] | Confirm[Record] | WriteIntent[StatusT] | Remove
 AnyTeardownCall = TeardownCall[RemoteRecord, RemoteStatus]
@@ -89,7 +91,7 @@ def may_have_forgotten(observed: AnyObserved) -> bool:
     return status.remote_id is None and (status.observed_generation < 0 or status.operator.removal is not None)
 
 
-def wait_for_teardown(observed: AnyObserved, message: str, reason: str = reasons.DELETING,
+def wait_for_teardown(observed: AnyObserved, message: str, reason: Reason = reasons.DELETING,
                       look_again: timedelta | None = None) -> Verdict:
     """The verdict while the deletion waits."""
     return Verdict(ready="False", reason=reason, message=message, phase="Deleting", progress=Progress.RECONCILING,
