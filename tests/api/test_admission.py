@@ -242,6 +242,8 @@ def test_the_table_shows_the_end_of_a_preview_to_the_second(user: User) -> None:
     ("ab.spec.source.http.digest", "64 hex digits"),
     ("ad.spec.preview.ttl", "Without ttl and expiresAt: 8h"),
     ("aga.spec.pollInterval", "between 1s and 5m"),
+    ("agentexaccount.spec.apiKeySecretRef.name", "Name of the Secret with the API key, for example `agentex`."),
+    ("ab.status.phase", "Unstable"),
     ("caga", "kind: ClusterAgentexAccount"),
 ])
 def test_kubectl_explain_is_a_manual(somebody: User, path: str, word: str) -> None:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, JsonValue
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.metadata import Resource
-from agentex_operator.api.references import KeyRef
+from agentex_operator.api.references import ApiKeyInSecret
 from agentex_operator.api.scalars import Between, Count, Duration, duration
 from agentex_operator.api.schema import Names, immutable, model
 from agentex_operator.api.status import Status
@@ -37,7 +37,7 @@ class LabelSelectorRequirement:
         description="How the label and the values relate: In, NotIn, Exists or DoesNotExist.")]
     values: Annotated[tuple[LabelValue, ...], Field(
         max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        description="The values for In and NotIn, at most 100; none for Exists and DoesNotExist.")] = ()
+        description="The values for In and NotIn, at most 100; omitted for Exists and DoesNotExist.")] = ()
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -46,11 +46,11 @@ class LabelSelector:
 
     match_labels: Annotated[Mapping[LabelKey, LabelValue], Field(
         max_length=100, default_factory=dict, json_schema_extra=MAY_BE_NULL,
-        description="Labels that must have exactly these values, for example `{team: support}`."),
+        description="Labels that must have exactly these values, for example `{team: support}`. Omitted: none must."),
         BeforeValidator(_map_or_empty)]
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(
         max_length=100, json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        description="Requirements on labels, all of which must hold.")] = ()
+        description="Requirements on labels, all of which must hold. Omitted: none must.")] = ()
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -80,12 +80,13 @@ class AccountSpec:
     account_id: Annotated[str, Field(
         min_length=1, max_length=128, pattern=r"^[!-~]+$",
         description="Id of the remote account, for example `acct-1`. Immutable.")]
-    api_key_secret_ref: Annotated[KeyRef, Field(
+    api_key_secret_ref: Annotated[ApiKeyInSecret, Field(
         description="The Secret and key that hold the API key: in the namespace of an AgentexAccount, in the "
         "operator's own namespace for a ClusterAgentexAccount. A changed key is used without a restart. Certificates "
         "under `ca.crt` of the Secret (PEM) are trusted for this account.")]
     poll_interval: Annotated[Duration, Between("1s", "5m"), Field(
-        description="How often running work is looked at, between 1s and 5m, by default 5s.")] = "5s"
+        description="How often running work is looked at: a duration (h, m, s and ms) between 1s and 5m, by default "
+        "5s.")] = "5s"
     limits: Annotated[Limits, Field(
         description="How much the operator may ask of the remote API; by default 20 calls per second.")] = Limits()
 

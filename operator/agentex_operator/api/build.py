@@ -17,6 +17,7 @@ from agentex_operator.api.scalars import (
     Digest,
     Duration,
     Line,
+    RelativePath,
     RemoteID,
     Tail,
     Timestamp,
@@ -28,10 +29,6 @@ from agentex_operator.api.sources import BuildSource
 from agentex_operator.api.status import RemoteStatus
 
 AGENT_BUILD: Final = Names(kind="AgentBuild", plural="agentbuilds", singular="agentbuild", short="ab")
-
-RelativePath = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"x-kubernetes-validations": [
-    rule("!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
-         "must be a relative path without '..'")]})]
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -123,8 +120,8 @@ class AgentBuildSpec:
         description="Platform of the image: linux/amd64, linux/arm64 or linux/arm/v7. Omitted: the remote builder "
         "decides.")] = None
     timeout: Annotated[Duration, Between("1s", "24h"), Field(
-        description="How long a remote build may take before it is cancelled and counted as timed out, for example "
-        "`45m`; between 1s and 24h, by default 30m.")] = "30m"
+        description="How long a remote build may take before it is cancelled and counted as timed out: a duration (h, "
+        "m, s and ms) between 1s and 24h, for example `45m`, by default 30m.")] = "30m"
     retries: Annotated[int, Field(
         ge=0, le=10, json_schema_extra={"format": "int32"},
         description="How many more builds are tried after one that broke or timed out, 0 to 10, by default 2. A build "
@@ -139,9 +136,9 @@ class AgentBuildSpec:
         "cancels it and waits for its end, Orphan lets it run. Finished builds and images stay in any case.",
     )] = "Delete"
     adopt: Annotated[AdoptBuild | None, Field(
-        description="An existing remote build to take over, instead of a first build. Used only while the status names "
-        "no build; afterwards it has no effect. Refused while another AgentBuild of this cluster holds the build.",
-    )] = None
+        description="An existing remote build to take over, instead of a first build; by default none. Used only while "
+        "the status names no build; afterwards it has no effect. Refused while another AgentBuild of this cluster "
+        "holds the build.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

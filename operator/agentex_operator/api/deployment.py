@@ -10,7 +10,13 @@ from agentex_operator.api.adoption import AdoptDeployment
 from agentex_operator.api.images import ImageName, ImageTag
 from agentex_operator.api.metadata import EXTEND_REQUESTED_AT, Resource
 from agentex_operator.api.operator_memory import NOT_FOR_READERS, DeploymentMemory
-from agentex_operator.api.references import AccountRef, KeyRef, NameRef, keeps_its_account
+from agentex_operator.api.references import (
+    AccountRef,
+    BuildToDeploy,
+    EnvironmentsInConfigMap,
+    ManifestInConfigMap,
+    keeps_its_account,
+)
 from agentex_operator.api.scalars import (
     IN_UTC,
     Between,
@@ -46,12 +52,12 @@ class ManifestSource:
 
     inline: Annotated[InlineText | None, Field(
         description="The text of the manifest, at most 262144 characters.")] = None
-    config_map_key_ref: Annotated[KeyRef | None, Field(
+    config_map_key_ref: Annotated[ManifestInConfigMap | None, Field(
         description="A key of a ConfigMap of this namespace that holds the manifest; a change of it is rolled out.",
     )] = None
     from_build: Annotated[OnlyTrue | None, Field(
         description="True, the only value, takes the manifest that lies in the context of the build that spec.buildRef "
-        "names. Set exactly one of inline, configMapKeyRef and fromBuild.")] = None
+        "names.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model(exactly_one("inline", "configMapKeyRef")))
@@ -60,7 +66,7 @@ class EnvironmentsSource:
 
     inline: Annotated[InlineText | None, Field(
         description="The text of environments.yaml, at most 262144 characters.")] = None
-    config_map_key_ref: Annotated[KeyRef | None, Field(
+    config_map_key_ref: Annotated[EnvironmentsInConfigMap | None, Field(
         description="A key of a ConfigMap of this namespace that holds environments.yaml; a change of it is rolled "
         "out.")] = None
 
@@ -74,11 +80,11 @@ class Preview:
         description="Group of the preview, for example `pr-482`, at most 30 characters; reduced to lower-case letters, "
         "digits and hyphens. Default: none.")] = None
     ttl: Annotated[TimeToLive | None, Field(
-        description="How long the preview lives, counted from its creation, for example `8h`; between 1s and 8760h. "
-        "Without ttl and expiresAt: 8h.")] = None
+        description="How long the preview lives, counted from its creation: a duration (h, m, s and ms) between 1s and "
+        "8760h, for example `8h`. Without ttl and expiresAt: 8h.")] = None
     expires_at: Annotated[Timestamp | None, Field(
         json_schema_extra={"x-kubernetes-validations": [IN_UTC]},
-        description="When the preview ends, for example `2027-01-31T18:00:00Z`. Set this or ttl.")] = None
+        description="When the preview ends, in RFC 3339, for example `2027-01-31T18:00:00Z`. Set this or ttl.")] = None
     on_expiry: Annotated[Literal["Retain", "Delete"], Field(
         description="What happens to this resource when the preview has ended: Retain (the default) keeps it, with the "
         "condition Expired; Delete deletes it, unless Argo CD, Flux or Helm own it.")] = "Retain"
@@ -100,7 +106,7 @@ class AgentDeploymentSpec:
         description="The account to deploy in. Immutable, except that the account in status.account may be added. "
         "Omitted: the AgentexAccount named `default` in this namespace, else the default ClusterAgentexAccount.",
     )] = None
-    build_ref: Annotated[NameRef | None, Field(
+    build_ref: Annotated[BuildToDeploy | None, Field(
         description="AgentBuild of this namespace to deploy; each new image of it is rolled out. Set exactly one of "
         "buildRef, buildID and image.")] = None
     build_id: Annotated[GivenID | None, Field(
@@ -118,11 +124,11 @@ class AgentDeploymentSpec:
         "Omitted: the file is sent as it is, and the remote chooses.")] = None
     preview: Annotated[Preview | None, Field(
         description="Makes this a preview: a deployment beside the production one, which ends by itself; `{}` is a "
-        "preview of 8h. Omitted: a production deployment, which supersedes the one before it. Cannot be added or "
-        "removed.")] = None
+        "preview of 8h. Omitted: a production deployment, which supersedes the one before it. Immutable in that "
+        "it cannot be added or removed.")] = None
     progress_deadline: Annotated[Duration, Between("1s", "24h"), Field(
-        description="How long a rollout may take before it is reported as failed, for example `20m`; between 1s and "
-        "24h, by default 15m.")] = "15m"
+        description="How long a rollout may take before it is reported as failed: a duration (h, m, s and ms) between "
+        "1s and 24h, for example `20m`, by default 15m.")] = "15m"
     on_external_change: Annotated[Literal["Report", "Correct"], Field(
         description="What to do when somebody else supersedes or deletes the deployment: Report (the default) says so, "
         "Correct deploys again, after a delay that doubles with each time in a row, up to 1h.")] = "Report"
@@ -133,9 +139,9 @@ class AgentDeploymentSpec:
         description="What happens to the remote deployment when this resource is deleted: Delete (the default) removes "
         "it and waits until it is gone, Orphan leaves it running.")] = "Delete"
     adopt: Annotated[AdoptDeployment | None, Field(
-        description="An existing remote deployment to take over, instead of a first rollout. Used only while the "
-        "status names no deployment; afterwards it has no effect. Refused while another AgentDeployment of this "
-        "cluster holds the deployment.")] = None
+        description="An existing remote deployment to take over, instead of a first rollout; by default none. Used "
+        "only while the status names no deployment; afterwards it has no effect. Refused while another AgentDeployment "
+        "of this cluster holds the deployment.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())

@@ -134,6 +134,9 @@ GivenID = Annotated[str, Field(  # an id that a user writes; it becomes a part o
 Digest = Annotated[str, Field(max_length=128)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253,
                                   pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")]
+RelativePath = Annotated[str, Field(min_length=1, max_length=1024, json_schema_extra={"x-kubernetes-validations": [
+    rule("!self.startsWith('/') && !self.split('/').exists(part, part == '..')",
+         "must be a relative path without '..'")]})]
 Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int32"})]
 Generation = Annotated[int, Field(ge=-1, json_schema_extra={"format": "int64"})]
 OnlyTrue = Annotated[Literal[True], WithJsonSchema({  # an enum of one value has a message that nobody understands

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from pydantic.json_schema import SkipJsonSchema
 
 from agentex_operator.api.images import ImageReference
-from agentex_operator.api.references import KeyRef, NameRef
+from agentex_operator.api.references import ArchiveInConfigMap, ArchiveInSecret, CredentialsInSecret
 from agentex_operator.api.schema import exactly_one, model, yaml_name
 
 
@@ -26,7 +26,7 @@ class HttpSource:
         min_length=71, max_length=71, pattern=r"^sha256:[0-9a-f]{64}$",
         description="Digest of the archive's bytes, `sha256:` and 64 hex digits; anything else is refused. Change it "
         "to build a new version.")]
-    secret_ref: Annotated[NameRef | None, Field(
+    secret_ref: Annotated[CredentialsInSecret | None, Field(
         description="Secret of this namespace with the credentials for the address, by the keys that Flux reads: "
         "`bearerToken`, or `username` and `password`; certificates under `ca.crt` (PEM) are trusted for the address. "
         "Default: no credentials.")] = None
@@ -47,10 +47,10 @@ class ImageSource:
 class BuildSource:
     """Where the build context comes from: exactly one of configMapKeyRef, secretKeyRef, http and image."""
 
-    config_map_key_ref: Annotated[KeyRef | None, Field(
+    config_map_key_ref: Annotated[ArchiveInConfigMap | None, Field(
         description="A key in the binaryData of a ConfigMap of this namespace that holds a tar.gz; for small contexts, "
         "up to 1 MiB.")] = None
-    secret_key_ref: Annotated[KeyRef | None, Field(
+    secret_key_ref: Annotated[ArchiveInSecret | None, Field(
         description="A key of a Secret of this namespace that holds a tar.gz; for small contexts, up to 1 MiB.")] = None
     http: Annotated[HttpSource | None, Field(
         description="A tar.gz to download, pinned by its digest.")] = None

@@ -43,7 +43,8 @@ class Status:
     observed_generation: Annotated[Generation, Field(
         description="The metadata.generation this status speaks of; -1 until the operator has seen the resource.")] = -1
     phase: Annotated[Word | None, Field(
-        description="The state in one word, for people. Programs read the conditions.")] = None
+        description="The state in one word, for people. Unstable: the words may change with each version; programs "
+        "read the conditions.")] = None
     conditions: Annotated[tuple[Condition, ...], Field(
         max_length=16, json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         description="What is true of the resource. Ready comes first; Reconciling and Stalled are there only while "
