@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.fuzz.inputs import ANNOTATIONS, HOSTILE, LABELS, LONG, MEANT, NAMES, NUMBERS, WRONG, YAML_TEXTS
-from tests.faults.specs.crd_schema import Schema, at_most_one_of, one_of, span, spec_schema
+from tests.faults.specs.crd_schema import Schema, at_most_one_of, one_of, span, spec_schema, words
 
 from agentex_testkit.api_server import GROUP, Object
 
@@ -87,7 +87,7 @@ class _Maker:
             return make[schema["type"]](schema, path)
         if schema["type"] == "integer":
             return self._dice.choice((schema["minimum"], schema["maximum"], schema["minimum"] + 1))
-        return self._dice.choice(schema.get("enum", (True, False)))
+        return self._dice.choice(words(schema))
 
     def _object(self, schema: Schema, path: tuple[str, ...]) -> Any:
         if "additionalProperties" in schema:

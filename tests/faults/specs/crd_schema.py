@@ -45,10 +45,16 @@ class Property:
 
 
 @cache
-def spec_schema(kind: str) -> Schema:
-    """The schema of the spec of this kind, as the API server has it."""
+def object_schema(kind: str) -> Schema:
+    """The schema of a whole object of this kind, as the API server has it."""
     (crd,) = (one for one in map(_load, sorted(CRDS.glob("*.yaml"))) if one["spec"]["names"]["kind"] == kind)
-    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def spec_schema(kind: str) -> Schema:
+    """The schema of the spec of this kind."""
+    schema: Schema = object_schema(kind)["properties"]["spec"]
     return schema
 
 
@@ -58,6 +64,13 @@ def properties(kind: str) -> tuple[Property, ...]:
     return tuple(_below(Property(kind, (), spec_schema(kind), required=True)))
 
 
+def words(schema: Schema) -> tuple[Json, ...]:
+    """The values that an enum or a boolean may have; empty for another type."""
+    if schema.get("type") != "boolean":
+        return tuple(schema.get("enum", ()))
+    return (True,) if any(rule == "self" for rule in _rules(schema)) else (True, False)
+
+
 def leaves(kind: str) -> tuple[Property, ...]:
     """The properties that have values of their own."""
     return tuple(one for one in properties(kind) if one.is_leaf)
@@ -65,14 +78,22 @@ def leaves(kind: str) -> tuple[Property, ...]:
 
 def one_of(schema: Schema) -> tuple[str, ...]:
     """The members of which exactly one must be there; empty where no rule says so."""
-    rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
-    return next((tuple(MEMBER.findall(rule)) for rule in rules if "exists_one" in rule), ())
+    return _choice(schema, "set exactly one of ")
 
 
 def at_most_one_of(schema: Schema) -> tuple[str, ...]:
     """The members of which at most one may be there."""
-    rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()))
-    return next((tuple(MEMBER.findall(rule)) for rule in rules if "size() <= 1" in rule), ())
+    return _choice(schema, "set at most one of ")
+
+
+def _choice(schema: Schema, says: str) -> tuple[str, ...]:
+    """The members in the rules whose message begins so."""
+    rules = (one["rule"] for one in schema.get("x-kubernetes-validations", ()) if one["message"].startswith(says))
+    return tuple(dict.fromkeys(member for rule in rules for member in MEMBER.findall(rule)))
+
+
+def _rules(schema: Schema) -> list[str]:
+    return [one["rule"] for one in schema.get("x-kubernetes-validations", ())]
 
 
 def span(schema: Schema) -> tuple[str, str] | None:
@@ -87,7 +108,9 @@ def _load(path: Path) -> Any:
 
 def _below(parent: Property) -> Iterator[Property]:
     for step, schema, required in _children(parent.schema):
-        frozen, anchored = _fixed(parent.schema, step)
+        frozen, anchored = _fixed(_rules(parent.schema), step)
+        if not parent.path:
+            frozen |= _fixed(_rules(object_schema(parent.kind)), f"spec.{step}")[0]
         child = Property(parent.kind, (*parent.path, step), schema, required, frozen or parent.frozen, anchored)
         yield child
         yield from _below(child)
@@ -103,8 +126,7 @@ def _children(schema: Schema) -> Iterator[tuple[str, Schema, bool]]:
         yield VALUE, schema["additionalProperties"], True
 
 
-def _fixed(schema: Schema, member: str) -> tuple[bool, bool]:
+def _fixed(rules: list[str], member: str) -> tuple[bool, bool]:
     """Whether a rule about the old self holds the member's value, and whether one holds its presence."""
-    rules = [one["rule"] for one in schema.get("x-kubernetes-validations", ()) if "oldSelf" in one["rule"]]
     return (any(f"self.{member} == oldSelf.{member}" in rule for rule in rules),
             any(member in FIXED_PRESENCE.findall(rule) for rule in rules))

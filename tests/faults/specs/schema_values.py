@@ -10,7 +10,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tests.faults.specs.crd_schema import ITEM, VALUE, Json, Property, Schema, span
+from tests.faults.specs.crd_schema import ITEM, VALUE, Json, Property, Schema, span, words
 
 
 class _Absent:
@@ -35,9 +35,7 @@ def right(one: Property) -> Values:
 
 
 def _words(schema: Schema) -> Values:
-    if "enum" in schema:
-        return {str(word).lower() if isinstance(word, bool) else str(word): word for word in schema["enum"]}
-    return {"true": True, "false": False} if schema.get("type") == "boolean" else {}
+    return {str(word).lower() if isinstance(word, bool) else str(word): word for word in words(schema)}
 
 
 def _numbers(schema: Schema) -> Values:
@@ -58,6 +56,7 @@ def refused(one: Property) -> Values:
     schema = one.schema
     wrong = {"another type": _of_another_type(schema), **_too_short_or_long(schema), **_out_of_range(schema)}
     wrong |= {"no such word": "nonsense"} if "enum" in schema else {}
+    wrong |= {"false": False} if words(schema) == (True,) else {}
     wrong |= {"against the pattern": "\n \x1b[31m"} if "pattern" in schema else {}
     wrong |= {"no time at all": "0s", "endless": "9999999h", "no duration": "soon"} if span(schema) else {}
     return wrong | ({"absent": ABSENT} if one.required and one.path[-1] not in (ITEM, VALUE) else {})

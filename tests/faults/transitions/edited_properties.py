@@ -31,6 +31,7 @@ class Known:
     - `shallow`: values of which the end depends on what there was, by design: only Ready is compared.
     - `creates`: how many creates a value costs, where that is not one.
     - `ends`: the reason that is said of a value in the end, where that is not that all is well.
+    - `added`: the (from, to) of an immutable property that may be added, once the resource is at rest.
     """
 
     valid: Values = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Known:
     shallow: frozenset[str] = frozenset()
     creates: Mapping[str, int] = field(default_factory=dict)
     ends: Mapping[str, str] = field(default_factory=dict)
+    added: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ CONTEXTS = {"first": "context.tar.gz", "second": "second.tar.gz"}
 BUILD: dict[str, Known] = {
     "agentName": Known({"the usual": "quote", "another": "quote-too"}, setting=FROM_IMAGE),
     "agentID": Known({"known": "{agent}", "another": "{agent-too}"}, setting=BY_ID),
-    "accountRef": Known({"absent": ABSENT, "named": {"name": "default"}}),
+    "accountRef": Known({"absent": ABSENT, "named": {"name": "default"}}, added=("absent", "named")),
     "accountRef.kind": Known(KINDS_OF_ACCOUNT, only=True, **NO_ACCOUNT, setting={**A_BUILD, **IN_ACCOUNT}),
     "accountRef.name": Known({"default": "default", "second": "second"}, setting={**A_BUILD, **IN_ACCOUNT}),
     "image.name": Known({"short": "quote", "nested": "team/quote.a_b-c", "longest": "q" * 255}),
@@ -210,7 +212,7 @@ def deploys(**more: Any) -> dict[str, Any]:
 
 
 DEPLOYMENT: dict[str, Known] = {
-    "accountRef": Known({"absent": ABSENT, "named": {"name": "default"}}),
+    "accountRef": Known({"absent": ABSENT, "named": {"name": "default"}}, added=("absent", "named")),
     "accountRef.kind": Known(KINDS_OF_ACCOUNT, only=True, **NO_ACCOUNT, setting={**DEPLOYS, **IN_ACCOUNT}),
     "accountRef.name": Known({"default": "default", "second": "second"}, setting={**DEPLOYS, **IN_ACCOUNT}),
     "what to deploy": Known({"by name": BY_REF, "by id": BY_BUILD_ID, "by image": BY_IMAGE}),

@@ -74,6 +74,7 @@ class Transition:
         """Whether the API server must refuse the edit."""
         place = self.of.place
         fixed = (place.frozen or place.anchored) and self.before != self.after
+        fixed = fixed and (self.before, self.after) != self.of.known.added
         return fixed or self.wrong in self.of.refused
 
     def sequence(self) -> EditSequence:
