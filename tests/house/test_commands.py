@@ -173,11 +173,13 @@ class Place:
         self.operator: Part | None = None
 
     def run(self, command: str) -> str:
-        """What the command prints; fails with what it complains about."""
-        text = command.replace(ENDPOINT, self.simulator.url)
-        done = subprocess.run(["bash", "-c", text], cwd=ROOT, env=self.environment, capture_output=True, text=True,
+        """What the command prints; fails with what it complains about. Variables stay, as in the shell of a reader."""
+        text, variables = command.replace(ENDPOINT, self.simulator.url), self.folder / "variables"
+        script = f"set -a\n{text}\nended=$?\nenv --null > '{variables}'\nexit $ended"
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=self.environment, capture_output=True, text=True,
                               timeout=180, check=False)
         assert done.returncode == 0, f"$ {text}\n{done.stdout}{done.stderr}\n{self._operators_log()}"
+        self.environment = dict(one.split("=", 1) for one in variables.read_text().split("\0") if one)
         return done.stdout
 
     def play_the_node(self) -> None:
