@@ -40,7 +40,7 @@ class Watched(WatchedKind, Build):
 
     def local(self, call: Any, source: int) -> Any:
         now, _, kept = decoded(source)
-        version = kept if isinstance(call, calls.ResolveSource) and kept != NONE else now
+        version = kept if isinstance(call, calls.ResolveSource) and not call.live and kept != NONE else now
         if version >= BROKEN and isinstance(call, calls.ResolveSource | calls.StageContext):
             return NOT_THERE
         return super().local(call, version)

@@ -116,9 +116,10 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class ResolveSource(Call[Revision]):
-    """Ask the source for its present version: cheap, made in every pass."""
+    """Ask the source for its present version: cheap, made in every pass. `live`: as in ReadText."""
 
     source: BuildSource
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

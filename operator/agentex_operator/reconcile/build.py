@@ -49,7 +49,8 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
         """Make one call. Raises what the adapter raises."""
         match call:
             case calls.ResolveSource():
-                return call.answer(await self.runtime.sources.resolve(self.namespace, call.source))
+                since = self.started_at if call.live else 0.0
+                return call.answer(await self.runtime.sources.resolve(self.namespace, call.source, since))
             case calls.StageContext():
                 return call.answer(await self._stage(call))
             case calls.FindAgent():

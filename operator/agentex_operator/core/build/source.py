@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def resolve_the_source(observed: Observed, _now: datetime) -> Plan[ResolveSource] | None:
-    """Ask the source for its present version, in every pass: cheap."""
+    """Ask the source for its present version, in every pass: cheap. A requested reconcile reads it anew."""
     if observed.revision is not None or observed.source_failure is not None:
         return None
-    return Plan(calls.ResolveSource(observed.spec.source))
+    return Plan(calls.ResolveSource(observed.spec.source, live=conversation.reconcile_requested(observed)))
 
 
 def stage_a_new_version(observed: Observed, _now: datetime) -> Plan[StageContext] | None:

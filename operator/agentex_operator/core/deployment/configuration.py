@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 
 def read_the_configuration(observed: Observed, _now: datetime) -> Plan[ReadText] | None:
-    """Read the ConfigMaps that the spec names, in every pass; a preview ends even if its ConfigMap is gone."""
+    """Read the ConfigMaps that the spec names, in every pass; a preview ends even if its ConfigMap is gone.
+
+    A requested reconcile reads them live: its acknowledgement tells a waiter that what they say now was seen.
+    """
     if observed.unread:
         return None
     unread = [ref for ref in _named(observed) if ref not in dict(observed.texts)]
-    return Plan(calls.ReadText(unread[0])) if unread else None
+    live = conversation.reconcile_requested(observed)
+    return Plan(calls.ReadText(unread[0], live=live)) if unread else None
 
 
 def _named(observed: Observed) -> list[KeyRef]:
