@@ -216,7 +216,7 @@ def make_runtime(settings: Settings, cluster: KubeCluster, crds: CrdCheck, redac
                         tuple(one.kind for one in registry.resources)),
         recorder=Recorder(cluster.api, clock, socket.gethostname(), redactor.clean),
         sources=Sources(objects, settings.work_dir, allowed_hosts=frozenset(settings.allowed_source_hosts),
-                        keep_secret=redactor.add, kinds=registry.sources, routes=routes),
+                        keep_secret=redactor.add, kinds=registry.sources, routes=routes, clock=clock),
         routes=routes,
         clock=clock, policy=policy_of(settings), keep_secret=redactor.add,
     )

@@ -78,6 +78,7 @@ spec.source.secretKeyRef.key string
 spec.source.http object
 spec.source.http.url string
 spec.source.http.digest string
+spec.source.http.interval string
 spec.source.http.secretRef object
 spec.source.http.secretRef.name string
 spec.source.image object

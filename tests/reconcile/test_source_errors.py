@@ -52,10 +52,13 @@ def depot() -> Iterator[Depot]:
         yield found
 
 
-def over_http(depot: Depot, content: bytes = GOOD, **more: Any) -> Object:
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+PINNED = {"digest": f"sha256:{hashlib.sha256(GOOD).hexdigest()}"}
+MOVING = {"interval": "24h"}
+
+
+def over_http(depot: Depot, version: Mapping[str, str] = PINNED, **more: Any) -> Object:
     url = f"{depot.server.url}/c.tar.gz?sig=canary-of-the-url"
-    return a_build(source={"http": {"url": url, "digest": digest, **more}})
+    return a_build(source={"http": {"url": url, **version, **more}})
 
 
 def posts(harness: Harness) -> int:
@@ -93,16 +96,20 @@ def condition_for(reason: str) -> str:
     return "Reconciling" if reason in WAITED_FOR else "Stalled"
 
 
-@pytest.mark.parametrize(("answer", "reason", "next_step"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("version", "answer"), [
+    (version, answer) for version in (PINNED, MOVING) for answer in ANSWERS
+    if not (version is MOVING and answer == "other content")  # any content is admitted without a digest
+])
 async def test_an_answer_of_the_source_is_named_and_the_build_follows_once_it_is_right(
-    make_harness: MakeHarness, depot: Depot, answer: dict[str, Any], reason: str, next_step: str
+    make_harness: MakeHarness, depot: Depot, version: Mapping[str, str], answer: str
 ) -> None:
+    values, reason, next_step = ANSWERS[answer]
     harness = make_harness(allowed_source_hosts=(depot.server.host,))
     async with harness.running():
         await harness.with_account()
-        for name, value in answer.items():
+        for name, value in values.items():
             setattr(depot, name, value)
-        harness.apply(over_http(depot))
+        harness.apply(over_http(depot, version))
         found = await harness.wait("AgentBuild", "quote", says(condition_for(reason), "True", reason))
         assert next_step in condition(found, "Ready")["message"]
         assert "canary" not in str(found["status"])

@@ -54,6 +54,7 @@ def a_namespace(content: bytes = CONTENT) -> Namespace:
 
 CONFIG_MAP = BuildSource(config_map_key_ref=KeyRef(name="ctx", key="c.tar.gz"))
 SECRET = BuildSource(secret_key_ref=KeyRef(name="ctx", key="c.tar.gz"))
+MOVING = BuildSource(http=HttpSource(url="https://files.example.com/c.tar.gz", interval="5m"))
 IMAGE = BuildSource(image=ImageSource(url="r/x:1"))
 HERE = Context()
 

@@ -15,7 +15,7 @@ from tests.sources.servers import Answer, Server, serving
 
 from agentex_operator.core.errors import ExternalError, InvalidInput, NotReady, Unavailable
 from agentex_operator.sources.addresses import AddressPolicy
-from agentex_operator.sources.download import Downloader, DownloadRequest, Timeouts
+from agentex_operator.sources.download import Downloaded, Downloader, DownloadRequest, Timeouts
 
 BODY = b"0123456789" * 100_000
 
@@ -27,7 +27,13 @@ def digest_of(content: bytes) -> str:
 async def download(server: Server, out: Path, *, url: str = "/c.tar.gz", digest: str = digest_of(BODY),
                    largest: int = 10**7, timeouts: Timeouts | None = None) -> int:
     downloader = Downloader(AddressPolicy(frozenset({server.host})), timeouts or Timeouts(whole=10))
-    return await downloader.download(DownloadRequest(server.url + url, digest, largest, "Bearer canary"), out / "file")
+    request = DownloadRequest(server.url + url, digest, largest, "Bearer canary")
+    return size_of(await downloader.download(request, out / "file"))
+
+
+def size_of(found: Downloaded | None) -> int:
+    assert found is not None
+    return found.size
 
 
 async def failure(answer: Answer, out: Path, *, digest: str = digest_of(BODY), largest: int = 10**7,
@@ -213,7 +219,8 @@ async def over_tls(server: Server, out: Path, trusted: Path | None) -> int:
     trust = ssl.create_default_context(cafile=trusted) if trusted else ssl.create_default_context()
     downloader = Downloader(AddressPolicy(frozenset({name}), resolve),
                             transport=lambda: httpx.AsyncHTTPTransport(verify=trust, trust_env=False))
-    return await downloader.download(DownloadRequest(f"https://{name}/c", digest_of(BODY), 10**7), out / "file")
+    request = DownloadRequest(f"https://{name}/c", digest_of(BODY), 10**7)
+    return size_of(await downloader.download(request, out / "file"))
 
 
 async def test_the_certificate_must_be_for_the_name_though_the_connection_goes_to_the_address(tmp_path: Path) -> None:

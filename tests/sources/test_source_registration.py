@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.api.objects import an_object, as_stored
 from tests.sources.archives import AGENT, a_tar_gz
-from tests.sources.support import CONFIG_MAP, HERE, IMAGE, SECRET, left_behind, opened, over_http
+from tests.sources.support import CONFIG_MAP, HERE, IMAGE, MOVING, SECRET, left_behind, opened, over_http
 
 from agentex_operator.api.build import AgentBuild
 from agentex_operator.api.sources import BuildSource
@@ -36,7 +37,6 @@ class ToySourceKind:
     """Packs the agent of the tests, with the main file of the spec."""
 
     member: str = "toy"
-    facts: SourceFacts = field(default_factory=SourceFacts)
     references: tuple[ObjectReference, ...] = (ObjectReference("Secret", ("key",)),)
     fetched: list[tuple[str, float]] = field(default_factory=list)
 
@@ -44,6 +44,9 @@ class ToySourceKind:
         if not isinstance(value, Mapping) or not isinstance(main := value.get("main"), str):
             raise InvalidInput(reasons.INVALID_SPEC, "spec.source.toy.main must be a text.")
         return ToySpec(main)
+
+    def facts_of(self, _spec: ToySpec) -> SourceFacts:
+        return SourceFacts()
 
     async def resolve(self, spec: ToySpec, _access: SourceAccess) -> Revision:
         return Revision(_digest(spec), None)
@@ -102,9 +105,15 @@ async def test_a_member_without_a_registered_kind_has_no_context(tmp_path: Path)
 
 def test_a_malformed_value_of_a_built_in_kind_names_its_place() -> None:
     with pytest.raises(InvalidInput) as caught:
-        HttpSourceKind().validate({"url": "https://x.example.com/a"})
+        HttpSourceKind().validate({"url": "https://x.example.com/a", "interval": "1s"})
 
-    assert caught.value.message == "spec.source.http.digest: Field required. Correct it."
+    assert caught.value.message == (
+        "spec.source.http.interval: Value error, must be a duration between 30s and 24h. Correct it.")
+
+
+def test_an_address_without_digest_and_interval_is_refused_by_its_kind() -> None:
+    with pytest.raises(InvalidInput, match="set digest, or set interval"):
+        HttpSourceKind().validate({"url": "https://x.example.com/a"})
 
 
 def test_a_member_has_one_kind() -> None:
@@ -113,8 +122,9 @@ def test_a_member_has_one_kind() -> None:
 
 
 def test_the_decisions_and_the_kinds_agree_on_the_facts() -> None:
-    sources = (CONFIG_MAP, SECRET, over_http(), IMAGE)
+    sources = (CONFIG_MAP, SECRET, over_http(), IMAGE, MOVING)
 
-    assert [source_facts.facts_of(one) for one in sources] == [Registry().find(one).kind.facts for one in sources]
+    assert [source_facts.facts_of(one) for one in sources] == [Registry().find(one).facts for one in sources]
+    assert source_facts.facts_of(MOVING) == SourceFacts(interval=timedelta(minutes=5))
     assert set(source_facts.BY_MEMBER) == {kind.member for kind in BUILT_IN}
     assert source_facts.facts_of(toy_source({"main": "x"})) == SourceFacts(has_context=True, is_pinned=False)

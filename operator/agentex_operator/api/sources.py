@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Any, Final
+from datetime import timedelta
+from typing import Annotated, Any, Final, Self
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
@@ -11,25 +12,50 @@ from pydantic.json_schema import SkipJsonSchema
 
 from agentex_operator.api.images import ImageReference
 from agentex_operator.api.references import ArchiveInConfigMap, ArchiveInSecret, CredentialsInSecret
-from agentex_operator.api.schema import exactly_one, model, yaml_name
+from agentex_operator.api.scalars import Between, Duration, duration
+from agentex_operator.api.schema import exactly_one, model, rule, yaml_name
+
+Interval = Annotated[Duration, Between("30s", "24h")]
 
 
-@dataclass(frozen=True, kw_only=True, config=model())
+@dataclass(frozen=True, kw_only=True, config=model(
+    rule("has(self.digest) || has(self.interval)",
+         "without digest the content may change: set interval, for example 5m, or pin the content with digest",
+         "interval", "FieldValueRequired"),
+    rule("!has(self.digest) || !has(self.interval)",
+         "digest pins the content, which is not looked at again: leave out interval, or leave out digest",
+         "interval", "FieldValueForbidden"),
+))
 class HttpSource:
-    """An archive at an address."""
+    """An archive at an address: pinned by its digest, or looked at again in an interval."""
 
     url: Annotated[str, Field(
         min_length=8, max_length=2048, pattern=r"^https?://[^\s]+$",
         description="Where the tar.gz is, for example `https://files.example.com/quote-1.4.tar.gz`; at most "
         "500,000,000 bytes.")]
-    digest: Annotated[str, Field(
+    digest: Annotated[str | None, Field(
         min_length=71, max_length=71, pattern=r"^sha256:[0-9a-f]{64}$",
         description="Digest of the archive's bytes, `sha256:` and 64 hex digits; anything else is refused. Change it "
-        "to build a new version.")]
+        "to build a new version. Omitted: whatever is at the address is built; set interval then.")] = None
+    interval: Annotated[Interval | None, Field(
+        description="How often the address is looked at for new content: a duration (h, m, s and ms) between 30s and "
+        "24h, for example `5m`. Required without digest, and not allowed beside digest. A changed build context is "
+        "built anew.")] = None
     secret_ref: Annotated[CredentialsInSecret | None, Field(
         description="Secret of this namespace with the credentials for the address, by the keys that Flux reads: "
         "`bearerToken`, or `username` and `password`; certificates under `ca.crt` (PEM) are trusted for the address. "
         "Default: no credentials.")] = None
+
+    @model_validator(mode="after")
+    def _require_digest_or_interval(self) -> Self:
+        if self.digest is None and self.interval is None:
+            raise ValueError("set digest, or set interval")
+        return self
+
+    @property
+    def every(self) -> timedelta | None:
+        """The time between two looks at the address; None for content that is pinned."""
+        return duration(self.interval) if self.interval is not None and self.digest is None else None
 
 
 @dataclass(frozen=True, kw_only=True, config=model())
@@ -53,7 +79,7 @@ class BuildSource:
     secret_key_ref: Annotated[ArchiveInSecret | None, Field(
         description="A key of a Secret of this namespace that holds a tar.gz; for small contexts, up to 1 MiB.")] = None
     http: Annotated[HttpSource | None, Field(
-        description="A tar.gz to download, pinned by its digest.")] = None
+        description="A tar.gz to download, pinned by its digest or looked at again in an interval.")] = None
     image: Annotated[ImageSource | None, Field(
         description="An existing image to register for the agent, instead of building one.")] = None
     undeclared: SkipJsonSchema[tuple[tuple[str, str], ...]] = ()  # other members, as (name, JSON); for registered kinds

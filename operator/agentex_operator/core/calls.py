@@ -108,10 +108,14 @@ class ReadAgentBuild(Call[AgentBuild | None]):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """The present version of a source; `digest` is `sha256:<hex>` of its bytes where it is known."""
+    """The present version of a source; `digest` is `sha256:<hex>` of its bytes where it is known.
+
+    `due`: the time until a source with an interval is to be looked at again; None for any other.
+    """
 
     revision: str
     digest: str | None = None
+    due: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from agentex_operator.sources.source_kind import ObjectReference
 
 if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.source_kind import SourceAccess
 
 
@@ -20,8 +21,11 @@ class ConfigMapSourceKind(ObjectKeySource):
     """The archive is `binaryData[key]`."""
 
     member: Final = "configMapKeyRef"
-    facts: Final = source_facts.CONFIG_MAP
     references: Final = (ObjectReference("ConfigMap"),)
+
+    def facts_of(self, _spec: KeyRef) -> SourceFacts:
+        """The facts of a ConfigMap."""
+        return source_facts.CONFIG_MAP
 
     async def resolve(self, spec: KeyRef, access: SourceAccess) -> Revision:
         """As ObjectKeySource; without a read, if no change was told since the last one and any age is accepted."""

@@ -17,6 +17,7 @@ from agentex_operator.network.trust import Trust
 from agentex_operator.settings import version
 from agentex_operator.sources.addresses import AddressPolicy, Target, redirected, shown
 from agentex_operator.sources.limits import full_disk_is_temporary, too_large
+from agentex_operator.sources.validators import Validators
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_HOPS: Final = 3        # redirects followed
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_NOT_MODIFIED: Final = 304
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,28 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """What to download. `digest`: `sha256:` and 64 hex digits. `largest`: bytes. `authorization`: a header's value.
+    """What to download. `digest`: `sha256:` and 64 hex digits; None admits any content. `largest`: bytes.
 
-    `ca`: certificates (PEM) that are trusted too. `secret`: the name of the Secret of both, for messages."""
+    `authorization`: a header's value. `ca`: certificates (PEM) that are trusted too. `secret`: the name of the Secret
+    of both, for messages. `unless`: the validators of an earlier response, whose content need not be sent again.
+    """
 
     url: str
-    digest: str
+    digest: str | None
     largest: int
     authorization: str | None = field(default=None, repr=False)
     ca: str = ""
     secret: str | None = None
+    unless: Validators = field(default_factory=Validators)
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A download that was written: its bytes, its digest, and what the server says of the content."""
+
+    size: int
+    digest: str
+    validators: Validators
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +72,12 @@ class Downloader:
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None
     trust: Trust | None = None
 
-    async def download(self, request: DownloadRequest, out: Path) -> int:
-        """Write the archive to the new file `out`; its size in bytes. Content with another digest is refused.
+    async def download(self, request: DownloadRequest, out: Path) -> Downloaded | None:
+        """Write the archive to the new file `out`; None if the server answers that it has not changed.
 
-        Raises InvalidInput: InvalidURL, ContextTooLarge, DigestMismatch, SourceRejected. NotReady: SourceNotFound,
-        SourceUnauthorized. Unavailable: 5xx, 408, 429, timeouts, no connection, a full disk.
+        Content with another digest than that of the request is refused. Raises InvalidInput: InvalidURL,
+        ContextTooLarge, DigestMismatch, SourceRejected. NotReady: SourceNotFound, SourceUnauthorized. Unavailable: 5xx,
+        408, 429, timeouts, no connection, a full disk.
         """
         path = [shown(request.url)]
         with _naming_the_redirects(path), guard.raising(lambda error: _temporary(f"{path[0]} {self._problem(error)}")):
@@ -85,15 +100,16 @@ class Downloader:
         )
 
     async def _following(self, client: httpx.AsyncClient, request: DownloadRequest, out: Path,
-                         path: list[str]) -> int:
+                         path: list[str]) -> Downloaded | None:
         """Follow redirects, each checked like the first address; credentials are sent to the first origin only.
 
         Each address that is redirected to is added to `path`.
         """
         first = target = await self.policy.check(request.url)
         for _ in range(_MOST_HOPS + 1):
-            header = request.authorization if target.origin == first.origin else None
-            async with self._asked(client, target, header) as response:
+            async with self._asked(client, target, _headers(request, target.origin == first.origin)) as response:
+                if response.status_code == _NOT_MODIFIED and request.unless.conditions:
+                    return None
                 if response.status_code not in _REDIRECTS:
                     _require_success(response.status_code, request, is_first_origin=target.origin == first.origin)
                     return await _received(response, request, out)
@@ -105,32 +121,37 @@ class Downloader:
                                                 "the final address in spec.source.http.url.")
 
     @asynccontextmanager
-    async def _asked(self, client: httpx.AsyncClient, target: Target, header: str | None
+    async def _asked(self, client: httpx.AsyncClient, target: Target, headers: dict[str, str]
                      ) -> AsyncIterator[httpx.Response]:
         """The response to one GET, from the first address that accepts a connection; its body is not read yet."""
-        response = await self._connected(client, target, header)
+        response = await self._connected(client, target, headers)
         try:
             yield response
         finally:
             await response.aclose()
 
-    async def _connected(self, client: httpx.AsyncClient, target: Target, header: str | None) -> httpx.Response:
+    async def _connected(self, client: httpx.AsyncClient, target: Target, headers: dict[str, str]) -> httpx.Response:
         if target.proxy is not None:
-            return await client.send(_request(client, target, target.url, header), stream=True)
+            return await client.send(_request(client, target, target.url, headers), stream=True)
         failure: httpx.TransportError | None = None
         for address in target.addresses[:MOST_ADDRESSES]:
             try:
-                return await client.send(_request(client, target, target.at(address), header), stream=True)
+                return await client.send(_request(client, target, target.at(address), headers), stream=True)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = error
         raise failure or httpx.ConnectError("no address")
 
 
-def _request(client: httpx.AsyncClient, target: Target, url: str, header: str | None) -> httpx.Request:
+def _headers(request: DownloadRequest, is_first_origin: bool) -> dict[str, str]:
+    """The headers beside the Host: the credentials, which only the first origin is sent, and the conditions."""
+    credentials = {"Authorization": request.authorization} if request.authorization and is_first_origin else {}
+    return credentials | request.unless.conditions
+
+
+def _request(client: httpx.AsyncClient, target: Target, url: str, headers: dict[str, str]) -> httpx.Request:
     """A GET to a checked address, or by a proxy. The name is in the Host header, and the certificate must be for it."""
-    headers = {"Host": target.authority} | ({"Authorization": header} if header else {})
     route = {PROXY: target.proxy} if target.proxy else {"sni_hostname": target.host}
-    return client.build_request("GET", url, headers=headers, extensions=route)
+    return client.build_request("GET", url, headers={"Host": target.authority} | headers, extensions=route)
 
 
 @contextmanager
@@ -178,17 +199,17 @@ def _refusal(status: int, url: str) -> ExternalError:
                                                  "spec.source.http.url.")
 
 
-async def _received(response: httpx.Response, request: DownloadRequest, out: Path) -> int:
-    """Write the body; its size in bytes. Raises InvalidInput for a body that is too large or has another digest."""
+async def _received(response: httpx.Response, request: DownloadRequest, out: Path) -> Downloaded:
+    """Write the body. Raises InvalidInput for a body that is too large or has another digest."""
     announced = response.headers.get("Content-Length", "")
     if announced.isdigit() and len(announced) < 20 and int(announced) > request.largest:
         raise _oversize(request)
     with full_disk_is_temporary(), _new_file(out) as file:
         size, digest = await _written(response, request, file)
-    if digest != request.digest:
+    if request.digest not in (None, digest):
         raise InvalidInput(reasons.DIGEST_MISMATCH, f"{shown(request.url)} has the digest {digest}, but "
                            f"spec.source.http.digest is {request.digest}. Correct it if the new content is intended.")
-    return size
+    return Downloaded(size, digest, Validators.of(response.headers))
 
 
 def _new_file(path: Path) -> BinaryIO:

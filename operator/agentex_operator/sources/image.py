@@ -12,6 +12,7 @@ from agentex_operator.sources.validation import no_context, validated
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.source_kind import ObjectReference, SourceAccess
 
 
@@ -19,12 +20,15 @@ class ImageSourceKind:
     """Its revision is the image's URL, from the spec."""
 
     member: Final = "image"
-    facts: Final = source_facts.IMAGE
     references: Final[tuple[ObjectReference, ...]] = ()
 
     def validate(self, value: object) -> ImageSource:
         """The member's value as an ImageSource. Raises InvalidInput(InvalidSpec)."""
         return validated(ImageSource, value, self.member)
+
+    def facts_of(self, _spec: ImageSource) -> SourceFacts:
+        """The facts of an existing image."""
+        return source_facts.IMAGE
 
     async def resolve(self, spec: ImageSource, _access: SourceAccess) -> Revision:
         """The image's URL as the revision; no I/O."""

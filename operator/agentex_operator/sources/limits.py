@@ -33,6 +33,7 @@ class ContextLimits:
     ratio: int = 200             # unpacked to packed, once more than `ratio_from` bytes were unpacked
     ratio_from: int = 64_000_000
     at_once: int = 4
+    kept: int = 500_000_000      # of archives at addresses that are looked at again, until their contexts are staged
 
 
 def too_large(what: str) -> InvalidInput:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from agentex_operator.api.sources import BuildSource
     from agentex_operator.core.calls import Revision
+    from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.source_kind import SourceAccess
 
 Kinds = tuple[SourceKind[Any], ...]
@@ -32,14 +33,9 @@ class RegisteredSource:
     spec: Any
 
     @property
-    def is_pinned(self) -> bool:
-        """Whether its revision is in the spec, and so always fresh."""
-        return self.kind.facts.is_pinned
-
-    @property
-    def has_context(self) -> bool:
-        """Whether it has a build context; an existing image has none."""
-        return self.kind.facts.has_context
+    def facts(self) -> SourceFacts:
+        """What the decisions know of it."""
+        return self.kind.facts_of(self.spec)
 
     async def resolve(self, access: SourceAccess) -> Revision:
         """Its present revision. Raises as its kind does."""

@@ -11,6 +11,7 @@ from agentex_operator.sources.source_kind import ObjectReference
 
 if TYPE_CHECKING:
     from agentex_operator.api.references import KeyRef
+    from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.source_kind import SourceAccess
 
 
@@ -21,8 +22,11 @@ class SecretSourceKind(ObjectKeySource):
     """The archive is `data[key]`."""
 
     member: Final = "secretKeyRef"
-    facts: Final = source_facts.SECRET
     references: Final = (ObjectReference("Secret"),)
+
+    def facts_of(self, _spec: KeyRef) -> SourceFacts:
+        """The facts of a Secret."""
+        return source_facts.SECRET
 
     async def content(self, ref: KeyRef, access: SourceAccess) -> ObjectContent:
         """`data[key]` of the Secret.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from agentex_operator.core.source_facts import SourceFacts
     from agentex_operator.sources.cluster_objects import ObjectReader
     from agentex_operator.sources.download import Downloader
+    from agentex_operator.sources.shared_looks import SharedLooks
 
 SpecT = TypeVar("SpecT")
 
@@ -32,20 +33,22 @@ class ObjectReference:
 class SourceAccess:
     """What a kind of source reads with, for one resource of `namespace`.
 
-    ConfigMaps and Secrets are to be read after `since` (of the monotonic clock). `largest`: bytes of an archive.
-    `keep_secret` must be called with every credential before its use: it keeps the credential out of the log.
+    What may change is to be read after `since` (of the monotonic clock). `looks`: the looks at addresses that all
+    resources share. `largest`: bytes of an archive. `keep_secret` must be called with every credential before its use:
+    it keeps the credential out of the log.
     """
 
     cluster: ObjectReader
     namespace: str
     downloader: Downloader
+    looks: SharedLooks
     largest: int
     keep_secret: Callable[[str], None]
     since: float = 0.0
 
 
 class SourceKind(Protocol[SpecT]):
-    """One kind of source. `member`: the member of `spec.source` it is for. `facts`: what the decisions know of it.
+    """One kind of source. `member`: the member of `spec.source` it is for.
 
     Errors are those of core/errors: InvalidInput if only another spec or content helps, NotReady if something else must
     be there first, Unavailable for a temporary failure.
@@ -57,17 +60,16 @@ class SourceKind(Protocol[SpecT]):
         ...
 
     @property
-    def facts(self) -> SourceFacts:
-        """What is true of every source of this kind. The revision of a pinned one is in its spec and always fresh."""
-        ...
-
-    @property
     def references(self) -> tuple[ObjectReference, ...]:
         """The members that name the ConfigMaps and Secrets that `resolve` and `fetch` read."""
         ...
 
     def validate(self, value: object) -> SpecT:
         """The member's value as the spec of this kind. Raises InvalidInput(InvalidSpec)."""
+        ...
+
+    def facts_of(self, spec: SpecT) -> SourceFacts:
+        """What the decisions know of this source. The revision of a pinned one is in its spec and always fresh."""
         ...
 
     async def resolve(self, spec: SpecT, access: SourceAccess) -> Revision:

@@ -7,14 +7,17 @@ from collections import OrderedDict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from agentex_operator.clock import Clock
 from agentex_operator.core import reasons
 from agentex_operator.core.errors import InvalidInput
 from agentex_operator.network.connections import Routes
 from agentex_operator.sources.addresses import AddressPolicy
 from agentex_operator.sources.download import Downloader
+from agentex_operator.sources.kept_archives import KeptArchives
 from agentex_operator.sources.limits import ContextLimits, full_disk_is_temporary
 from agentex_operator.sources.packed_context import SOURCE_ARCHIVE, in_thread, packed_context
-from agentex_operator.sources.registry import BUILT_IN, Registry
+from agentex_operator.sources.registry import BUILT_IN, RegisteredSource, Registry
+from agentex_operator.sources.shared_looks import SharedLooks
 from agentex_operator.sources.shared_stage import SharedStage, SharedStages, StageRequest
 from agentex_operator.sources.source_kind import SourceAccess
 from agentex_operator.sources.staging_area import StagingArea
@@ -38,8 +41,8 @@ class Sources:
 
     `cluster` reads ConfigMaps and Secrets. `keep_secret` is called with every credential that is used, and keeps it out
     of the log. `kinds`: the source kinds there are. `allowed_hosts`: HOST:PORTs that may be asked although they are
-    private or http. `routes`: how connections are made. Files that a dead operator left in `work_dir` are removed at
-    once. Raises OSError for a `work_dir` that cannot be used.
+    private or http. `routes`: how connections are made. `clock`: counts the intervals of sources. Files that a dead
+    operator left in `work_dir` are removed at once. Raises OSError for a `work_dir` that cannot be used.
     """
 
     def __init__(  # noqa: PLR0913 - the ports it works through, and the policy of downloads
@@ -53,14 +56,17 @@ class Sources:
         limits: ContextLimits | None = None,
         downloader: Downloader | None = None,
         routes: Routes | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._limits = limits or ContextLimits()
         by = routes or Routes()
         policy = AddressPolicy(frozenset(host.lower() for host in allowed_hosts), by.resolve, by.proxies)
         downloads = downloader or Downloader(policy, trust=by.trust)
-        self._access = SourceAccess(cluster, "", downloads, self._limits.archive, keep_secret)
         self._registry = Registry(kinds)
         self._area = StagingArea(work_dir)
+        kept = KeptArchives(self._area.sources_dir, self._limits.kept)
+        looks = SharedLooks(downloads, self._area, kept, clock or Clock(), self._limits.at_once)
+        self._access = SourceAccess(cluster, "", downloads, looks, self._limits.archive, keep_secret)
         self._stages = SharedStages(self._area, self._make)
         self._slots = asyncio.Semaphore(self._limits.at_once)
         self._manifests: OrderedDict[tuple[StageRequest, str], tuple[str, str]] = OrderedDict()
@@ -68,7 +74,8 @@ class Sources:
     async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0) -> Revision:
         """The present revision of a source, read after `since` (of the monotonic clock); no I/O for a pinned source.
 
-        Raises InvalidInput and NotReady as the file of its kind says.
+        A source with an interval is looked at if its last look is older than the interval, or than `since`. Raises
+        InvalidInput, NotReady and Unavailable as the file of its kind says.
         """
         return await self._registry.find(source).resolve(self._for(namespace, since))
 
@@ -76,11 +83,12 @@ class Sources:
                     since: float = 0.0) -> Staged:
         """The staged context and its archive; `release` it. `expected_agent`: the agent of the manifest, None: any.
 
-        An unpinned source is read after `since`, of the monotonic clock. Raises InvalidInput, NotReady and Unavailable
-        as the file of its kind, archive.py, stage.py and core/manifest.py say.
+        An unpinned source is read after `since`, of the monotonic clock; one with an interval is as the last look found
+        it. Raises InvalidInput, NotReady and Unavailable as the file of its kind, archive.py, stage.py and
+        core/manifest.py say.
         """
         request = StageRequest(namespace, source, context, expected_agent)
-        return await self._stages.join(request, since, is_pinned=self._registry.find(source).is_pinned)
+        return await self._stages.join(request, since, is_pinned=self._registry.find(source).facts.is_pinned)
 
     async def manifest(self, namespace: str, source: BuildSource, context: Context,
                        since: float = 0.0) -> tuple[str, str]:
@@ -88,11 +96,12 @@ class Sources:
 
         The manifests of lately staged revisions are kept, for each namespace. `since` and errors are those of `stage`.
         """
-        if not self._registry.find(source).has_context:
+        registered = self._registry.find(source)
+        if not registered.facts.has_context:
             raise InvalidInput(reasons.MANIFEST_NOT_FOUND, "The AgentBuild registers an image, which has no manifest. "
                                "Set spec.manifest.inline or spec.manifest.configMapKeyRef.")
         request = StageRequest(namespace, source, context)
-        key = (request, (await self.resolve(namespace, source, since)).revision)
+        key = (request, (await registered.resolve(self._for(namespace, _oldest(registered, since)))).revision)
         if key in self._manifests:
             return self._manifests[key]
         staged = await self.stage(namespace, source, context, None, since)
@@ -112,7 +121,8 @@ class Sources:
         async with self._slots:
             with full_disk_is_temporary(), self._area.scratch_dir() as scratch:
                 stage.fetching = True
-                source, access = self._registry.find(request.source), self._for(request.namespace, stage.since)
+                source = self._registry.find(request.source)
+                access = self._for(request.namespace, _oldest(source, stage.since))
                 revision = await source.fetch(access, scratch / SOURCE_ARCHIVE)
                 made = await in_thread(lambda stop: packed_context(scratch, request, revision, self._limits, stop))
                 archive = self._area.publish(made.archive, made.digest)
@@ -125,3 +135,8 @@ class Sources:
         self._manifests.move_to_end(key)
         if len(self._manifests) > _MANIFESTS_KEPT:
             self._manifests.popitem(last=False)
+
+
+def _oldest(source: RegisteredSource, since: float) -> float:
+    """Since when a source is to be read: any time for one with an interval, whose last look is what all build from."""
+    return since if source.facts.interval is None else 0.0

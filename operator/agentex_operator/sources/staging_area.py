@@ -3,6 +3,7 @@
     <work dir>/run-XXXX/           of this operator, locked as long as the operator lives
         scratch-XXXX/              of one stage, removed when the stage ends
         <context digest>.tar.gz    one published archive, removed when no caller holds it
+        sources/                   archives of sources that are looked at again (kept_archives.py)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _RUN: Final = "run-"
 _NEW: Final = "new-"
 _LOCK: Final = "lock"
+_SOURCES: Final = "sources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,12 @@ class StagingArea:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
+
+    def sources_dir(self) -> Path:
+        """The directory for archives of sources."""
+        place = self._directory / _SOURCES
+        place.mkdir(exist_ok=True)
+        return place
 
     def publish(self, archive: Path, digest: str) -> Path:
         """Move a packed archive to its place, and return this place. The archive is held until `release`."""

@@ -83,6 +83,7 @@ BUILD: dict[str, tuple[Any, ...]] = {
     "accountRef": REFS, "image.name": ("quote", "team/quote", "a.b_c-d"), "image.tag": ("v1", "_", "V2.-_"),
     "source.configMapKeyRef": KEYS, "source.secretKeyRef": KEYS,
     "source.http.url": URLS, "source.http.digest": (DIGEST,),
+    "source.http.interval": ("30s", "5m", "24h", "29s", "1.5h"),
     "source.http.secretRef": ({"name": "nobody"}, {"name": "agentex"}),
     "source.image.url": ("elsewhere.invalid/quote:1", "quote:1", "quote", "a:b:c", "😀:1", "a@sha256:00",
                          f"elsewhere.invalid:5000/quote@{DIGEST}"),

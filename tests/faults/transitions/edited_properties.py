@@ -114,6 +114,8 @@ FROM_MAP = {"configMapKeyRef": key_of("contexts")}
 A_BUILD: dict[str, Any] = {"agentName": "quote", "image": {"name": "quote"}, "source": FROM_MAP}
 FROM_SECRET: dict[str, Any] = {**A_BUILD, "source": {"secretKeyRef": key_of("contexts")}}
 FROM_HTTP: dict[str, Any] = {**A_BUILD, "source": {"http": {"url": "{sources}/first.tar.gz", "digest": "{digest}"}}}
+FROM_MOVING_HTTP: dict[str, Any] = {
+    **A_BUILD, "source": {"http": {"url": "{sources}/first.tar.gz", "interval": "30s"}}}
 FROM_IMAGE: dict[str, Any] = {**A_BUILD, "source": {"image": {"url": "elsewhere.invalid/quote:1"}}}
 BY_ID = {"agentID": "{agent}", "image": {"name": "quote"}, "source": FROM_MAP}
 ERRING = {**A_BUILD, "source": {"configMapKeyRef": key_of("contexts", "erring.tar.gz")}}
@@ -138,6 +140,7 @@ BUILD: dict[str, Known] = {
     "image.tag": Known({"absent": ABSENT, "v1": "v1", "v2": "V2_.-", "longest": "t" * 128}),
     "source": Known({
         "map": FROM_MAP, "secret": FROM_SECRET["source"], "http": FROM_HTTP["source"],
+        "http in an interval": FROM_MOVING_HTTP["source"],
         "image": FROM_IMAGE["source"],
         "second http": {"http": {"url": "{sources}/second.tar.gz", "digest": "{digest-2}"}},
     }, refused={"none": {}, "two": {**FROM_MAP, **FROM_IMAGE["source"]}},
@@ -152,7 +155,9 @@ BUILD: dict[str, Known] = {
                              bad={"gone": ("{sources}/none", "SourceNotFound"),
                                   "metadata": ("http://169.254.169.254/latest", "InvalidURL")}),
     "source.http.digest": Known({"right": "{digest}"}, bad={"of others": ("{digest-2}", "DigestMismatch")},
-                                setting=FROM_HTTP),
+                                refused={"absent, without an interval": ABSENT}, setting=FROM_HTTP),
+    "source.http.interval": Known({"30s": "30s", "24h": "24h", "1.5h": "1.5h"}, only=True,
+                                  refused={"absent, without a digest": ABSENT}, setting=FROM_MOVING_HTTP),
     "source.http.secretRef": Known({"absent": ABSENT, "named": {"name": "download"}}, setting=FROM_HTTP),
     "source.http.secretRef.name": Known(
         {"one": "download", "two": "download-too"}, bad={"missing": ("nobody", NO_SECRET)},

@@ -44,6 +44,7 @@ BUILD = {
     "source.secretKeyRef.key": maps_to(CONTENT),
     "source.http.url": maps_to(CONTENT),
     "source.http.digest": no_field("pins the downloaded bytes; they are staged anew, and have another digest then"),
+    "source.http.interval": no_field("how often the address is looked at; what is found there is staged"),
     "source.http.secretRef.name": CREDENTIALS,
     "source.image.url": maps_to("copied_from"),
     "context.path": maps_to(CONTENT),

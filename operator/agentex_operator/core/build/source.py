@@ -56,6 +56,9 @@ def stop_without_source(observed: Observed, _now: datetime) -> Verdict | None:
 def next_look(observed: Observed) -> timedelta:
     """How soon the source may have changed without an event: earlier if nothing tells of its changes."""
     facts = source_facts.facts_of(observed.spec.source)
+    if facts.interval is not None:
+        due = observed.revision.due if observed.revision else None
+        return min(due or facts.interval, observed.policy.resync)
     told = facts.is_pinned or (facts.is_object and observed.references_watched)
     return observed.policy.resync if told else observed.policy.reference_resync
 
@@ -81,5 +84,6 @@ def settle_staged(observed: Observed, call: StageContext, outcome: object) -> Ob
     if isinstance(outcome, ExternalError):
         return replace(observed, source_failure=classify(outcome))
     context = call.read(outcome)
-    staged = replace(observed, staged=context.digest, revision=context.revision)
+    due = observed.revision.due if observed.revision else None
+    staged = replace(observed, staged=context.digest, revision=replace(context.revision, due=due))
     return replace(staged, status=replace(with_source(staged), context_digest=staged.staged))
