@@ -17,6 +17,7 @@ from agentex_operator.api.schema import Reason, model
 from agentex_operator.api.structural import structural
 
 COMMITTED = Path(__file__).parents[2] / "crds"
+STATUS_PAGE = Path(__file__).parents[2] / "docs" / "status.md"
 Schema = dict[str, Any]
 
 GENERATED = crds()
@@ -146,6 +147,15 @@ def names_a_field(schema: Schema, rule: dict[str, str]) -> bool:
 @KINDS
 def test_no_enum_has_one_value_as_its_message_would_not_say_so(crd: Schema) -> None:
     assert [path for path, schema in walk(schema_of(crd)) if len(schema.get("enum", (1, 2))) < 2] == []
+
+
+@KINDS
+def test_the_columns_are_documented(crd: Schema) -> None:
+    columns = crd["spec"]["versions"][0]["additionalPrinterColumns"]
+    usual, wide = (" ".join(one["name"].upper() for one in columns if ("priority" in one) is only_wide)
+                   for only_wide in (False, True))
+
+    assert f"| {crd['spec']['names']['kind']} | {usual} | {wide} |" in STATUS_PAGE.read_text(encoding="utf-8")
 
 
 @KINDS
