@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -130,6 +131,22 @@ async def test_a_content_encoding_is_not_decoded(tmp_path: Path) -> None:
 
     with serving(labelled) as server:
         assert await download(server, tmp_path) == len(BODY)
+
+
+async def test_content_that_has_not_changed_is_not_sent_again(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.headers.get("If-None-Match") == '"v1"':
+            return web.Response(status=304)
+        return web.Response(body=BODY, headers={"ETag": '"v1"'})
+
+    with serving(answer) as server:
+        downloader = Downloader(AddressPolicy(frozenset({server.host})))
+        request = DownloadRequest(f"{server.url}/c.tar.gz", None, 10**7)
+        first = await downloader.download(request, tmp_path / "first")
+        assert first is not None
+        again = await downloader.download(replace(request, unless=first.validators), tmp_path / "again")
+
+    assert (first.digest, again, (tmp_path / "again").exists()) == (digest_of(BODY), None, False)
 
 
 @pytest.mark.parametrize(("status", "kind", "reason"), [
