@@ -16,7 +16,7 @@ from agentex_operator.core.errors import Conflict
 from agentex_operator.kube.kinds import AGENT_BUILD, AGENT_DEPLOYMENT
 from agentex_operator.logs import JsonLines, Redactor
 from agentex_testkit import builders
-from agentex_testkit.api_server import Object, gone, says, stalled
+from agentex_testkit.api_server import Object, condition, gone, says, stalled
 from agentex_testkit.fake_cluster.faults import Fault
 from agentex_testkit.harness import Harness
 
@@ -138,6 +138,14 @@ async def test_ready_says_how_long_the_operation_took(harness: Harness, lines: L
     (done,) = [one for one in lines.of("quote") if one.get("ready") == "True"]
     assert done["duration"] == pytest.approx(harness.clock.seconds - began, abs=0.5)
     assert done["duration"] >= 2  # how long a build of the simulator takes
+
+
+async def test_a_change_of_ready_does_not_repeat_the_message_of_the_condition(harness: Harness, lines: Lines) -> None:
+    harness.apply(builders.a_build())
+    await harness.wait("AgentBuild", "quote", says("Ready", "False", "ConfigMapNotFound"))
+
+    message = condition(harness.get("AgentBuild", "quote"), "Ready")["message"]
+    assert [one for one in lines.of("quote") if one["msg"] == READY and message in json.dumps(one)] == []
 
 
 async def test_an_account_says_that_it_is_ready(bare: Harness, lines: Lines) -> None:

@@ -42,7 +42,7 @@ class Announcements:
         self.emit(obj, event)
         since = former.since if former else timestamp(meta.creation_timestamp)
         log.info("Ready changed", ready=ready.status, reason=ready.reason, id=after.get(self._kind.remote_id or ""),
-                 duration=guard.or_none(_seconds, since, self._clock.now()), message=ready.message)
+                 duration=guard.or_none(_seconds, since, self._clock.now()))
 
 
 def _seconds(since: str, now: datetime) -> float:
