@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from agentex_operator.api.status import RemoteStatus, status_as_dict
+from agentex_operator.api.status import RemoteStatus
 from agentex_operator.core import conditions, reasons
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def until_written(stored: StatusT, status: StatusT, poll: timedelta, now: dateti
 
 
 def _differ_by_a_step(stored: RemoteStatus, status: RemoteStatus) -> bool:
-    return status_as_dict(_without_step(stored)) == status_as_dict(_without_step(status))
+    return _without_step(stored) == _without_step(status)
 
 
 def _without_step(status: StatusT) -> StatusT:

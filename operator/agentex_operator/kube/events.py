@@ -26,7 +26,7 @@ CONTROLLER = "agentex.scale.com/operator"
 LONGEST_NOTE = 1024  # bytes; the API server refuses a longer note
 BURST = 25  # Events per object at once
 REFILL = timedelta(minutes=5)  # until one more Event per object is allowed
-QUEUE_SIZE = 1000  # Events that wait to be written
+QUEUE_SIZE = 5000  # Events that wait to be written; each is about 1.5 kB
 MOST_REMEMBERED = 4096  # objects whose rate, and Events whose count, are remembered
 
 Value = TypeVar("Value")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar, assert_never
 
 from agentex_operator import logs
 from agentex_operator.agentex.watch_request import WatchRequest
-from agentex_operator.api.status import status_as_dict
 from agentex_operator.core import account_remedies, calls, memory
 from agentex_operator.core.errors import ExternalError, NotReady, Unauthorized
 from agentex_operator.core.plan import UsableAccount
@@ -181,7 +180,7 @@ class RemotePass(ABC, Generic[ResourceT, ObservedT, CallT, Record]):
         """
         former, written = self._writer.stored_status, await self._writer.write(call)
         try:
-            self.runtime.crds.require_stored(self.kind, status_as_dict(call.status), self._writer.stored_status)
+            self.runtime.crds.require_stored(self.kind, self._writer.sent_status, self._writer.stored_status)
         except NotReady:
             await self._writer.restore(former)
             raise

@@ -30,6 +30,7 @@ class Writer:
                  undone: UndoneWrites, kind: Kind, view: View) -> None:
         self._cluster, self._engine, self._announcements, self._undone = cluster, engine, announcements, undone
         self._kind, self._obj = kind, dict(view.obj)
+        self.sent_status: Mapping[str, object] = {}  # the last one that was written
 
     @property
     def stored_status(self) -> Mapping[str, object]:
@@ -63,7 +64,7 @@ class Writer:
 
     async def save(self, status: Mapping[str, object], notices: tuple[Notice, ...] = ()) -> Meta:
         """Write the status, as the API server stores it, then emit its Events. Raises as Cluster does."""
-        before = self._obj.get("status") or {}
+        before, self.sent_status = self._obj.get("status") or {}, status
         meta = await self._patch({"status": merge_patch(before, status)}, status=True)
         self._announcements.announce(self._obj, meta, before, status)
         for notice in notices:

@@ -41,7 +41,7 @@ def report(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterabl
     """
     status = with_verdict(observed, verdict, facts, now)
     look_again = verdict.look_again
-    if status_as_dict(status) != status_as_dict(observed.stored):
+    if status != observed.stored and status_as_dict(status) != status_as_dict(observed.stored):
         wait = None if verdict.notices else steps.until_written(observed.stored, status, observed.follow, now)
         if wait is None:
             return Plan(calls.SaveStatus(status, verdict.notices))
