@@ -15,8 +15,10 @@ import pytest
 
 from agentex_operator.agentex.inventory import ListSizes
 from agentex_operator.bootstrap import Registry
+from agentex_operator.kube.kinds import AGENT_BUILD, EVENT, Kind
 from agentex_testkit import builders
 from agentex_testkit.api_server import ready
+from agentex_testkit.fake_cluster.requests import WRITES
 from agentex_testkit.harness import Harness
 
 BUILDS = 300
@@ -42,6 +44,7 @@ class Count:
 
     def __post_init__(self) -> None:
         self._calls, self._version = self._calls_now(), self.harness.cluster.store.version
+        self._writes = self._writes_now()
 
     def _calls_now(self) -> Counter[str]:
         return Counter(f"{one['method']} {one['template']}" for one in self.harness.simulator.calls())
@@ -50,6 +53,13 @@ class Count:
     def calls(self) -> Counter[str]:
         """Remote calls by method and template."""
         return self._calls_now() - self._calls
+
+    def writes_of(self, kind: Kind) -> int:
+        """The operator's requests that were to change objects of this kind."""
+        return self._writes_now()[kind] - self._writes[kind]
+
+    def _writes_now(self) -> Counter[Kind]:
+        return Counter(one.kind for one in self.harness.cluster.fake_api.requests if one.verb in WRITES)
 
     @property
     def writes(self) -> int:
@@ -84,6 +94,8 @@ async def test_builds_applied_at_once_cost_one_create_each_and_the_pages_of_what
         assert counted.calls[CREATE] == BUILDS
         assert counted.calls[LIST] <= (polls + 1) * PAGES
         assert counted.calls.total() == counted.calls[CREATE] + counted.calls[LIST]
+        assert counted.writes_of(AGENT_BUILD) <= 4.5 * BUILDS  # finalizer, intent, id, end; some wait for a new agent
+        assert counted.writes_of(EVENT) <= 2.5 * BUILDS  # of the start and of the end
 
 
 async def test_a_restart_costs_one_listing_and_no_write(make: Harness) -> None:
