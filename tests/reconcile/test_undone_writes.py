@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -83,6 +83,22 @@ async def test_a_resource_that_waits_says_that_another_client_removes_its_finali
     assert [one for one in said if "leave the finalizer agentex.scale.com/remote and the status alone" in one]
 
 
+async def test_builds_that_are_made_anew_because_the_status_is_removed_each_time_become_rarer_too(
+        harness: Harness) -> None:
+    """Each of them has another id: a write about the next one is a repetition of the write about the one before."""
+    harness.apply(a_context(dockerfile=STUCK), a_build())
+    await harness.until(lambda: harness.status("AgentBuild", "quote").get("buildID"))
+    before, end = len(harness.cluster.writes(AGENT_BUILD, "quote")), harness.clock.seconds + 600
+    harness.edit("AgentBuild", "quote", spec={"buildArgs": [{"name": "A", "value": "1"}]})
+
+    while harness.clock.seconds < end:
+        if harness.status("AgentBuild", "quote"):
+            harness.edit("AgentBuild", "quote", status=None)
+        await harness.advance(1)
+
+    assert len(harness.cluster.writes(AGENT_BUILD, "quote")) - before <= 100  # 15 of each of five, not a thousand
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize(("kind", "annotation", "member"), [
     ("AgentBuild", "rebuild_requested_at", "lastHandledRebuildRequestedAt"),
@@ -141,27 +157,44 @@ async def test_a_resource_whose_status_another_client_removes_is_deleted_with_it
 BODIES = ({"status": {"phase": "Ready"}}, {"status": {"phase": "Failed", "at": "2024-01-01T00:00:00Z"}})
 
 
-@given(st.lists(st.tuples(st.sampled_from(BODIES), st.floats(0, 400)), max_size=60))
-def test_writes_that_nobody_undoes_never_wait(history: list[tuple[dict[str, Any], float]]) -> None:
-    clock = HandClock()
+def an_object(status: Mapping[str, Any] | None = None, version: int = 0) -> Object:
+    return {"metadata": {"uid": "uid", "resourceVersion": str(version)}, "status": dict(status or {})}
+
+
+@given(st.lists(st.tuples(st.sampled_from(BODIES), st.floats(0, 400), st.booleans()), max_size=60))
+def test_writes_that_nobody_undoes_never_wait(history: list[tuple[dict[str, Any], float, bool]]) -> None:
+    """Whether or not somebody edits the spec or the annotations of the object in between."""
+    clock, obj = HandClock(), an_object()
     known = UndoneWrites(clock)
-    for number, (body, seconds) in enumerate(history):
-        assert not known.pause("uid", str(number), body)
-        known.note("uid", str(number), body, str(number + 1))
+    for body, seconds, edited in history:
+        assert not known.pause(obj, body)
+        answer = an_object(body["status"], int(obj["metadata"]["resourceVersion"]) + 1)
+        known.note(obj, body, answer)
+        obj = an_object(body["status"], int(answer["metadata"]["resourceVersion"]) + edited)
         clock.seconds += seconds
 
 
-@given(st.integers(1, 60), st.integers(2, 9))
+ANOTHER_EACH_TIME: Mapping[str, Callable[[int], dict[str, Any]]] = {
+    "time": lambda number: {"startTime": f"2024-01-01T00:00:{number % 60:02}Z"},
+    "id": lambda number: {"buildID": f"b-{number}", "image": {"name": "quote", "tag": f"tag-{number}"}},
+    "attempt": lambda number: {"attempt": number, "pendingCreate": {"token": f"t-{number}", "attempt": number}},
+    "ids to remove": lambda number: {"condemned": [f"b-{number}"], "removal": {"id": f"b-{number}", "reason": "Edit"}},
+    "message": lambda number: {"conditions": [{"type": "Ready", "reason": "Queued", "message": f"b-{number} waits."}]},
+}
+
+
+@pytest.mark.parametrize("another", ANOTHER_EACH_TIME.values(), ids=ANOTHER_EACH_TIME)
+@given(times=st.integers(1, 60))
 def test_a_write_that_is_undone_each_time_waits_ever_longer_and_never_more_than_the_longest_pause(
-        times: int, foreign: int) -> None:
+        another: Callable[[int], dict[str, Any]], times: int) -> None:
     clock = HandClock()
     known, pauses = UndoneWrites(clock), list[timedelta]()
     for number in range(times):
-        body = {"status": {"phase": "Ready", "at": f"2024-01-01T00:00:{number % 60:02}Z"}}
-        pauses.append(known.pause("uid", str(number * foreign), body))
+        body = {"status": {"phase": "Ready", **another(number)}}
+        pauses.append(known.pause(an_object(), body))
         clock.seconds += pauses[-1].total_seconds()
-        assert not known.pause("uid", str(number * foreign), body), "the pause is over"
-        known.note("uid", str(number * foreign), body, str(number * foreign + 1))
+        assert not known.pause(an_object(), body), "the pause is over"
+        known.note(an_object(), body, an_object(body["status"]))
 
     assert pauses == sorted(pauses)
     assert (any(pauses), max(pauses) <= LONGEST_PAUSE) == (times > AT_ONCE + 1, True)

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from agentex_operator.core import digests
 
@@ -27,57 +27,64 @@ FORGOTTEN_AFTER: Final = timedelta(minutes=15)  # without that write; longer tha
 KEPT: Final = 8                                 # different writes of one object that are remembered
 _ACKNOWLEDGED: Final = (  # each is a create; written again if undone
     "lastHandledRebuildRequestedAt", "lastHandledExtendRequestedAt")
+# Members that differ although the write is the same one: each create brings new ids, and messages name them.
+_DIFFERENT: Final = frozenset({"attempt", "buildID", "condemned", "deploymentID", "failureMessage", "id",
+                               "lastHealthyDeploymentID", "message", "tag", "token", "url"})
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 
 @dataclass(slots=True)
 class _Repeated:
-    """One write of one object: how often it was repeated after another client's write, and when it was made last.
+    """One write of one object: how often it was repeated after it was undone, and when it was made last.
 
-    `foreign`: how many writes of other clients were seen until then.
+    `undone`: how often writes of the operator had been undone until then.
     """
 
     times: int
     at: float
-    foreign: int
+    undone: int
 
 
 @dataclass(slots=True)
 class _Written:
-    """What was written to one object. `version`: the resourceVersion after the last write; `foreign`: see _Repeated."""
+    """What was written to one object. `left`: a digest of what the last write left; `undone`: see _Repeated."""
 
-    version: str = ""
-    foreign: int = 0
+    left: str = ""
+    undone: int = 0
     writes: OrderedDict[str, _Repeated] = field(default_factory=OrderedDict)
 
 
 class UndoneWrites:
-    """Remembers the last writes of each object. A write counts as undone if it is needed again after a foreign one."""
+    """Remembers the last writes of each object.
+
+    A write counts as undone if another client changed the status or the finalizers, and the write is needed again. A
+    user's edit changes neither.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._objects: dict[str, _Written] = {}
 
-    def pause(self, uid: str, version: str, body: Mapping[str, object]) -> timedelta:
-        """How long to wait before the write; zero if it may be made now. `version`: of the view it is based on."""
-        written = self._objects.get(uid)
+    def pause(self, obj: Mapping[str, Any], body: Mapping[str, Any]) -> timedelta:
+        """How long to wait before the write `body`; zero if it may be made now. `obj`: what it is to change."""
+        written = self._objects.get(obj["metadata"]["uid"])
         before = written.writes.get(_digest(body)) if written else None
         if written is None or before is None or self._is_old(before):
             return timedelta()
-        if before.foreign == written.foreign + (version != written.version):
+        if before.undone == written.undone + _is_undone(written, obj):
             return timedelta()
         return max(timedelta(seconds=before.at - self._clock.monotonic()) + _delay(before.times + 1), timedelta())
 
-    def note(self, uid: str, version: str, body: Mapping[str, object], written_as: str) -> None:
-        """Remember a write that was made on `version`, and the version that it made."""
-        written = self._objects.setdefault(uid, _Written())
+    def note(self, obj: Mapping[str, Any], body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+        """Remember a write that changed `obj` into `answer`."""
+        written = self._objects.setdefault(obj["metadata"]["uid"], _Written())
         key = _digest(body)
         before = written.writes.pop(key, None)
-        written.foreign += version not in ("", written.version)
+        written.undone += _is_undone(written, obj)
         known = before is not None and not self._is_old(before)
-        times = before.times + (before.foreign != written.foreign) if before is not None and known else 0
-        written.writes[key] = _Repeated(times, self._clock.monotonic(), written.foreign)
-        written.version = written_as
+        times = before.times + (before.undone != written.undone) if before is not None and known else 0
+        written.writes[key] = _Repeated(times, self._clock.monotonic(), written.undone)
+        written.left = _left(answer)
         while len(written.writes) > KEPT:
             written.writes.popitem(last=False)
 
@@ -98,9 +105,29 @@ def _delay(times: int) -> timedelta:
     return min(grown, LONGEST_PAUSE)
 
 
-def _digest(body: Mapping[str, object]) -> str:
-    """A digest of what is written, whatever the times in it; of the acknowledgement of a request, of that alone."""
+def _is_undone(written: _Written, obj: Mapping[str, Any]) -> bool:
+    """Whether another client changed what the operator's last write had left."""
+    return written.left not in ("", _left(obj))
+
+
+def _left(obj: Mapping[str, Any]) -> str:
+    """A digest of what the operator writes: the status and the finalizers."""
+    return digests.digest_of(json.dumps([obj.get("status"), (obj.get("metadata") or {}).get("finalizers")],
+                                        sort_keys=True))
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """A digest of what is written, without its times and ids; of the acknowledgement of a request, of that alone.
+
+    After a status was removed, the next create brings another id; a write about that one is a repetition all the same.
+    """
     status = body.get("status")
     if isinstance(status, Mapping) and any(status.get(name) for name in _ACKNOWLEDGED):
         body = {name: status[name] for name in _ACKNOWLEDGED if name in status}
-    return digests.digest_of(_TIME.sub("", json.dumps(body, sort_keys=True, default=str)))
+    return digests.digest_of(_TIME.sub("", json.dumps(_without_ids(body), sort_keys=True, default=str)))
+
+
+def _without_ids(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_ids(member) for key, member in value.items() if key not in _DIFFERENT}
+    return [_without_ids(member) for member in value] if isinstance(value, list | tuple) else value
