@@ -10,6 +10,7 @@ from tests.api.conftest import CRDS, User
 from tests.api.objects import SPECS, Object, an_object
 
 HTTP = {"url": "https://files.example.com/a.tar.gz", "digest": "sha256:" + "0" * 64}
+KEY = {"name": "quote-bot", "key": "k"}
 LONG = "a" * 253
 CREDENTIALS = "https://user:password@api.example.com"
 
@@ -79,6 +80,8 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "no source": (source(), "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
     "two sources": (source(http=HTTP, image={"url": "x"}),
                     "set exactly one of configMapKeyRef, secretKeyRef, http or image"),
+    "two keys as source": (source(configMapKeyRef=KEY, secretKeyRef=KEY), "spec.source.secretKeyRef: Forbidden"),
+    "a key and an address as source": (source(secretKeyRef=KEY, http=HTTP), "spec.source.http: Forbidden"),
     "an image without a tag": (source(image={"url": "registry.example.com:5000/quote-bot"}), "an image with a tag"),
     "an image with a short digest": (source(image={"url": "quote-bot@sha256:00"}), "a sha256 digest or both"),
     "an image with its scheme": (source(image={"url": "https://example.com/quote-bot:v1"}), "without https://"),
@@ -101,6 +104,7 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "an absolute path": (a_build(context={"path": "/etc"}), "must be a relative path without '..'"),
     "a path that climbs": (a_build(context={"path": "a/../../b"}), "must be a relative path without '..'"),
     "a manifest that climbs": (a_build(context={"manifest": "../x"}), "must be a relative path without '..'"),
+    "a mount path that climbs": (a_build(context={"mountPath": "a/.."}), "must be a relative path without '..'"),
     "101 build arguments": (a_build(buildArgs=[{"name": f"A{n}", "value": ""} for n in range(101)]), "Too many"),
     "a build argument twice": (a_build(buildArgs=[{"name": "A", "value": "1"}] * 2), "Duplicate value"),
     "a build argument with a dash": (a_build(buildArgs=[{"name": "A-B", "value": ""}]), "spec.buildArgs[0].name"),
@@ -113,11 +117,19 @@ REFUSED: dict[str, tuple[Object, str]] = {
     "a typo": (a_build(tiemout="5m"), 'unknown field "spec.tiemout"'),
     "nothing to deploy": (a_deployment(buildRef=None, manifest={"inline": "x"}), "set exactly one of buildRef"),
     "two things to deploy": (a_deployment(buildID="b-1"), "set exactly one of buildRef, buildID or image"),
+    "an image and a build to deploy": (a_deployment(image={"name": "q", "tag": "v1"}), "spec.image: Forbidden"),
+    "an image to deploy that no registry can hold": (a_deployment(
+        buildRef=None, image={"name": "team//quote", "tag": ".v1"}), "must be a repository name"),
+    "a deadline of two days": (a_deployment(progressDeadline="48h"), "must be a duration between 1s and 24h"),
     "a manifest from no build": (a_deployment(buildRef=None, buildID="b-1"), "manifest.fromBuild needs buildRef"),
     "a manifest not from the build": (a_deployment(manifest={"fromBuild": False}),
                                       "spec.manifest.fromBuild: Invalid value: false: true is the only value"),
     "no manifest": (a_deployment(manifest={}), "set exactly one of inline, configMapKeyRef or fromBuild"),
     "two manifests": (a_deployment(manifest={"inline": "x", "fromBuild": True}), "set exactly one of inline"),
+    "two manifests, one of a ConfigMap": (a_deployment(manifest={"inline": "x", "configMapKeyRef": KEY}),
+                                          "spec.manifest.configMapKeyRef: Forbidden"),
+    "two environments": (a_deployment(environments={"inline": "x", "configMapKeyRef": KEY}),
+                         "spec.environments.configMapKeyRef: Forbidden"),
     "no environments": (a_deployment(environments={}), "set exactly one of inline or configMapKeyRef"),
     "a manifest too long": (a_deployment(manifest={"inline": "#" * 262_145}), "Too long"),
     "ttl and an end": (a_deployment(preview={"ttl": "1h", "expiresAt": "2027-01-31T18:00:00Z"}),
