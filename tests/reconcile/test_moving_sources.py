@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +15,7 @@ from tests.sources.archives import a_tar_gz
 from tests.sources.servers import Server, serving
 
 from agentex_testkit.api_server import Object, condition, says
-from agentex_testkit.builders import DOCKERFILE, a_build, a_manifest, from_build
+from agentex_testkit.builders import DOCKERFILE, a_build, a_context, a_manifest, from_build
 from agentex_testkit.harness import Harness
 
 AGENTS = [f"agent-{number}" for number in range(12)]
@@ -33,14 +35,17 @@ def an_archive(code: str = "print()\n", notes: str = "") -> bytes:
 
 @dataclass
 class Depot:
-    """A server of one archive, which answers conditional requests. `sent`: how often the archive was sent."""
+    """A server of one archive, which answers conditional requests while it is `open`. `sent`: archives that it sent."""
 
     body: bytes = field(default_factory=an_archive)
     status: int = 200
     sent: int = 0
+    open: threading.Event = field(default_factory=threading.Event)
     server: Server = field(default_factory=Server)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        while not self.open.is_set():  # noqa: ASYNC110 - a test opens it from another thread
+            await asyncio.sleep(0.005)
         etag = f'"{hashlib.sha256(self.body).hexdigest()}"'
         if self.status == 200 and request.headers.get("If-None-Match") == etag:
             return web.Response(status=304)
@@ -59,6 +64,7 @@ class Depot:
 @pytest.fixture
 def depot() -> Iterator[Depot]:
     found = Depot()
+    found.open.set()
     with serving(found.answer) as found.server:
         yield found
 
@@ -150,6 +156,29 @@ async def test_a_failing_look_is_not_repeated_more_often_than_every_30_seconds(h
     await harness.advance(300)
 
     assert len(depot.server.asked) - asked <= 300 / 29
+
+
+async def test_an_address_that_answers_slowly_holds_no_worker(make_harness: MakeHarness, depot: Depot) -> None:
+    harness = make_harness(allowed_source_hosts=(depot.server.host,), workers=1)
+    async with harness.running():
+        await harness.with_account()
+        depot.open.clear()
+        harness.apply(*(depot.build(agent) for agent in AGENTS))
+        await seen(lambda: len(depot.server.asked) == 1)
+        harness.apply(a_context("other"), a_build("other"))
+        await seen(lambda: posts(harness) == 1)
+        depot.open.set()
+
+        for agent in (*AGENTS, "other"):
+            await harness.wait("AgentBuild", agent)
+    assert len(depot.server.asked) == 1
+
+
+async def seen(holds: Callable[[], bool]) -> None:
+    """Wait, in real time, for something that happens while a server does not answer."""
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what is waited for happens in other tasks and threads
+            await asyncio.sleep(0.005)
 
 
 async def test_a_requested_look_is_made_at_once(harness: Harness, depot: Depot) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -26,9 +27,13 @@ from tests.sources.support import (
 )
 
 from agentex_operator.api.build import Context
-from agentex_operator.core.errors import InvalidInput
+from agentex_operator.api.sources import BuildSource, HttpSource
+from agentex_operator.clock import Clock
+from agentex_operator.core.errors import InvalidInput, Unavailable
 from agentex_operator.sources import Sources
 from agentex_operator.sources.limits import ContextLimits
+
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
 @dataclass
@@ -86,6 +91,27 @@ async def test_only_a_limited_number_is_staged_at_once(gate: tuple[Gate, Server,
         staged.release()
 
     assert (door.most, len(server.asked)) == (2, 6)
+
+
+@pytest.mark.parametrize("digest", [True, False], ids=["pinned", "moving"])
+async def test_a_source_that_gets_no_slot_in_time_is_tried_again(tmp_path: Path, digest: bool) -> None:
+    door, limits = Gate(), ContextLimits(at_once=1, longest_wait=0.05)
+    with (
+        serving(door.answer) as server,
+        opened(tmp_path, allowed_hosts=frozenset({server.host}), limits=limits) as sources,
+    ):
+        slow, late = (BuildSource(http=HttpSource(url=f"{server.url}/{name}.tar.gz", digest=DIGEST if digest else None,
+                                                  interval=None if digest else "1m")) for name in ("slow", "late"))
+        first = asyncio.create_task(sources.stage("team", slow, HERE, None))
+        await door.has(1)
+        with pytest.raises(Unavailable, match="Other sources were being read"):
+            await sources.stage("team", late, HERE, None)
+        door.open.set()
+        (await first).release()
+        staged = await (sources.stage("team", late, HERE, None) if digest else
+                        sources.resolve("team", late, Clock().monotonic()))
+
+    assert (staged.revision, len(server.asked)) == (DIGEST, 2)
 
 
 async def test_a_cancelled_waiter_does_not_disturb_the_others(gate: tuple[Gate, Server, Sources]) -> None:

@@ -50,7 +50,8 @@ class BuildPass(RemotePass[AgentBuild, Observed, BuildCall, BuildRecord]):
         match call:
             case calls.ResolveSource():
                 since = self.started_at if call.live else 0.0
-                return call.answer(await self.runtime.sources.resolve(self.namespace, call.source, since))
+                return call.answer(await self.runtime.sources.resolve(
+                    self.namespace, call.source, since, self.runtime.engine.without_a_slot))
             case calls.StageContext():
                 return call.answer(await self._stage(call))
             case calls.FindAgent():

@@ -169,7 +169,7 @@ class Engine:
         return view is not None and view.kind in self._goes_first
 
     def without_a_slot(self) -> AbstractAsyncContextManager[None]:
-        """Within this context the pass waits for a shared listing, and another pass may run in its place."""
+        """Within this context the pass waits for what it shares with others, and another pass may run in its place."""
         return self._workers.slots.given_back()
 
     # -- reading -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The slots of passes: how many run at once, and how a pass that waits for a shared listing lets others run."""
+"""The slots of passes: how many run at once, and how a pass that waits for a shared listing or look lets others run."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class HttpSourceKind:
         """
         if spec.digest is not None:
             return Revision(spec.digest, spec.digest)
-        content = await access.looks.content(await self._look_at(spec, access))
+        content = await access.looks.content(await self._look_at(spec, access), access.waiting)
         return Revision(content.digest, content.digest, timedelta(seconds=content.due))
 
     async def fetch(self, spec: HttpSource, access: SourceAccess, out: Path) -> str:

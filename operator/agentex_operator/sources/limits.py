@@ -20,7 +20,7 @@ LARGEST_TEXT = 1024 * 1024  # bytes of a manifest or environments file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextLimits:
-    """Bounds of one context, and the number of contexts staged at once. Sizes in bytes.
+    """Bounds of one context, the number of contexts staged at once, and of looks at addresses. Sizes in bytes.
 
     `archive` is the vendor's 500 MB, read as 10^6 (agentex-api.md §1.2).
     """
@@ -33,6 +33,7 @@ class ContextLimits:
     ratio: int = 200             # unpacked to packed, once more than `ratio_from` bytes were unpacked
     ratio_from: int = 64_000_000
     at_once: int = 4
+    longest_wait: float = 300.0  # seconds for the others that are staged or looked at before
     kept: int = 500_000_000      # of archives at addresses that are looked at again, until their contexts are staged
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,11 +17,14 @@ from agentex_operator.sources.limits import full_disk_is_temporary
 from agentex_operator.sources.validators import Validators
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from agentex_operator.clock import Clock
     from agentex_operator.sources.download import Downloader, DownloadRequest
     from agentex_operator.sources.kept_archives import KeptArchives
+    from agentex_operator.sources.slots import SourceSlots
     from agentex_operator.sources.staging_area import StagingArea
 
 _EARLY: Final = 1.0           # seconds by which a pass may come before the interval is over
@@ -81,21 +85,23 @@ class _Address:
 
 
 class SharedLooks:
-    """Looks at addresses, `at_once` at most at the same time; what they download is kept in `kept`."""
+    """Looks at addresses, as many at the same time as there are `slots`; what they download is kept in `kept`."""
 
     def __init__(self, downloader: Downloader, area: StagingArea, kept: KeptArchives, clock: Clock,
-                 at_once: int) -> None:
+                 slots: SourceSlots) -> None:
         self._downloader = downloader
         self._area = area
         self._kept = kept
         self._clock = clock
-        self._slots = asyncio.Semaphore(at_once)
+        self._slots = slots
         self._addresses: dict[DownloadRequest, _Address] = {}
 
-    async def content(self, request: LookRequest) -> Content:
+    async def content(self, request: LookRequest,
+                      waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext) -> Content:
         """The content of the address, found by a look that is not older than the interval.
 
-        Raises as Downloader.download does, the same error to all until the next look begins.
+        `waiting` makes a context that is entered while a look is awaited. Raises as Downloader.download does, the same
+        error to all until the next look begins.
         """
         address, now = self._address(request), self._clock.monotonic()
         found_since = now - request.interval + _EARLY
@@ -103,7 +109,8 @@ class SharedLooks:
         while not address.found.can_serve(request.since, found_since):
             if address.failed.error is not None and address.failed.can_serve(request.since, failed_since):
                 raise address.failed.error.with_traceback(None)
-            await self._join(address, request.download)
+            async with waiting():
+                await self._join(address, request.download)
         return Content(address.digest, address.found.ended_at + request.interval - self._clock.monotonic())
 
     async def copy(self, request: LookRequest, out: Path) -> str:
@@ -146,7 +153,7 @@ class SharedLooks:
     async def _look(self, address: _Address, look: _Look, request: DownloadRequest) -> None:
         """Look, and write down how the look ended."""
         try:
-            async with self._slots:
+            async with self._slots.taken():
                 await self._ask(address, request)
         except ExternalError as error:
             address.failed = _Outcome(look.started_at, self._clock.monotonic(), error)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from agentex_operator.core.calls import Revision
@@ -34,8 +36,8 @@ class SourceAccess:
     """What a kind of source reads with, for one resource of `namespace`.
 
     What may change is to be read after `since` (of the monotonic clock). `looks`: the looks at addresses that all
-    resources share. `largest`: bytes of an archive. `keep_secret` must be called with every credential before its use:
-    it keeps the credential out of the log.
+    resources share; while one is awaited, a context that `waiting` makes is to be entered. `largest`: bytes of an
+    archive. `keep_secret` must be called with every credential before its use: it keeps the credential out of the log.
     """
 
     cluster: ObjectReader
@@ -45,6 +47,7 @@ class SourceAccess:
     largest: int
     keep_secret: Callable[[str], None]
     since: float = 0.0
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
 
 
 class SourceKind(Protocol[SpecT]):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,11 +19,13 @@ from agentex_operator.sources.packed_context import SOURCE_ARCHIVE, in_thread, p
 from agentex_operator.sources.registry import BUILT_IN, RegisteredSource, Registry
 from agentex_operator.sources.shared_looks import SharedLooks
 from agentex_operator.sources.shared_stage import SharedStage, SharedStages, StageRequest
+from agentex_operator.sources.slots import SourceSlots
 from agentex_operator.sources.source_kind import SourceAccess
 from agentex_operator.sources.staging_area import StagingArea
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from agentex_operator.api.build import Context
@@ -65,19 +67,21 @@ class Sources:
         self._registry = Registry(kinds)
         self._area = StagingArea(work_dir)
         kept = KeptArchives(self._area.sources_dir, self._limits.kept)
-        looks = SharedLooks(downloads, self._area, kept, clock or Clock(), self._limits.at_once)
+        looks = SharedLooks(downloads, self._area, kept, clock or Clock(), SourceSlots(self._limits))
         self._access = SourceAccess(cluster, "", downloads, looks, self._limits.archive, keep_secret)
         self._stages = SharedStages(self._area, self._make)
-        self._slots = asyncio.Semaphore(self._limits.at_once)
+        self._slots = SourceSlots(self._limits)
         self._manifests: OrderedDict[tuple[StageRequest, str], tuple[str, str]] = OrderedDict()
 
-    async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0) -> Revision:
+    async def resolve(self, namespace: str, source: BuildSource, since: float = 0.0,
+                      waiting: Callable[[], AbstractAsyncContextManager[None]] = nullcontext) -> Revision:
         """The present revision of a source, read after `since` (of the monotonic clock); no I/O for a pinned source.
 
-        A source with an interval is looked at if its last look is older than the interval, or than `since`. Raises
-        InvalidInput, NotReady and Unavailable as the file of its kind says.
+        A source with an interval is looked at if its last look is older than the interval, or than `since`; a context
+        that `waiting` makes is entered while the look is awaited. Raises InvalidInput, NotReady and Unavailable as the
+        file of its kind says.
         """
-        return await self._registry.find(source).resolve(self._for(namespace, since))
+        return await self._registry.find(source).resolve(replace(self._for(namespace, since), waiting=waiting))
 
     async def stage(self, namespace: str, source: BuildSource, context: Context, expected_agent: str | None,
                     since: float = 0.0) -> Staged:
@@ -118,7 +122,7 @@ class Sources:
     async def _make(self, stage: SharedStage) -> PublishedContext:
         """Fetch and stage, in one of the slots; the published archive is held once, for the shared stage."""
         request = stage.request
-        async with self._slots:
+        async with self._slots.taken():
             with full_disk_is_temporary(), self._area.scratch_dir() as scratch:
                 stage.fetching = True
                 source = self._registry.find(request.source)
