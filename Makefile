@@ -32,7 +32,7 @@ coverage: $(READY) ## how much of reconcile/ the quick tests of the shell cover;
 	@$(BIN)/coverage run -m pytest $(SHELL_TESTS) $(QUICK) $(PYTEST_ARGS)
 	@$(BIN)/coverage report
 
-model: $(READY) ## every way in which the create protocol can go wrong, and 25 mutants of it (FULL=1: millions of states)
+model: $(READY) ## every way in which the create protocol can go wrong, and 29 mutants of it (FULL=1: millions of states)
 	@$(BIN)/python -m tests.model $(if $(filter 1 true yes,$(FULL)),--full)
 
 test-faults: ready ## the fault programme, resumable, or a part of it (PART=1/3; FULL=1: double crashes too)

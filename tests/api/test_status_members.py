@@ -1,4 +1,4 @@
-"""What a status shows to readers, by name, and what is the operator's own memory."""
+"""The operator's own memory in a status, and the fields that acknowledge the requests of users."""
 
 from __future__ import annotations
 
@@ -19,29 +19,20 @@ from agentex_operator.api.metadata import (
 from agentex_operator.api.operator_memory import BuildMemory, DeploymentMemory, OperatorMemory
 from agentex_operator.api.status import RemoteStatus, status_as_dict
 
-OF_EVERY_KIND = {"observedGeneration", "phase", "conditions", "account", "remoteStatus", "operator"}
-FOR_READERS: dict[type[Resource], set[str]] = {
-    AgentBuild: {"buildID", "agentID", "image", "contextDigest", "inputsDigest", "source", "attempt", "startTime",
-                 "completionTime", "logTail", "failureMessage"},
-    AgentDeployment: {"deploymentID", "buildID", "agentName", "helmReleaseName", "namespace", "expiresAt", "events",
-                      "lastHealthyDeploymentID"},
-}
-REMEMBERED: tuple[tuple[type[RemoteStatus], OperatorMemory], ...] = (
-    (AgentBuildStatus, BuildMemory()), (AgentDeploymentStatus, DeploymentMemory()))
-KINDS = pytest.mark.parametrize("kind", FOR_READERS, ids=lambda kind: kind.names.kind)
-
-
-def status_schema(kind: type[Resource]) -> dict[str, Any]:
-    found: dict[str, Any] = crds.schema(kind)["properties"]["status"]["properties"]
-    return found
-
-
 REQUESTS: dict[str, str] = {
     RECONCILE_REQUESTED_AT: "lastHandledReconcileRequestedAt",
     FLUX_RECONCILE: "lastHandledReconcileAt",
     REBUILD_REQUESTED_AT: "lastHandledRebuildRequestedAt",
     EXTEND_REQUESTED_AT: "lastHandledExtendRequestedAt",
 }
+REMEMBERED: tuple[tuple[type[RemoteStatus], OperatorMemory], ...] = (
+    (AgentBuildStatus, BuildMemory()), (AgentDeploymentStatus, DeploymentMemory()))
+KINDS = pytest.mark.parametrize("kind", [AgentBuild, AgentDeployment], ids=lambda kind: kind.names.kind)
+
+
+def status_schema(kind: type[Resource]) -> dict[str, Any]:
+    found: dict[str, Any] = crds.schema(kind)["properties"]["status"]["properties"]
+    return found
 
 
 def test_each_request_annotation_has_a_field_of_its_own_that_names_it() -> None:
@@ -50,11 +41,6 @@ def test_each_request_annotation_has_a_field_of_its_own_that_names_it() -> None:
     assert {name for name in described if name.startswith("lastHandled")} == {*REQUESTS.values()}
     assert {member: [one for one in REQUESTS if f" {one} " in described[member]] for member in REQUESTS.values()} == {
         member: [annotation] for annotation, member in REQUESTS.items()}
-
-
-@KINDS
-def test_only_what_readers_need_is_beside_the_memory(kind: type[Resource]) -> None:
-    assert status_schema(kind).keys() - {*REQUESTS.values()} == OF_EVERY_KIND | FOR_READERS[kind]
 
 
 @KINDS

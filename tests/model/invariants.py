@@ -299,7 +299,8 @@ def _predecessor(status: Any) -> str | None:
 
 def _untold(obj: Object, status: Any, held: Remote) -> str | None:
     unsaid = _unsaid(obj, status, "True" if held.record.state is SUCCEEDED else "False")
-    return unsaid or ("I20: a create is still open on record" if status.operator.pending_create is not None else None)
+    still_open = (status.operator.pending_create, status.operator.unanswered_create_at) != (None, None)
+    return unsaid or ("I20: a create is still open on record" if still_open else None)
 
 
 def _unsaid(obj: Object, status: Any, expected: str, reason: str | None = None) -> str | None:

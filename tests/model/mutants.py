@@ -1,9 +1,10 @@
-"""Twenty-six ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
+"""Twenty-nine ways to get the protocol wrong: changes to the production rules, each of which the search must notice.
 
 Numbered as in reliability.md §2a. Its M8 and M9 are about a sweeper, which there is none of: in their place stand two
 other rules without which things go wrong; M15 to M19 are about the account, M20 and M21 about adoption, M22 to
-M24 about the ConfigMap that a resource names, M25 about the account that it names. Each mutant is a patch of the
-operator's modules in this process, or a law of the outside that the shell would break (M6, M12, M24).
+M24 about the ConfigMap that a resource names, M25 about the account that it names, M26 to M28 about forgetting a create
+that was never answered. Each mutant is a patch of the operator's modules in this process, or a law of the outside that
+the shell would break (M6, M12, M24).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from agentex_operator.core.observed_records import ObservedRecords
 from agentex_operator.core.ownership import deployment_token, owner_of
 from agentex_operator.core.plan import Plan
 from agentex_operator.core.protocol import adoption, create, removal, settle, teardown
+from agentex_operator.core.protocol.observed import Observed as AnyKindsObserved
 from agentex_operator.core.remote import RemoteState
 from agentex_operator.reconcile.reference_versions import ReferenceVersions
 
@@ -223,6 +225,21 @@ def unlisted_is_gone() -> list[Patch]:
             (create, "is_lost", lambda observed, _now: observed.status.operator.missing_since is not None)]
 
 
+def forgotten_at_once() -> list[Patch]:
+    def without_unanswered(observed: Any) -> Any:
+        remembered = memory.from_status(observed.status)
+        if remembered.pending is not None:
+            return observed
+        closed = memory.into_status(observed.status, memory.nothing_came(remembered))
+        return dataclasses.replace(observed, status=closed)
+
+    return [(settle, "without_unanswered", without_unanswered)]
+
+
+def strays_ignored() -> list[Patch]:
+    return [(one, "strays", property(lambda _observed: [])) for one in (AnyKindsObserved, DeploymentObserved)]
+
+
 def bound_to_nothing() -> list[Patch]:
     real = account_binding.select
 
@@ -322,6 +339,13 @@ MUTANTS = (
            Laws(events_drop_reads=False)),
     Mutant("M25", "a resource that names its account is not held to the one that it is bound to",
            ("build:1:K4:account=1,refer=1",), ("I25",), bound_to_the_name),
+    Mutant("M26", "a create that was never answered is forgotten with the first listing that does not show it",
+           ("build:1:K4:late=1,delete=1", "production:1:K4:late=1,delete=1"), ("I8",), forgotten_at_once),
+    Mutant("M27", "a create that was never answered is forgotten though what it made lives beside the recorded one",
+           ("build:1:K4:late=1,pause=1,delete=1", "preview:1:K4:late=1,pause=1,delete=1"), ("I8",), strays_ignored),
+    Mutant("M28", "a create that was never answered is remembered for ever",
+           ("build:1:K4:lost=1", "production:1:K4:error=1"), ("I20",),
+           lambda: [(settle, "without_unanswered", lambda observed: observed)]),
 )
 
 # Searched unmutated too: what notices a mutant must have nothing to say of the production rules.

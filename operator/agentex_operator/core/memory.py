@@ -95,6 +95,11 @@ def adopt(memory: RemoteMemory, record_id: str) -> RemoteMemory:
     return replace(memory, id=record_id, pending=None, unanswered_at=None if alone else open_since(memory))
 
 
+def nothing_came(memory: RemoteMemory) -> RemoteMemory:
+    """P9: nothing of any POST can come any more, and a listing after that has shown nothing of one: none is open."""
+    return replace(memory, pending=None, unanswered_at=None)
+
+
 def condemn(memory: RemoteMemory, *ids: str) -> RemoteMemory:
     """P7: these ids are not wanted. The recorded id, if among them, is given up in the same write."""
     condemned = tuple(dict.fromkeys((*memory.condemned, *ids)))
@@ -116,9 +121,12 @@ def first_of(records: Iterable[Record], memory: RemoteMemory, wanted: Callable[[
 
 
 def look_not_before(memory: RemoteMemory, now: datetime, policy: Policy) -> datetime | None:
-    """The earliest start of a listing that rules on an open POST (P4): after it; once settled, after that moment."""
-    settled = recreate_at(memory, policy)
-    return settled if settled and now >= settled else open_since(memory)
+    """The earliest start of a listing that rules on an open POST (P4, P9).
+
+    After it; once it is settled, or once nothing can come any more, after that moment.
+    """
+    moments = nothing_can_come_at(memory, policy), recreate_at(memory, policy)
+    return next((one for one in moments if one and now >= one), open_since(memory))
 
 
 def recreate_at(memory: RemoteMemory, policy: Policy) -> datetime | None:

@@ -131,8 +131,7 @@ def end_of(world: ReusableFixture, scenario: Scenario) -> dict[str, Any]:
     for one in eventually(lambda: list(world.resources()), lambda seen: not (scenario.never_rests and _tries(seen))):
         name = "*" if one["metadata"]["name"] in scenario.rivals else one["metadata"]["name"]
         status: Object = one.get("status") or {}
-        kept = {"operator": _equal(remembered(status))} if "operator" in status else {}
-        found[f"{one['kind']} {name}"] = _plain(_equal(status) | kept)
+        found[f"{one['kind']} {name}"] = _plain(_equal(status) | {"operator": _equal(remembered(status))})
     return found
 
 

@@ -84,7 +84,8 @@ def _masked(value: Any, name: str, chance: frozenset[str]) -> Any:
     if isinstance(value, str):
         return _plain(value, name)
     if isinstance(value, Mapping):
-        return {key: _masked(one, name, chance) for key, one in value.items() if key not in chance}
+        kept = {key: _masked(one, name, chance) for key, one in value.items() if key not in chance}
+        return {key: one for key, one in kept.items() if one != {}}
     return [_masked(one, name, chance) for one in value] if isinstance(value, list) else value
 
 

@@ -61,9 +61,9 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def follow(self) -> timedelta:
         """The account's poll interval while a build may be in flight, else the slow resync."""
-        if self.nothing_left or self.may_have_taken_its_own_name or not isinstance(self.account, UsableAccount):
-            return self.policy.resync
-        return self.account.poll
+        waits_in_vain = self.nothing_can_come and not self.meta.deleting
+        idle = self.nothing_left or self.may_have_taken_its_own_name or waits_in_vain
+        return self.policy.resync if idle or not isinstance(self.account, UsableAccount) else self.account.poll
 
     @property
     def ended(self) -> bool:

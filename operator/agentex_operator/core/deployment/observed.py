@@ -66,7 +66,7 @@ class Observed(identity.Identity):
         """The poll interval while something moves; a slow look at one that serves; a slower one at one that is gone."""
         if self.nothing_left or not isinstance(self.account, UsableAccount):
             return self.policy.resync
-        if self.moving or self.meta.deleting:
+        if self.meta.deleting or (self.moving and not self.nothing_can_come):
             return self.account.poll
         serving = records.known_state(self.status) is RemoteState.SUCCEEDED
         return self.policy.reference_resync if serving else self.policy.resync
@@ -95,6 +95,12 @@ class Observed(identity.Identity):
             return record.state
         known = self.status.remote_status is not None and self.status.operator.missing_since is None
         return deployment_state(self.status.remote_status) if known and self.status.deployment_id else None
+
+    @property
+    def strays(self) -> list[DeploymentRecord]:
+        """As of every kind; of production ones those that roll out: they share a release, which the last one takes."""
+        found = super().strays
+        return found if self.spec.preview else [one for one in found if one.state in records.ROLLING_OUT]
 
     @property
     def named_to_adopt(self) -> str | None:

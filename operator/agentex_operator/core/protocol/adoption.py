@@ -226,7 +226,7 @@ def find_the_open_create(observed: Observed[StatusT, Record],
         return Plan(calls.LookForOurs(observed.pending_owner, observed.ids, back_to, observed.follow, since,
                                       observed.fingerprint))
     if now >= free_at:
-        status = memory.into_status(observed.status, replace(memory.refused(remembered), unanswered_at=None))
+        status = memory.into_status(observed.status, memory.nothing_came(remembered))
         kept = replace(status.operator, written_for=observed.meta.uid)
         return Plan(calls.SaveStatus(replace(status, operator=kept)))
     message = (f"The restored status names a create whose answer was lost. Looking for its {observed.noun} until "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Never, TypeVar
 
 from agentex_operator.api.status import status_as_dict
-from agentex_operator.core import calls, conditions, grace, reasons, steps
+from agentex_operator.core import calls, conditions, grace, memory, reasons, steps
 from agentex_operator.core.failures import Failure, FailureClass
 from agentex_operator.core.plan import Fact, Plan, Progress, Verdict
 from agentex_operator.core.protocol.observed import AnyObserved, Observed, ObservedT, StatusT
@@ -41,12 +41,25 @@ def report(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterabl
     """
     status = with_verdict(observed, verdict, facts, now)
     look_again = verdict.look_again
+    if not verdict.failed:  # after a failure look_again is the least wait, and the next look is soon by itself
+        look_again = sooner(look_again, until_nothing_can_come(observed, now))
     if status != observed.stored and status_as_dict(status) != status_as_dict(observed.stored):
         wait = None if verdict.notices else steps.until_written(observed.stored, status, observed.follow, now)
         if wait is None:
             return Plan(calls.SaveStatus(status, verdict.notices))
-        look_again = min(wait, look_again or wait)
+        look_again = sooner(look_again, wait)
     return Plan(None, look_again=look_again, follow=verdict.follow, failed=verdict.failed)
+
+
+def sooner(one: timedelta | None, other: timedelta | None) -> timedelta | None:
+    """The shorter of two times until the next look; None stands for no wish."""
+    return min((wait for wait in (one, other) if wait is not None), default=None)
+
+
+def until_nothing_can_come(observed: AnyObserved, now: datetime) -> timedelta | None:
+    """P9: the time until an open create can take effect no more; None without one, or after that."""
+    free_at = memory.nothing_can_come_at(memory.from_status(observed.status), observed.policy)
+    return free_at - now if free_at is not None and now < free_at else None
 
 
 def with_verdict(observed: Observed[StatusT, Record], verdict: Verdict, facts: Iterable[Fact],

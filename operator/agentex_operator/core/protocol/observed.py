@@ -133,6 +133,17 @@ class Observed(ABC, Generic[StatusT_co, Record_co]):
         return memory.from_status(self.status).ids
 
     @property
+    def nothing_can_come(self) -> bool:
+        """Whether nothing is on record but a create that could take effect no more when this pass started."""
+        free_at = memory.nothing_can_come_at(memory.from_status(self.status), self.policy)
+        return not self.ids and free_at is not None and self.started_at >= free_at
+
+    @property
+    def strays(self) -> list[Record_co]:
+        """Our records that were seen, are on no record, and have to end: a create whose answer was lost made them."""
+        return [one for one in self.seen.records if self.alive(one) and one.id not in self.ids]
+
+    @property
     def fingerprint(self) -> str | None:
         """Digest that marks our record if the server drops the token; None where that cannot happen."""
         return None

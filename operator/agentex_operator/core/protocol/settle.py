@@ -100,7 +100,7 @@ def settle_listing(observed: ObservedT, call: calls.LookForOurs[RemoteRecord], l
     records = tuple(record for record in listing.records if ours(observed, record) is not None)
     seen = replace(observed.seen, listing=replace(listing, records=records))
     noted = replace(observed, seen=seen, listed_since=call.fresh_since or listing.began_at)
-    return apply_records(noting_a_foreign_record(noted, listing.records), now)
+    return without_unanswered(apply_records(noting_a_foreign_record(noted, listing.records), now))
 
 
 def settle_confirmed(observed: ObservedT, call: calls.Confirm[RemoteRecord], found: RemoteRecord | None,
@@ -169,6 +169,22 @@ def without_gone(observed: ObservedT) -> ObservedT:
 
     remembered = memory.prune_gone(memory.from_status(observed.status), gone)
     return replace(observed, status=memory.into_status(observed.status, remembered))
+
+
+def without_unanswered(observed: ObservedT) -> ObservedT:
+    """P9: forget the create that was never answered, if the listing in hand began when nothing could come any more.
+
+    It is remembered while a create is pending, which is repeated under its token; and while the listing shows an object
+    on no record that has to end, because a deletion must not trust the status alone then.
+    """
+    remembered, listed = memory.from_status(observed.status), observed.listed_since
+    free_at = memory.nothing_can_come_at(remembered, observed.policy)
+    if free_at is None or listed is None or listed < free_at:
+        return observed
+    if remembered.pending is not None or observed.strays or observed.restored:
+        return observed
+    status = memory.into_status(observed.status, memory.nothing_came(remembered))
+    return replace(observed, status=status)
 
 
 def settle_refusal(observed: ObservedT, error: ExternalError, now: datetime) -> ObservedT:
