@@ -29,7 +29,7 @@ _ACKNOWLEDGED: Final = (  # each is a create; written again if undone
     "lastHandledRebuildRequestedAt", "lastHandledExtendRequestedAt")
 # Members that differ although the write is the same one: each create brings new ids, and messages name them.
 _DIFFERENT: Final = frozenset({"attempt", "buildID", "condemned", "deploymentID", "failureMessage", "id",
-                               "lastHealthyDeploymentID", "message", "tag", "token", "url"})
+                               "lastHealthyDeploymentID", "message", "predecessorID", "tag", "token", "url"})
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
 
 
