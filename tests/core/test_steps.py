@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agentex_operator.api.build import AgentBuildStatus, BuiltImage
+from agentex_operator.api.deployment import AgentDeploymentStatus, DeployEvent
 from agentex_operator.api.operator_memory import BuildMemory, PendingCreate
 from agentex_operator.api.status import Condition
 from agentex_operator.core import steps
@@ -67,3 +68,12 @@ def test_a_step_alone_waits_until_two_polls_after_the_start(after: float, wait: 
 
 def test_the_remotes_word_alone_is_a_step_too() -> None:
     assert steps.until_written(BUILDING, replace(BUILDING, remote_status="queued"), POLL, T0) is not None
+
+
+def test_the_events_of_a_rollout_under_way_are_a_step_too() -> None:
+    said = (condition("Ready", "Unknown", "Deploying"), condition("Reconciling", "True", "Deploying"))
+    pending = AgentDeploymentStatus(observed_generation=1, conditions=said, deployment_id="d-1")
+
+    rolling = replace(pending, remote_status="IN_PROGRESS", events=(DeployEvent(reason="Scheduled"),))
+
+    assert steps.until_written(pending, rolling, POLL, T0) is not None

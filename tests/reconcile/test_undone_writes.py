@@ -167,9 +167,9 @@ def test_writes_that_nobody_undoes_never_wait(history: list[tuple[dict[str, Any]
     clock, obj = HandClock(), an_object()
     known = UndoneWrites(clock)
     for body, seconds, edited in history:
-        assert not known.pause(obj, body)
+        assert not known.pause("uid", obj, body)
         answer = an_object(body["status"], int(obj["metadata"]["resourceVersion"]) + 1)
-        known.note(obj, body, answer)
+        known.note("uid", obj, body, answer)
         obj = an_object(body["status"], int(answer["metadata"]["resourceVersion"]) + edited)
         clock.seconds += seconds
 
@@ -191,10 +191,10 @@ def test_a_write_that_is_undone_each_time_waits_ever_longer_and_never_more_than_
     known, pauses = UndoneWrites(clock), list[timedelta]()
     for number in range(times):
         body = {"status": {"phase": "Ready", **another(number)}}
-        pauses.append(known.pause(an_object(), body))
+        pauses.append(known.pause("uid", an_object(), body))
         clock.seconds += pauses[-1].total_seconds()
-        assert not known.pause(an_object(), body), "the pause is over"
-        known.note(an_object(), body, an_object(body["status"]))
+        assert not known.pause("uid", an_object(), body), "the pause is over"
+        known.note("uid", an_object(), body, an_object(body["status"]))
 
     assert pauses == sorted(pauses)
     assert (any(pauses), max(pauses) <= LONGEST_PAUSE) == (times > AT_ONCE + 1, True)

@@ -188,6 +188,10 @@ class AgentDeploymentStatus(RemoteStatus):
         """The status with this remote deployment on record."""
         return replace(self, deployment_id=remote_id)
 
+    def without_progress(self) -> Self:
+        """The status without the members that tell how far the rollout is."""
+        return replace(self, phase=None, remote_status=None, events=())
+
 
 @dataclass(frozen=True, kw_only=True, config=model(
     keeps_its_account("the remote deployments live in that account; create another AgentDeployment")))

@@ -20,7 +20,7 @@ CATEGORY: Final = "agentex"
 
 ModelT = TypeVar("ModelT")
 Rule = dict[str, str]  # an entry of x-kubernetes-validations
-Reason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
+RuleReason = Literal["FieldValueInvalid", "FieldValueForbidden", "FieldValueRequired", "FieldValueDuplicate"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def model(*rules: Rule | tuple[Rule, ...]) -> ConfigDict:
     return ConfigDict(alias_generator=yaml_name, populate_by_name=True, extra="ignore", json_schema_extra=extra)
 
 
-def rule(expression: str, message: str, field: str | None = None, reason: Reason = "FieldValueInvalid") -> Rule:
+def rule(expression: str, message: str, field: str | None = None, reason: RuleReason = "FieldValueInvalid") -> Rule:
     """A CEL rule; its message is what the user reads when the API server refuses the object.
 
     `field`: the path of the member that the error names, for a rule on an object. A rule on a scalar has none:

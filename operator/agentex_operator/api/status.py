@@ -93,6 +93,10 @@ class RemoteStatus(Status):
         """The status with this remote id on record."""
         return self
 
+    def without_progress(self) -> Self:
+        """The status without the members that tell how far the remote object is on its way."""
+        return replace(self, phase=None, remote_status=None)
+
 
 def status_as_dict(status: Status) -> dict[str, Any]:
     """The status as the API server stores it: without None and empty values, and always with observedGeneration.

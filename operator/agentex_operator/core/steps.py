@@ -38,7 +38,7 @@ def _differ_by_a_step(stored: RemoteStatus, status: RemoteStatus) -> bool:
 
 def _without_step(status: StatusT) -> StatusT:
     said = tuple(_without_reason(one) if _is_a_step(one) else one for one in status.conditions)
-    return replace(status, phase=None, remote_status=None, conditions=said)
+    return replace(status.without_progress(), conditions=said)
 
 
 def _is_a_step(condition: Condition) -> bool:

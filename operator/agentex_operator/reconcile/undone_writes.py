@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from agentex_operator.core import digests
 
@@ -65,9 +65,9 @@ class UndoneWrites:
         self._clock = clock
         self._objects: dict[str, _Written] = {}
 
-    def pause(self, obj: Mapping[str, Any], body: Mapping[str, Any]) -> timedelta:
+    def pause(self, uid: str, obj: Mapping[str, object], body: Mapping[str, object]) -> timedelta:
         """How long to wait before the write `body`; zero if it may be made now. `obj`: what it is to change."""
-        written = self._objects.get(obj["metadata"]["uid"])
+        written = self._objects.get(uid)
         before = written.writes.get(_digest(body)) if written else None
         if written is None or before is None or self._is_old(before):
             return timedelta()
@@ -75,9 +75,10 @@ class UndoneWrites:
             return timedelta()
         return max(timedelta(seconds=before.at - self._clock.monotonic()) + _delay(before.times + 1), timedelta())
 
-    def note(self, obj: Mapping[str, Any], body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    def note(self, uid: str, obj: Mapping[str, object], body: Mapping[str, object],
+             answer: Mapping[str, object]) -> None:
         """Remember a write that changed `obj` into `answer`."""
-        written = self._objects.setdefault(obj["metadata"]["uid"], _Written())
+        written = self._objects.setdefault(uid, _Written())
         key = _digest(body)
         before = written.writes.pop(key, None)
         written.undone += _is_undone(written, obj)
@@ -105,18 +106,19 @@ def _delay(times: int) -> timedelta:
     return min(grown, LONGEST_PAUSE)
 
 
-def _is_undone(written: _Written, obj: Mapping[str, Any]) -> bool:
+def _is_undone(written: _Written, obj: Mapping[str, object]) -> bool:
     """Whether another client changed what the operator's last write had left."""
     return written.left not in ("", _left(obj))
 
 
-def _left(obj: Mapping[str, Any]) -> str:
+def _left(obj: Mapping[str, object]) -> str:
     """A digest of what the operator writes: the status and the finalizers."""
-    return digests.digest_of(json.dumps([obj.get("status"), (obj.get("metadata") or {}).get("finalizers")],
-                                        sort_keys=True))
+    metadata = obj.get("metadata")
+    finalizers = metadata.get("finalizers") if isinstance(metadata, Mapping) else None
+    return digests.digest_of(json.dumps([obj.get("status"), finalizers], sort_keys=True))
 
 
-def _digest(body: Mapping[str, Any]) -> str:
+def _digest(body: Mapping[str, object]) -> str:
     """A digest of what is written, without its times and ids; of the acknowledgement of a request, of that alone.
 
     After a status was removed, the next create brings another id; a write about that one is a repetition all the same.
@@ -127,7 +129,7 @@ def _digest(body: Mapping[str, Any]) -> str:
     return digests.digest_of(_TIME.sub("", json.dumps(_without_ids(body), sort_keys=True, default=str)))
 
 
-def _without_ids(value: Any) -> Any:
+def _without_ids(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _without_ids(member) for key, member in value.items() if key not in _DIFFERENT}
     return [_without_ids(member) for member in value] if isinstance(value, list | tuple) else value

@@ -80,7 +80,7 @@ class Writer:
         except Conflict:
             await self._look_again()
             raise
-        self._undone.note(self._obj, body, answer)
+        self._undone.note(metadata["uid"], self._obj, body, answer)
         self._engine.learn(self._kind.kind, answer)
         self._obj = answer
         with guard.raising(lambda _error: Unavailable("The API server's answer to a write cannot be read.")):
@@ -89,7 +89,7 @@ class Writer:
     def _wait_if_undone(self, body: Mapping[str, object]) -> None:
         """Raise Undone, and emit an Event, while the write has to wait because another client undoes it each time."""
         metadata = self._obj["metadata"]
-        pause = self._undone.pause(self._obj, body)
+        pause = self._undone.pause(metadata["uid"], self._obj, body)
         if not pause:
             return
         what = "the finalizer" if "metadata" in body else "the status"

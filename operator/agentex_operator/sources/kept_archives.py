@@ -22,8 +22,9 @@ class KeptArchives:
 
     def keep(self, archive: Path, digest: str) -> None:
         """Move the archive here, and drop those that were not used for the longest time if there are too many bytes."""
-        self._sizes[digest] = archive.stat().st_size
+        size = archive.stat().st_size
         archive.replace(self._place(digest))
+        self._sizes[digest] = size
         self._sizes.move_to_end(digest)
         while len(self._sizes) > 1 and sum(self._sizes.values()) > self._largest:
             oldest, _size = self._sizes.popitem(last=False)
