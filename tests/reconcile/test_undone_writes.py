@@ -44,15 +44,17 @@ async def undo(harness: Harness, body: Mapping[str, Any], seconds: float) -> tup
         await harness.settled()
         still = harness.get(DEPLOYMENT, "quote")
         said.add(str(condition(still, "Ready").get("message")))
-        if still is not None and (due := harness.clock.due_in()) is not None and not _has_changed(still, body):
+        if still is not None and (due := harness.clock.due_in()) is not None and _is_undone(still, body):
             await harness.advance(max(due, 0.0))
     return len(harness.cluster.writes(kind, "quote")) - before, said
 
 
-def _has_changed(obj: Object, body: Mapping[str, Any]) -> bool:
-    """Whether the operator wrote again what the other client had undone."""
-    part, members = next(iter(body.items()))
-    return any((obj.get(part) or {}).get(name) != value for name, value in members.items())
+def _is_undone(value: Any, body: Any) -> bool:
+    """Whether a value is as the other client left it, by a merge patch with this body."""
+    if not isinstance(body, Mapping):
+        return bool(value == body)
+    members = value if isinstance(value, Mapping) else {}
+    return all(_is_undone(members.get(name), one) for name, one in body.items())
 
 
 @pytest.mark.exhaustive

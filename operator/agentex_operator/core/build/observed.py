@@ -61,8 +61,8 @@ class Observed(protocol.Observed[AgentBuildStatus, BuildRecord]):
     @property
     def follow(self) -> timedelta:
         """The account's poll interval while a build may be in flight, else the slow resync."""
-        waits_in_vain = self.nothing_can_come and not self.meta.deleting
-        idle = self.nothing_left or self.may_have_taken_its_own_name or waits_in_vain
+        no_more_comes = self.nothing_can_come and not self.meta.deleting
+        idle = self.nothing_left or self.may_have_taken_its_own_name or no_more_comes
         return self.policy.resync if idle or not isinstance(self.account, UsableAccount) else self.account.poll
 
     @property
