@@ -13,7 +13,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from agentex_operator.api.crds import crds, write_crds
-from agentex_operator.api.schema import Reason, model
+from agentex_operator.api.schema import RuleReason, model
 from agentex_operator.api.structural import structural
 
 COMMITTED = Path(__file__).parents[2] / "crds"
@@ -131,7 +131,7 @@ def test_every_rule_has_a_message_and_a_reason_and_names_its_field(crd: Schema) 
 
     assert rules
     assert [path for path, schema, rule in rules if not (rule["message"] and names_a_field(schema, rule))] == []
-    assert {rule.get("reason") for _, _, rule in rules} <= set(get_args(Reason))
+    assert {rule.get("reason") for _, _, rule in rules} <= set(get_args(RuleReason))
 
 
 def names_a_field(schema: Schema, rule: dict[str, str]) -> bool:
