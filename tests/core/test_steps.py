@@ -59,7 +59,8 @@ def test_what_is_more_than_a_step_is_written_at_once(stored: AgentBuildStatus, s
     assert steps.until_written(stored, status, POLL, T0) is None
 
 
-@pytest.mark.parametrize(("after", "wait"), [(0, 10), (4, 6), (9.5, 0.5), (10, None), (60, None)])
+@pytest.mark.parametrize(("after", "wait"), [
+    (0, 10), (4, 6), (9.5, 0.5), (10, None), (60, None), (-1, None), (-3600, None)])
 def test_a_step_alone_waits_until_two_polls_after_the_start(after: float, wait: float | None) -> None:
     left = steps.until_written(QUEUED, BUILDING, POLL, T0 + timedelta(seconds=after))
 

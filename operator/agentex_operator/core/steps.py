@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from agentex_operator.api.status import RemoteStatus
 from agentex_operator.core import conditions, reasons
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from agentex_operator.api.status import Condition
 
@@ -23,13 +24,13 @@ def until_written(stored: StatusT, status: StatusT, poll: timedelta, now: dateti
     """How long the write of `status` over `stored` can wait; None if it is due now.
 
     Only a step can wait, such as from Queued to Building: for two polls from the start of the operation, so that a
-    short operation costs the write of its end alone.
+    short operation costs the write of its end alone. A start that is ahead of our clock proves nothing: no wait.
     """
     began = conditions.find(stored.conditions, conditions.RECONCILING)
     if began is None or not _is_a_step(began) or not _differ_by_a_step(stored, status):
         return None
-    wait = began.last_transition_time + POLLS * poll - now
-    return wait if wait.total_seconds() > 0 else None
+    age = now - began.last_transition_time
+    return POLLS * poll - age if timedelta() <= age < POLLS * poll else None
 
 
 def _differ_by_a_step(stored: RemoteStatus, status: RemoteStatus) -> bool:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """The server and the credentials, for another HTTP client that must be the same user. Paths are of PEM files."""
